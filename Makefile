@@ -1,0 +1,37 @@
+# The commands of the README. Everything is installed into .venv from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install run test bench ui lint lock
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+run: install
+	$(BIN)/mm-pipeline run
+
+test: install
+	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+ui: install
+	$(BIN)/mm-pipeline ui
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Needs uv. Writes no address of a package registry into the file.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-annotate --no-header \
+		--output-file requirements.lock pyproject.toml

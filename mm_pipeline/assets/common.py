@@ -1,0 +1,146 @@
+"""What all assets share: how they are declared, how they say what they wrote, and what of it may be shown.
+
+Metadata goes into Dagster's event log and UI, which are outside the restricted zones: no pseudonym, no key, and no
+number of people from 1 to 4 (``people``).
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline.catalogue import Table
+from mm_pipeline.partitions import YEARS
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.engine import session
+from mm_pipeline.storage.lake import Lake, Written
+
+SettingsParam = dg.ResourceParam[Settings]
+
+SMALLEST_SHOWN = 5
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A group of assets: who answers for it and who may see its rows."""
+
+    group: str
+    owner: str
+    zone: str
+    """restricted (persons), confidential (small numbers) or public."""
+
+
+DELIVERIES = Stage("deliveries", "team:deliveries", "restricted")
+PATIENTS = Stage("patients", "team:statistics", "restricted")
+RATES = Stage("rates", "team:statistics", "confidential")
+PUBLICATION = Stage("publication", "team:publication", "public")
+
+
+@cache
+def code_version(*rooms: str) -> str:
+    """A hash of the source of these rooms (folders or modules of the package): what a result depends on beside data."""
+    digest = hashlib.sha256()
+    for room in sorted({*rooms, "catalogue"}):
+        path = _PACKAGE / room
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def declared(
+    stage: Stage,
+    description: str,
+    *,
+    table: Table | None = None,
+    rooms: Sequence[str],
+    kinds: set[str] | None = None,
+    yearly: bool = True,
+) -> dict[str, Any]:
+    """Arguments of ``@dg.asset`` that every asset of a stage has: group, owner, tags, kinds, columns, code version."""
+    metadata: dict[str, Any] = {}
+    if table is not None:
+        columns = [
+            dg.TableColumn(column.name, str(column.type), description=column.description) for column in table.columns
+        ]
+        metadata["dagster/column_schema"] = dg.TableSchema(columns)
+    if yearly and table is not None:
+        metadata["dagster/uri"] = f"data/lake/{table.name}/year=<year>/part-0.parquet"
+    return {
+        "partitions_def": YEARS if yearly else None,
+        "group_name": stage.group,
+        "owners": [stage.owner],
+        "tags": {"zone": stage.zone},
+        "kinds": kinds or {"duckdb", "parquet"},
+        "description": description,
+        "metadata": metadata,
+        "code_version": code_version(*rooms),
+    }
+
+
+@dataclass
+class Step:
+    """One asset's work for one year: engine, lake, settings, and the time since it began."""
+
+    backend: Backend
+    lake: Lake
+    settings: Settings
+    year: int
+    started: float
+
+    def read(self, table: Table) -> Any:
+        return self.lake.read(self.backend, table, self.year)
+
+    def result(
+        self,
+        written: Written,
+        *,
+        of_people: bool = False,
+        data_version: str | None = None,
+        **metadata: Any,
+    ) -> dg.MaterializeResult:
+        """What Dagster shows: rows (of people: only if not a small number), size, seconds, and what else is given."""
+        shown: dict[str, Any] = {
+            "seconds": round(time.monotonic() - self.started, 3),
+            "megabytes": round(written.bytes / 1e6, 3),
+            **metadata,
+        }
+        if not (of_people and is_small(written.rows)):
+            shown["dagster/row_count"] = written.rows
+        version = dg.DataVersion(data_version) if data_version else None
+        return dg.MaterializeResult(metadata=shown, data_version=version)
+
+
+@contextmanager
+def step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings) -> Iterator[Step]:
+    with session(settings) as backend:
+        year = int(context.partition_key)
+        yield Step(backend, Lake(settings.lake_dir), settings, year, time.monotonic())
+
+
+def is_small(count: int) -> bool:
+    return 1 <= count < SMALLEST_SHOWN
+
+
+def people(count: int) -> int | str:
+    """A number of people as it may be shown outside the restricted zones."""
+    return f"1 to {SMALLEST_SHOWN - 1}" if is_small(count) else count
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """A small table for the UI."""
+    if not rows:
+        return dg.MetadataValue.md("(nothing)")
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))

@@ -1,0 +1,135 @@
+"""Group ``deliveries`` (restricted): the year's extracts, typed and keyed, and the year's geography."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import ibis
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets import plots
+from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, step
+from mm_pipeline.errors import DeliveryError
+from mm_pipeline.ingest import delivery, files
+from mm_pipeline.ingest.ingest import Account, ingest
+from mm_pipeline.partitions import YEARS
+from mm_pipeline.reference.areas import areas, reference_files
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake, Provenance
+
+CONTRACT_CHECK = "delivery_contract"
+
+_CONTENT = {
+    "forfaits": "Billed maison médicale forfaits of the year (nomenclature code 109616), one row a billed line.",
+    "beneficiaries": "Beneficiaries of the year, one row a person: the last residence known in the year.",
+    "dmg": "Global medical records (DMG) of the year: which practice holds the record of which patient.",
+}
+
+
+def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=table.name,
+        **declared(
+            DELIVERIES,
+            f"{_CONTENT[name]}\n\nRead from `data/raw/<year>/{name}.parquet`, `.csv` or `.csv.gz`. Pseudonyms are "
+            "replaced by a keyed hash; bad rows are in the quarantine with line, column and reason.",
+            table=table,
+            rooms=["ingest", "statistic/residence"],
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONTRACT_CHECK,
+                asset=table.name,
+                description=f"The file of {name} is there, complete, readable, with the columns of the contract, and as "
+                "its manifest announces. If not, the year stops here and its earlier results stay.",
+                blocking=True,
+                partitions_def=YEARS,
+            )
+        ],
+        output_required=False,
+    )
+    def raw(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+        with step(context, settings) as work:
+            try:
+                account = ingest(work.backend, work.lake, settings, name, work.year)
+            except DeliveryError as error:
+                context.log.error(str(error))
+                yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
+                return
+            path = work.lake.path(table, work.year)
+            yield work.result(
+                work.lake.written(table, work.year),
+                of_people=True,
+                data_version=delivery.data_version(settings, work.year, name, account.sha256),
+                file=account.file,
+                sha256=account.sha256,
+                delivered_rows=account.delivered,
+                kept_rows=account.kept,
+                ignored_rows=account.ignored,
+                quarantined_rows=account.quarantined,
+                ignored_columns=", ".join(account.extra_columns) or "none",
+                quarantined_share=_quarantine_plot(settings, table, work.year),
+                path=dg.MetadataValue.path(str(path.relative_to(settings.data_dir.parent))),
+            )
+            yield dg.AssetCheckResult(
+                check_name=CONTRACT_CHECK,
+                passed=True,
+                description=f"{account.file}: {account.delivered} rows, all columns there"
+                + (f", as announced ({account.version})." if account.version else "; no manifest to hold it against."),
+            )
+
+    return raw
+
+
+def _quarantine_plot(settings: Settings, table: catalogue.Table, year: int) -> dg.MarkdownMetadataValue:
+    """Share of quarantined rows, this year and the nine before it."""
+    lake = Lake(settings.lake_dir)
+    shares = {}
+    for other in range(year - 9, year + 1):
+        if lake.has(table, other):
+            account = Account.of(lake, table, other)
+            shares[str(other)] = 100 * account.quarantined / account.delivered
+    return plots.bars("Quarantined rows, % of delivered", shares)
+
+
+raw_forfaits = _raw_asset("forfaits", catalogue.RAW_FORFAITS)
+raw_beneficiaries = _raw_asset("beneficiaries", catalogue.RAW_BENEFICIARIES)
+raw_dmg = _raw_asset("dmg", catalogue.RAW_DMG)
+
+
+def geography_version(settings: Settings, year: int) -> str:
+    """What the geography of a year depends on: the reference files it is read from."""
+    digest = hashlib.sha256()
+    for path in reference_files(settings.reference_dir, year):
+        digest.update(files.fingerprint(path).encode())
+    return digest.hexdigest()[:16]
+
+
+@dg.asset(
+    **declared(
+        DELIVERIES,
+        "Areas in force on 31 December of the year, from the country to the statistical sectors, with their parents and "
+        "names. Read from `data/reference/`: `refnis.csv` or Statbel's `TU_COM_REFNIS*.txt`, and the newest "
+        "`sectors_<YYYY>.geojson[.zip]` that is not after the year (none: the sectors are those that beneficiaries name).",
+        table=catalogue.GEOGRAPHY,
+        rooms=["reference"],
+        kinds={"parquet", "geojson"},
+    )
+)
+def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        table = areas(settings.reference_dir, work.year)
+        sources = [path.name for path in reference_files(settings.reference_dir, work.year)]
+        provenance = Provenance(synthetic=False, details={"files": sources})
+        written = work.lake.write(work.backend, catalogue.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
+        counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
+        return work.result(
+            written,
+            data_version=geography_version(settings, work.year),
+            files=", ".join(sources),
+            **{row["level"]: row["count_all"] for row in counts},
+        )
+
+
+ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, geography]

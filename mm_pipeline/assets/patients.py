@@ -1,0 +1,72 @@
+"""Group ``patients`` (restricted): from billed lines to the patients attributed to a maison médicale."""
+
+import dagster as dg
+from ibis import _
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets import plots
+from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, declared, is_small, people, step
+from mm_pipeline.statistic import attribution, forfaits
+
+
+@dg.asset(
+    deps=["raw_forfaits"],
+    **declared(
+        PATIENTS,
+        "FF_MH: the number of months of the year with a counted forfait, one row a patient, and the house they belong "
+        "to. Regularisations are netted, several houses in a month are one month, months add up over houses.",
+        table=catalogue.FORFAITS_PER_PATIENT,
+        rooms=["statistic/forfaits"],
+    ),
+)
+def forfaits_per_patient(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        patients = forfaits.forfaits_per_patient(work.read(catalogue.RAW_FORFAITS))
+        provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
+        written = work.lake.write(work.backend, catalogue.FORFAITS_PER_PATIENT, work.year, patients, provenance)
+        return work.result(written, of_people=True, distribution=_distribution_plot(work))
+
+
+def _distribution_plot(work: Step) -> dg.MarkdownMetadataValue:
+    """Share of patients by number of forfaits; a bar that stands for fewer than 5 patients is left out."""
+    table = work.read(catalogue.FORFAITS_PER_PATIENT)
+    counts = dict(table.group_by("forfaits").agg(n=_.count()).to_pandas().itertuples(index=False))
+    total = sum(counts.values())
+    shares = {str(k): 0.0 if is_small(counts.get(k, 0)) else 100 * counts.get(k, 0) / max(total, 1) for k in range(13)}
+    return plots.bars("Patients by number of forfaits, %", shares)
+
+
+@dg.asset(
+    deps=["forfaits_per_patient", "raw_dmg", "raw_beneficiaries"],
+    **declared(
+        PATIENTS,
+        "Patients attributed to a maison médicale: at least six forfaits (setting `MM_THRESHOLD`) and no global medical "
+        "record at another practice, with their last residence of the year. Those who are not among the beneficiaries "
+        "are kept and marked; the statistic counts them nowhere.",
+        table=catalogue.ATTRIBUTED_PATIENTS,
+        rooms=["statistic/attribution"],
+    ),
+)
+def attributed_patients(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        attributed = attribution.attributed_patients(
+            work.read(catalogue.FORFAITS_PER_PATIENT), work.read(catalogue.RAW_DMG), settings.threshold
+        )
+        located = attribution.with_residence(attributed, work.read(catalogue.RAW_BENEFICIARIES))
+        provenance = work.lake.derived_from(
+            catalogue.FORFAITS_PER_PATIENT, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES, year=work.year
+        )
+        written = work.lake.write(work.backend, catalogue.ATTRIBUTED_PATIENTS, work.year, located, provenance)
+        candidates = (
+            work.read(catalogue.FORFAITS_PER_PATIENT).filter(_.forfaits >= settings.threshold).count().execute()
+        )
+        return work.result(
+            written,
+            of_people=True,
+            threshold=settings.threshold,
+            patients_at_threshold=people(int(candidates)),
+            excluded_by_another_dmg=people(int(candidates) - written.rows),
+        )
+
+
+ASSETS = [forfaits_per_patient, attributed_patients]

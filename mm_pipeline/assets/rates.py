@@ -1,0 +1,61 @@
+"""Group ``rates`` (confidential: holds small numbers): counts by cell, and the rates of every area."""
+
+import dagster as dg
+from ibis import _
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets.common import RATES, SettingsParam, declared, markdown_table, people, step
+from mm_pipeline.statistic import cells, rates
+
+
+@dg.asset(
+    deps=["raw_beneficiaries", "geography"],
+    **declared(
+        RATES,
+        "Beneficiaries by cell: statistical sector x sex x age class x preferential tariff, at the areas of the year. "
+        "The denominator; everyone born or deceased in the year is in it.",
+        table=catalogue.BENEFICIARY_COUNTS,
+        rooms=["statistic/cells"],
+    ),
+)
+def beneficiary_counts(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        has_sector_table = any(
+            name.startswith("sectors_")
+            for name in work.lake.provenance(catalogue.GEOGRAPHY, work.year).details["files"]
+        )
+        counts = cells.beneficiary_counts(
+            work.read(catalogue.RAW_BENEFICIARIES),
+            work.read(catalogue.GEOGRAPHY),
+            work.year,
+            has_sector_table=has_sector_table,
+        )
+        provenance = work.lake.derived_from(catalogue.RAW_BENEFICIARIES, year=work.year)
+        written = work.lake.write(work.backend, catalogue.BENEFICIARY_COUNTS, work.year, counts, provenance)
+        total = work.read(catalogue.BENEFICIARY_COUNTS).beneficiaries.sum().execute()
+        return work.result(written, beneficiaries=people(int(total)), sector_table=has_sector_table)
+
+
+@dg.asset(
+    deps=["beneficiary_counts", "attributed_patients", "geography"],
+    **declared(
+        RATES,
+        "The statistic before protection: beneficiaries, attributed patients and rate of every area and breakdown. "
+        "Holds small numbers: look at `protected_rates` instead.",
+        table=catalogue.SECTOR_RATES,
+        rooms=["statistic/cells", "statistic/rates"],
+    ),
+)
+def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        counts = work.read(catalogue.BENEFICIARY_COUNTS)
+        patients = cells.patient_counts(work.read(catalogue.ATTRIBUTED_PATIENTS), counts, work.year)
+        table = rates.sector_rates(counts, patients, work.read(catalogue.GEOGRAPHY), work.year)
+        provenance = work.lake.derived_from(catalogue.BENEFICIARY_COUNTS, catalogue.ATTRIBUTED_PATIENTS, year=work.year)
+        written = work.lake.write(work.backend, catalogue.SECTOR_RATES, work.year, table, provenance)
+        rows = work.read(catalogue.SECTOR_RATES).group_by("level", "dimension").agg(rows=_.count())
+        by_level = rows.order_by("level", "dimension").to_pandas().to_dict("records")
+        return work.result(written, rows_by_level=markdown_table(by_level))
+
+
+ASSETS = [beneficiary_counts, sector_rates]

@@ -1,0 +1,143 @@
+"""The yearly job for many years, one after the other, in this process: the one-command backfill.
+
+Each year is a Dagster run of its own on the persistent instance, so the UI shows it like one that was started there.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import dagster as dg
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from dagster._core.event_api import PartitionKeyFilter
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets.publication import released_years
+from mm_pipeline.automation import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
+from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline.settings import Settings
+from mm_pipeline.state import Ledger
+from mm_pipeline.storage.lake import Lake
+
+BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class YearResult:
+    """What became of one year. ``figures``: beneficiaries, patients and rate of the country, where published."""
+
+    year: int
+    outcome: str
+    seconds: float = 0.0
+    checks: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    figures: tuple[int, int, float] | None = None
+    synthetic: bool = False
+
+
+class Backfill:
+    """The jobs over one instance; resolve once, run many years."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        definitions = build_definitions(settings=settings)
+        self._settings, self._instance = settings, instance
+        self._graph = definitions.resolve_asset_graph()
+        self._yearly = definitions.resolve_job_def(YEARLY_JOB)
+        self._series = definitions.resolve_job_def(SERIES_JOB)
+
+    def ledger(self) -> Ledger:
+        return Ledger(self._instance, self._graph, self._settings)
+
+    def years(
+        self, years: Iterable[int], *, force: bool = False, on_year: Callable[[YearResult], None] | None = None
+    ) -> list[YearResult]:
+        """Build each year that is not up to date (all of them with ``force``), then what is made from all years."""
+        ledger = self.ledger()
+        results = []
+        for year in years:
+            if not force and ledger.state(year).is_up_to_date:
+                result = YearResult(year, UP_TO_DATE, checks=self._recorded_checks(year))
+            else:
+                result = self._build(year)
+            self._add_figures(result)
+            results.append(result)
+            if on_year:
+                on_year(result)
+        if any(result.outcome == BUILT for result in results) or not self._series_is_there():
+            self._refresh_series(results)
+        return results
+
+    def _build(self, year: int) -> YearResult:
+        started = time.monotonic()
+        run = self._yearly.execute_in_process(
+            partition_key=str(year), instance=self._instance, raise_on_error=False, run_config=_QUIET
+        )
+        result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
+        for event in run.all_events:
+            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                evaluation = event.asset_check_evaluation_data
+                state = _state(evaluation)
+                result.checks[state] = result.checks.get(state, 0) + 1
+                if state == FAILED:
+                    name = f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}"
+                    result.problems.append(f"{name}: {evaluation.description}")
+            elif event.is_step_failure and event.step_failure_data.error:
+                error = event.step_failure_data.error
+                if error.cls_name != "DagsterAssetCheckFailedError":
+                    cause = error.cause or error
+                    result.problems.append(f"{event.step_key}: {cause.message.strip()}")
+        return result
+
+    def _recorded_checks(self, year: int) -> dict[str, int]:
+        """Outcomes of the checks of an earlier run, as stored per year."""
+        counts: dict[str, int] = {}
+        newest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            list(self._graph.asset_check_keys), partition_filter=PartitionKeyFilter(key=str(year))
+        )
+        for record in newest.values():
+            if (
+                record.event
+                and (event := record.event.dagster_event)
+                and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            ):
+                state = _state(event.asset_check_evaluation_data)
+                counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    def _add_figures(self, result: YearResult) -> None:
+        """Country total of the protected table, if the year has one."""
+        lake = Lake(self._settings.lake_dir)
+        if not lake.has(catalogue.PROTECTED_RATES, result.year):
+            return
+        result.synthetic = lake.provenance(catalogue.PROTECTED_RATES, result.year).synthetic
+        country = (pc.field("level") == "country") & (pc.field("dimension") == "total")
+        path = lake.path(catalogue.PROTECTED_RATES, result.year)
+        row = pq.read_table(path, filters=country, partitioning=None).to_pylist()[0]
+        if row["status"] == "published":
+            result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])
+
+    def _series_is_there(self) -> bool:
+        materialised = self._instance.get_latest_materialization_event(dg.AssetKey(SERIES_ASSETS[-1]))
+        return materialised is not None or not released_years(self._settings)
+
+    def _refresh_series(self, results: list[YearResult]) -> None:
+        run = self._series.execute_in_process(instance=self._instance, raise_on_error=False, run_config=_QUIET)
+        if not run.success:
+            results[-1].problems.append("the tables of all years (job series) failed; see its run in the UI")
+            results[-1].outcome = FAILED_YEAR
+
+
+def _state(evaluation: dg.AssetCheckEvaluation) -> str:
+    outcome = evaluation.metadata.get("outcome")
+    if outcome is not None:
+        return str(outcome.value)
+    if evaluation.passed:
+        return PASSED
+    return FAILED if evaluation.severity == dg.AssetCheckSeverity.ERROR else WARNING
+
+
+STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)

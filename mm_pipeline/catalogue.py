@@ -1,0 +1,171 @@
+"""Every table that the pipeline keeps: its columns, their types and meaning, and the order of its rows.
+
+The lake refuses to write anything else, Dagster shows it as column schema, the docs and the release quote it.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: pa.DataType
+    description: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A kept table. ``order`` are the sort keys that make its file reproducible; empty: the order of the delivery."""
+
+    name: str
+    columns: tuple[Column, ...]
+    order: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+YEAR = Column("year", pa.int32(), "calendar year")
+PATIENT_KEY = Column(
+    "patient_key", pa.int64(), "keyed 64-bit hash of the delivered pseudonym; the pseudonym itself is not kept"
+)
+HOUSE_ID = Column("house_id", pa.string(), "maison médicale, as delivered")
+SEX = Column("sex", pa.string(), "M or F")
+PREFERENTIAL = Column("preferential", pa.int32(), "preferential tariff (BIM/RVV): 0 or 1")
+BIRTH_YEAR = Column("birth_year", pa.int32(), "year of birth")
+
+RAW_FORFAITS = Table(
+    "raw_forfaits",
+    (
+        PATIENT_KEY,
+        HOUSE_ID,
+        Column("service_date", pa.date32(), "day of the billed service; its month is the month of the forfait"),
+        Column("nomenclature_code", pa.string(), "109616, the maison médicale forfait; other codes are not kept"),
+        Column("quantity", pa.int32(), "billed quantity; negative for a regularisation"),
+        Column("amount_eur", pa.decimal128(12, 2), "billed amount in euro"),
+    ),
+)
+RAW_DMG = Table(
+    "raw_dmg",
+    (
+        PATIENT_KEY,
+        Column("practice_id", pa.string(), "practice that holds a global medical record (DMG) of the patient"),
+    ),
+)
+RAW_BENEFICIARIES = Table(
+    "raw_beneficiaries",
+    (
+        PATIENT_KEY,
+        BIRTH_YEAR,
+        SEX,
+        PREFERENTIAL,
+        Column("municipality_code", pa.string(), "NIS code of the municipality as delivered; empty when missing"),
+        Column("sector_code", pa.string(), "statistical sector as delivered; empty when missing"),
+        Column("valid_from", pa.date32(), "first day of this residence; 1 January of the year when not delivered"),
+    ),
+)
+GEOGRAPHY = Table(
+    "geography",
+    (
+        Column("level", pa.string(), "country, region, province, arrondissement, municipality or sector"),
+        Column("area_code", pa.string(), "NIS code, sector code, or BE"),
+        Column("parent_code", pa.string(), "the area one level up; empty for BE"),
+        Column("name_fr", pa.string(), "French name"),
+        Column("name_nl", pa.string(), "Dutch name"),
+        Column("name_de", pa.string(), "German name"),
+    ),
+    order=("level", "area_code"),
+)
+FORFAITS_PER_PATIENT = Table(
+    "forfaits_per_patient",
+    (
+        PATIENT_KEY,
+        Column("forfaits", pa.int32(), "FF_MH: months of the year with a counted forfait at any house, 0 to 12"),
+        Column("house_id", pa.string(), "house with most counted months (tie: billed latest, then smallest id)"),
+        Column("houses", pa.list_(pa.field("element", pa.string())), "every house with a counted month, sorted"),
+    ),
+    order=("patient_key",),
+)
+ATTRIBUTED_PATIENTS = Table(
+    "attributed_patients",
+    (
+        PATIENT_KEY,
+        Column("forfaits", pa.int32(), "FF_MH, from the threshold (6) to 12"),
+        HOUSE_ID,
+        Column("is_beneficiary", pa.bool_(), "whether the person is in the beneficiaries delivery; only these count"),
+        BIRTH_YEAR,
+        SEX,
+        PREFERENTIAL,
+        Column("municipality_code", pa.string(), "NIS code of the last residence in the year, as delivered"),
+        Column("sector_code", pa.string(), "sector of the last residence in the year, as delivered"),
+    ),
+    order=("patient_key",),
+)
+BENEFICIARY_COUNTS = Table(
+    "beneficiary_counts",
+    (
+        Column("municipality_code", pa.string(), "municipality of the year's vintage; empty: unassigned"),
+        Column("sector_code", pa.string(), "statistical sector, <NIS5>ZZZZ where unknown; empty: unassigned"),
+        SEX,
+        Column("age_class", pa.string(), "age at 31 December in seven classes"),
+        PREFERENTIAL,
+        Column("beneficiaries", pa.int64(), "distinct persons"),
+    ),
+    order=("municipality_code", "sector_code", "sex", "age_class", "preferential"),
+)
+_RATE_COLUMNS = (
+    YEAR,
+    Column("level", pa.string(), "country, region, province, arrondissement, municipality or sector"),
+    Column("area_code", pa.string(), "NIS code, sector code (<NIS5>ZZZZ: unknown sector), or BE"),
+    Column("parent_code", pa.string(), "the area one level up; empty for BE"),
+    Column("dimension", pa.string(), "total, sex, age_group, age_class or preferential"),
+    Column("category", pa.string(), "category of the dimension"),
+    Column("beneficiaries", pa.int64(), "persons in the beneficiaries delivery of the year"),
+    Column("patients", pa.int64(), "beneficiaries attributed to a maison médicale"),
+    Column("rate_per_10000", pa.float64(), "10 000 x patients / beneficiaries; empty where nobody lives"),
+    Column("rate_percent", pa.float64(), "100 x patients / beneficiaries; empty where nobody lives"),
+)
+_RATE_ORDER = ("level", "area_code", "dimension", "category")
+SECTOR_RATES = Table("sector_rates", _RATE_COLUMNS, _RATE_ORDER)
+PROTECTED_RATES = Table(
+    "protected_rates",
+    (*_RATE_COLUMNS, Column("status", pa.string(), "published or suppressed")),
+    _RATE_ORDER,
+)
+RELEASED_RATES = Table(
+    "rates",
+    (*PROTECTED_RATES.columns, Column("synthetic", pa.bool_(), "true when made from demonstration deliveries")),
+    _RATE_ORDER,
+)
+QUARANTINE = Table(
+    "quarantine",
+    (
+        Column("line", pa.int64(), "line of the file (the header is line 1), or row of a Parquet file (from 1)"),
+        Column("column", pa.string(), "column at fault; empty when the line as a whole is"),
+        Column("reason", pa.string(), "what was found wrong"),
+        Column("raw_line", pa.string(), "the line as delivered"),
+    ),
+    order=("line",),
+)
+
+LAKE_TABLES = {
+    table.name: table
+    for table in (
+        RAW_FORFAITS,
+        RAW_DMG,
+        RAW_BENEFICIARIES,
+        GEOGRAPHY,
+        FORFAITS_PER_PATIENT,
+        ATTRIBUTED_PATIENTS,
+        BENEFICIARY_COUNTS,
+        SECTOR_RATES,
+        PROTECTED_RATES,
+    )
+}

@@ -1,0 +1,309 @@
+"""Checks of the deliveries and the geography: is what arrived whole, and does it look like a year of Belgium?"""
+
+from functools import partial
+
+import ibis
+import pandas as pd
+import pyarrow.parquet as pq
+from ibis import _
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets.common import Step, markdown_table, people
+from mm_pipeline.catalogue import Table
+from mm_pipeline.checks.expectations import broken_rules
+from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, percent, warning
+from mm_pipeline.ingest.contract import MM_FORFAIT
+from mm_pipeline.ingest.ingest import Account
+from mm_pipeline.reference.areas import expected_counts
+from mm_pipeline.statistic.cells import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, SECTOR_CODE, UNKNOWN
+
+SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
+UNASSIGNED_WARN = 0.01
+MONTH_LOW = 0.5
+"""A month with less than this share of the median month's rows is suspicious."""
+
+
+def row_accounting(work: Step, *, table: Table) -> Outcome:
+    """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
+    account = Account.of(work.lake, table, work.year)
+    kept = work.lake.written(table, work.year).rows
+    quarantined = pq.read_metadata(work.lake.quarantine_path(table, work.year)).num_rows
+    ignored = f"ignored {account.ignored}" + (f" ({account.ignored_reason})" if account.ignored else "")
+    text = f"{account.file}: delivered {account.delivered}; kept {kept}, {ignored}, quarantined {quarantined}"
+    if account.delivered == kept + account.ignored + quarantined:
+        return passed(f"{text}. Every row is accounted for.")
+    lost = account.delivered - kept - account.ignored - quarantined
+    return failed(
+        f"{text}: {lost} rows are not accounted for. A file of the lake does not belong to this delivery: materialise "
+        f"{table.name} for {work.year} again, and report it if it stays."
+    )
+
+
+def quarantined_share(work: Step, *, table: Table) -> Outcome:
+    account = Account.of(work.lake, table, work.year)
+    if account.quarantined == 0:
+        return passed(f"No row of {account.file} is quarantined.")
+    share = account.quarantined / account.delivered
+    reasons = markdown_table([{"column and reason": k, "rows": n} for k, n in account.quarantined_by_reason.items()])
+    where = work.lake.quarantine_path(table, work.year).relative_to(work.settings.data_dir.parent)
+    text = (
+        f"{account.quarantined} of {account.delivered} rows of {account.file} ({percent(share)}) cannot be used; each is "
+        f"in {where} with line, column, reason and raw line."
+    )
+    if share > work.settings.quarantine_limit:
+        return failed(
+            f"{text} That is more than {percent(work.settings.quarantine_limit)} (MM_QUARANTINE_LIMIT): the year stops "
+            "here. Have the delivery corrected and materialise the year again.",
+            reasons=reasons,
+        )
+    return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
+
+
+def key_collisions(work: Step, *, table: Table) -> Outcome:
+    collisions = Account.of(work.lake, table, work.year).key_collisions
+    if collisions == 0:
+        return passed("No two pseudonyms share a patient key.")
+    return failed(
+        f"{people(collisions)} patient keys stand for two different pseudonyms, so two persons would be counted as one. "
+        "Set another secret (MM_ID_KEY) and rebuild every year."
+    )
+
+
+def volume(work: Step, *, table: Table) -> Outcome:
+    """Rows against the previous year."""
+    before = work.year - 1
+    if not work.lake.has(table, before):
+        return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
+    now, then = (Account.of(work.lake, table, year).delivered for year in (work.year, before))
+    text = f"{now} rows delivered, {then} in {before} ({100 * (now / then - 1):+.1f} %)"
+    if not (broken := broken_rules(pd.DataFrame({"ratio": [now / then]}), "delivery_volume")):
+        return passed(f"{text}.")
+    return warning(f"{text}. {' '.join(broken)}")
+
+
+def only_mm_forfaits(work: Step) -> Outcome:
+    other = work.read(catalogue.RAW_FORFAITS).filter(_.nomenclature_code != MM_FORFAIT).count().execute()
+    if other == 0:
+        return passed(f"All rows are forfaits {MM_FORFAIT}.")
+    return failed(
+        f"{other} rows have another nomenclature code than {MM_FORFAIT}. They must not be counted: materialise "
+        f"raw_forfaits for {work.year} again, and report it if it stays."
+    )
+
+
+def months_billed(work: Step) -> Outcome:
+    rows = work.read(catalogue.RAW_FORFAITS).group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
+    by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
+    median = float(pd.Series(by_month).median())
+    table = markdown_table([{"month": f"{work.year}-{month:02d}", "rows": n} for month, n in by_month.items()])
+    if missing := [f"{work.year}-{month:02d}" for month, n in by_month.items() if n == 0]:
+        return failed(
+            f"No forfait at all is billed in {', '.join(missing)}. The extract is incomplete: ask for the missing "
+            "months and deliver the year again.",
+            months=table,
+        )
+    if low := [f"{work.year}-{month:02d}" for month, n in by_month.items() if n < MONTH_LOW * median]:
+        return warning(
+            f"Less than {percent(MONTH_LOW)} of a usual month is billed in {', '.join(low)}. Ask the sender whether the "
+            "extract was made before these months were complete.",
+            months=table,
+        )
+    return passed("Every month of the year is billed.", months=table)
+
+
+def at_most_twelve(work: Step) -> Outcome:
+    """One forfait a month: net of regularisations nobody has more than twelve a year."""
+    net = work.read(catalogue.RAW_FORFAITS).group_by("patient_key").agg(quantity=_.quantity.sum())
+    counts = net.agg(patients=_.count(), above=(_.quantity > 12).sum()).to_pandas()
+    patients, above = int(counts["patients"].iloc[0]), int(counts["above"].iloc[0])
+    if above == 0:
+        return passed("No patient has more than 12 forfaits net of regularisations.")
+    return warning(
+        f"{people(above)} patients ({percent(above / patients)}) have more than 12 forfaits net of regularisations: "
+        "something was billed twice. Each month counts once, so the statistic holds; tell the sender."
+    )
+
+
+def one_row_per_person(work: Step) -> Outcome:
+    table = work.read(catalogue.RAW_BENEFICIARIES)
+    rows, persons = table.agg(rows=_.count(), persons=_.patient_key.nunique()).to_pandas().iloc[0].tolist()
+    if rows == persons:
+        return passed("Every person has one row, the last residence known in the year.")
+    return failed(
+        f"{people(rows - persons)} rows are a second row of a person, who would be counted twice. Materialise "
+        f"raw_beneficiaries for {work.year} again, and report it if it stays."
+    )
+
+
+def population_profile(work: Step) -> Outcome:
+    """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
+    table = work.read(catalogue.RAW_BENEFICIARIES)
+    age = work.year - table.birth_year
+    share = {
+        "women": (table.sex == "F"),
+        "under_18": age < AGE_CLASS_STARTS[0],
+        "from_65": age >= 65,
+        "from_85": age >= AGE_CLASS_STARTS[-1],
+        "preferential": table.preferential == 1,
+    }
+    frame = table.agg(**{name: condition.mean() for name, condition in share.items()}, mean_age=age.mean()).to_pandas()
+    shown = {name: round(float(value), 3) for name, value in frame.iloc[0].items()}
+    broken = broken_rules(frame, "population_profile")
+    if broken:
+        return warning(f"The population looks unlike Belgium's. {' '.join(broken)}", **shown)
+    return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
+
+
+def sector_codes(work: Step) -> Outcome:
+    """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
+    if work.year < FIRST_SECTOR_YEAR:
+        return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
+    sectors = work.read(catalogue.GEOGRAPHY).filter(_.level == "sector").select("area_code", "parent_code")
+    coded = work.read(catalogue.RAW_BENEFICIARIES).filter(_.sector_code.notnull() & ~_.sector_code.endswith(UNKNOWN))
+    counts = coded.group_by("sector_code", "municipality_code").agg(people=_.count())
+    has_table = sectors.count().execute() > 0
+    if has_table:
+        known = counts.left_join(
+            sectors, [counts.sector_code == sectors.area_code, counts.municipality_code == sectors.parent_code]
+        ).mutate(known=_.area_code.notnull())
+    else:
+        known = counts.mutate(known=_.sector_code.re_search(SECTOR_CODE))
+    total, good = known.agg(total=_.people.sum(), good=ibis.ifelse(_.known, _.people, 0).sum()).to_pandas().iloc[0]
+    if not total or total != total:
+        return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
+    share = float(good) / float(total)
+    what = (
+        "known to the year's sector table, in their own municipality" if has_table else "well formed (no sector table)"
+    )
+    text = f"{percent(share)} of the delivered sector codes are {what}"
+    advice = (
+        "The others count as unknown sector of their municipality. Usually the sector table is older than a merger of "
+        "municipalities: put the year's sectors_<YYYY>.geojson[.zip] into data/reference and materialise geography."
+    )
+    if share < SECTORS_KNOWN_BLOCK:
+        return failed(f"{text}; at least {percent(SECTORS_KNOWN_BLOCK)} are needed. {advice}")
+    if share < SECTORS_KNOWN_WARN:
+        return warning(f"{text}; {percent(SECTORS_KNOWN_WARN)} are expected. {advice}")
+    return passed(f"{text}.")
+
+
+def municipalities_assigned(work: Step) -> Outcome:
+    municipalities = work.read(catalogue.GEOGRAPHY).filter(_.level == "municipality").select("area_code")
+    table = work.read(catalogue.RAW_BENEFICIARIES)
+    counts = table.group_by("municipality_code").agg(people=_.count())
+    unknown = counts.anti_join(municipalities, counts.municipality_code == municipalities.area_code)
+    unassigned, total = (
+        int(unknown.people.sum().execute() or 0),
+        work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows,
+    )
+    share = unassigned / total
+    text = (
+        f"{people(unassigned)} beneficiaries ({percent(share)}) have no municipality of {work.year}; they count in the "
+        "country only"
+    )
+    if share >= UNASSIGNED_WARN:
+        return warning(
+            f"{text}. Less than {percent(UNASSIGNED_WARN)} is expected: are the codes those of another year than "
+            f"31 December {work.year}?"
+        )
+    return passed(f"{text}.")
+
+
+def hierarchy_complete(work: Step) -> Outcome:
+    counts = work.read(catalogue.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
+    found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
+    expected = expected_counts(work.year)
+    wrong = [
+        f"{found.get(level, 0)} of level {level}, {n} expected"
+        for level, n in expected.items()
+        if found.get(level) != n
+    ]
+    if not wrong:
+        return passed(f"{expected['municipality']} municipalities and all levels above them are there.")
+    return failed(
+        f"The hierarchy of {work.year} is not complete: {'; '.join(wrong)}. The REFNIS file in data/reference is "
+        "probably older than the year: replace it by a newer one, or remove it to use the project's own."
+    )
+
+
+def _common(table: Table) -> list[Check]:
+    return [
+        Check(
+            "row_accounting",
+            "Delivered rows = kept + ignored by rule + quarantined.",
+            partial(row_accounting, table=table),
+            blocking=True,
+        ),
+        Check(
+            "quarantined_share",
+            "No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks).",
+            partial(quarantined_share, table=table),
+            blocking=True,
+        ),
+        Check(
+            "key_collisions",
+            "No two pseudonyms of the delivery share a patient key.",
+            partial(key_collisions, table=table),
+            blocking=True,
+        ),
+        Check(
+            "volume_against_previous_year",
+            "The number of delivered rows is within 20 % of the previous year's (suite delivery_volume).",
+            partial(volume, table=table),
+        ),
+    ]
+
+
+CHECKS = [
+    checks_of(
+        catalogue.RAW_FORFAITS,
+        [
+            *_common(catalogue.RAW_FORFAITS),
+            Check("only_mm_forfaits", f"Only nomenclature code {MM_FORFAIT} is kept.", only_mm_forfaits, blocking=True),
+            Check(
+                "months_billed",
+                "Every month of the year is billed; a month without any forfait blocks, an unusually low one warns.",
+                months_billed,
+                blocking=True,
+            ),
+            Check("forfaits_at_most_12", "Nobody has more than 12 forfaits net of regularisations.", at_most_twelve),
+        ],
+    ),
+    checks_of(
+        catalogue.RAW_BENEFICIARIES,
+        [
+            *_common(catalogue.RAW_BENEFICIARIES),
+            Check("one_row_per_person", "One person, one row: the last residence.", one_row_per_person, blocking=True),
+            Check(
+                "population_profile",
+                "Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile).",
+                population_profile,
+            ),
+            Check(
+                "sector_codes_known",
+                "Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.",
+                sector_codes,
+                blocking=True,
+                after=("geography",),
+            ),
+            Check(
+                "municipalities_assigned",
+                "Less than 1 % of the beneficiaries have no municipality of the year.",
+                municipalities_assigned,
+                after=("geography",),
+            ),
+        ],
+    ),
+    checks_of(catalogue.RAW_DMG, _common(catalogue.RAW_DMG)),
+    checks_of(
+        catalogue.GEOGRAPHY,
+        [
+            Check(
+                "hierarchy_complete",
+                "Regions, provinces, arrondissements and municipalities of the year are all there.",
+                hierarchy_complete,
+                blocking=True,
+            ),
+        ],
+    ),
+]

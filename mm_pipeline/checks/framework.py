@@ -1,0 +1,100 @@
+"""How a check is written and what it says.
+
+A check is a function from :class:`~mm_pipeline.assets.common.Step` to an :class:`Outcome`. All checks of an asset run
+in one Dagster step, on one engine session. Every outcome says in words what was looked at; a failure says what failed,
+where, how much, and what to do next. A check that cannot look says "Not applicable" and why; Dagster has no third
+state, so it counts as not failed, and the command line and the metadata (``outcome``) tell it from a pass.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from mm_pipeline.assets.common import SettingsParam, Step, step
+from mm_pipeline.catalogue import Table
+from mm_pipeline.partitions import YEARS
+
+PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    state: str
+    text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def passed(text: str, **metadata: Any) -> Outcome:
+    return Outcome(PASSED, text, metadata)
+
+
+def warning(text: str, **metadata: Any) -> Outcome:
+    """Something to look at; what is downstream is built all the same."""
+    return Outcome(WARNING, text, metadata)
+
+
+def failed(text: str, **metadata: Any) -> Outcome:
+    """The check failed; if it is blocking, nothing downstream is built."""
+    return Outcome(FAILED, text, metadata)
+
+
+def not_applicable(why: str, **metadata: Any) -> Outcome:
+    """The check did not look, and why."""
+    return Outcome(NOT_APPLICABLE, f"Not applicable: {why}", metadata)
+
+
+@dataclass(frozen=True)
+class Check:
+    """``look`` may give an Outcome of any state; ``blocking`` only matters for a failure.
+
+    ``after``: further tables it reads beside those upstream of the asset.
+    """
+
+    name: str
+    description: str
+    look: Callable[[Step], Outcome]
+    blocking: bool = False
+    after: tuple[str, ...] = ()
+
+
+def checks_of(table: Table | str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """The Dagster definition of all checks of one yearly asset."""
+    asset = table if isinstance(table, str) else table.name
+
+    @dg.multi_asset_check(
+        name=f"{asset}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset,
+                description=check.description,
+                additional_deps=check.after,
+                blocking=check.blocking,
+                partitions_def=YEARS,
+            )
+            for check in checks
+        ],
+    )
+    def run(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Iterator[dg.AssetCheckResult]:
+        with step(context, settings) as work:
+            for check in checks:
+                yield result(asset, check.name, check.look(work))
+
+    return run
+
+
+def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=outcome.state in (PASSED, NOT_APPLICABLE),
+        severity=dg.AssetCheckSeverity.ERROR if outcome.state == FAILED else dg.AssetCheckSeverity.WARN,
+        description=outcome.text,
+        metadata={"outcome": outcome.state, **outcome.metadata},
+    )
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

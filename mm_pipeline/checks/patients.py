@@ -1,0 +1,117 @@
+"""Checks of the patients: is everyone who is attributed so by the definition?"""
+
+import ibis
+from ibis import _
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets.common import Step, is_small, people
+from mm_pipeline.checks.expectations import broken_rules
+from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, passed, percent, warning
+
+NOT_BENEFICIARIES_WARN = 0.005
+
+
+def forfaits_distribution(work: Step) -> Outcome:
+    """FF_MH is 0 to 12, every patient once, and the spread is a plausible one (suite ``forfaits_distribution``)."""
+    table = work.read(catalogue.FORFAITS_PER_PATIENT)
+    counts = table.group_by("forfaits").agg(patients=_.count()).order_by("forfaits").to_pandas()
+    total = counts["patients"].sum()
+    if total == 0:
+        return failed("There is no patient with a forfait. Look at the checks of raw_forfaits.")
+    counts["share"] = counts["patients"] / total
+    counts["patients_counted_twice"] = int(total - table.patient_key.nunique().execute())
+    if broken := broken_rules(counts, "forfaits_distribution"):
+        return failed(" ".join(broken))
+    full = counts.loc[counts["forfaits"] == 12, "patients"].sum()
+    whole_year = "few" if is_small(int(full)) else percent(full / total)
+    return passed(f"All patients have 0 to 12 forfaits; {whole_year} have the whole year.")
+
+
+def attribution_rule(work: Step) -> Outcome:
+    """The definition, looked at from the result: enough forfaits, no DMG elsewhere, once.
+
+    The months are counted again from the billed lines in another way than the statistic does (distinct months of net
+    billed (patient, house, month), no masks).
+    """
+    threshold = work.settings.threshold
+    attributed = work.read(catalogue.ATTRIBUTED_PATIENTS)
+    net = (
+        work.read(catalogue.RAW_FORFAITS)
+        .semi_join(attributed, "patient_key")
+        .group_by("patient_key", "house_id", month=_.service_date.truncate("M"))
+        .agg(quantity=_.quantity.sum())
+        .filter(_.quantity >= 1)
+    )
+    months = net.group_by("patient_key").agg(months=_.month.nunique())
+    compared = attributed.left_join(months, "patient_key")
+    elsewhere = (
+        work.read(catalogue.RAW_DMG)
+        .semi_join(attributed, "patient_key")
+        .anti_join(net, ["patient_key", ("practice_id", "house_id")])
+    )
+    same = compared.forfaits.cast("int64").identical_to(compared.months)
+    wrong_months = ~(compared.forfaits.between(threshold, 12) & same)
+    found = {
+        f"do not have {threshold} to 12 forfaits": int(ibis.ifelse(wrong_months, 1, 0).sum().execute() or 0),
+        "have a DMG at another practice": int(elsewhere.patient_key.nunique().execute()),
+        "are there twice": int((attributed.count() - attributed.patient_key.nunique()).execute()),
+    }
+    if broken := [f"{people(count)} {what}" for what, count in found.items() if count]:
+        return failed(
+            f"Of the attributed patients {', '.join(broken)}. The table does not follow the definition: materialise "
+            f"forfaits_per_patient and attributed_patients for {work.year} again, and report it if it stays."
+        )
+    return passed(f"Every attributed patient has {threshold} to 12 forfaits, no DMG elsewhere, and is there once.")
+
+
+def among_beneficiaries(work: Step) -> Outcome:
+    table = work.read(catalogue.ATTRIBUTED_PATIENTS)
+    patients, unknown = (
+        table.agg(all=_.count(), unknown=(~_.is_beneficiary).sum()).to_pandas().iloc[0].fillna(0).tolist()
+    )
+    if patients == 0:
+        return warning("No patient is attributed to a maison médicale. Look at the checks of raw_forfaits and raw_dmg.")
+    share = unknown / patients
+    text = (
+        f"{people(int(unknown))} of the attributed patients ({percent(share)}) are not in the beneficiaries delivery; "
+        "they are counted nowhere"
+    )
+    if is_small(int(unknown)):
+        text = "1 to 4 of the attributed patients are not in the beneficiaries delivery; they are counted nowhere"
+    if share >= NOT_BENEFICIARIES_WARN:
+        return warning(
+            f"{text}. Less than {percent(NOT_BENEFICIARIES_WARN)} is expected: were both extracts made from the same "
+            "population, with the same pseudonyms?"
+        )
+    return passed(f"{text}.")
+
+
+CHECKS = [
+    checks_of(
+        catalogue.FORFAITS_PER_PATIENT,
+        [
+            Check(
+                "forfaits_distribution",
+                "FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution).",
+                forfaits_distribution,
+                blocking=True,
+            )
+        ],
+    ),
+    checks_of(
+        catalogue.ATTRIBUTED_PATIENTS,
+        [
+            Check(
+                "attribution_rule",
+                "Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.",
+                attribution_rule,
+                blocking=True,
+            ),
+            Check(
+                "patients_are_beneficiaries",
+                "Less than 0.5 % of the attributed patients are unknown to the beneficiaries delivery.",
+                among_beneficiaries,
+            ),
+        ],
+    ),
+]

@@ -1,0 +1,257 @@
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | ui``.
+
+Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
+Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mm_pipeline import __version__
+from mm_pipeline.errors import OperatorError
+
+if TYPE_CHECKING:
+    from mm_pipeline.backfill import YearResult
+    from mm_pipeline.settings import Settings
+
+DEMO_SCALE, DEMO_SEED = 0.02, 1
+
+
+class Years(click.ParamType):
+    """``2019:2021`` (both included), ``2019``, or ``2019,2021:2023``."""
+
+    name = "years"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        years: set[int] = set()
+        for part in str(value).split(","):
+            first, colon, last = part.partition(":")
+            if not first.strip().isdigit() or (colon and not last.strip().isdigit()):
+                self.fail(f"{value!r} is no list of years; expected 2019:2021, 2019 or 2019,2021.", param, ctx)
+            years.update(range(int(first), int(last or first) + 1))
+        if not years:
+            self.fail(f"{value!r} holds no year; the first must not be after the last.", param, ctx)
+        from mm_pipeline.clock import newest_year
+
+        for year in (min(years), max(years)):
+            if not 2003 <= year <= newest_year():
+                self.fail(f"{year} is not a year of the statistic: 2003 to {newest_year()} (t-2).", param, ctx)
+        return sorted(years)
+
+
+def _in_words(command: Callable[..., None]) -> Callable[..., None]:
+    """A user's mistake is answered in words and exit code 1, never with a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except OperatorError as error:
+            click.echo(f"mm-pipeline: {error}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mm-pipeline")
+def main() -> None:
+    """Patients of a maison médicale (stat_003_007): from the yearly deliveries to the published tables."""
+
+
+@main.command()
+@_in_words
+def run() -> None:
+    """Build every year that is delivered; with no delivery at all, make demonstration deliveries first."""
+    from mm_pipeline.ingest.delivery import years_delivered
+    from mm_pipeline.partitions import all_years
+
+    settings = _settings()
+    delivered = years_delivered(settings)
+    if not delivered:
+        click.echo("data/raw holds no delivery: making synthetic ones for demonstration.")
+        _synthesize(settings, list(all_years()), DEMO_SCALE, DEMO_SEED)
+        delivered = years_delivered(settings)
+    _backfill(settings, [year for year in all_years() if year in delivered], force=False)
+
+
+@main.command()
+@click.option("--years", type=Years(), required=True, help="For example 2019:2024.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True, max=3),
+    default=0.01,
+    show_default=True,
+    help="1 is the country: 11.7 million beneficiaries a year.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--force", is_flag=True, help="Replace a delivery that is there already.")
+@_in_words
+def synthesize(years: list[int], scale: float, seed: int, force: bool) -> None:
+    """Make synthetic deliveries in data/raw, for demonstration and tests."""
+    settings = _settings()
+    if not force and (there := [year for year in years if (settings.raw_dir / str(year)).exists()]):
+        raise OperatorError(
+            f"data/raw already holds {', '.join(map(str, there))}; a real delivery is never replaced by a synthetic one "
+            "unasked. Use --force to replace them, or name other years."
+        )
+    _synthesize(settings, years, scale, seed)
+
+
+@main.command()
+@click.option("--years", type=Years(), required=True, help="For example 2019:2021.")
+@click.option("--force", is_flag=True, help="Build them again even if they are up to date.")
+@_in_words
+def backfill(years: list[int], force: bool) -> None:
+    """Build years from their deliveries: ingest, checks, rates, release."""
+    _backfill(_settings(), years, force=force)
+
+
+@main.command()
+@_in_words
+def status() -> None:
+    """What is delivered, built and up to date, year by year, and why not."""
+    from rich.table import Table
+
+    from mm_pipeline.partitions import all_years
+
+    with _instance(_settings()) as backfill:
+        ledger = backfill.ledger()
+        table = Table("year", "delivered", "built", "state")
+        for year in all_years():
+            state = ledger.state(year)
+            present = ", ".join(state.delivery.present) or "nothing"
+            delivered = "complete" if state.delivery.is_complete else present
+            why = "up to date" if state.is_up_to_date else state.reasons[0]
+            more = f" (and {len(state.reasons) - 1} more)" if len(state.reasons) > 1 else ""
+            table.add_row(str(year), delivered, "yes" if state.built else "no", why + more)
+    _console().print(table)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Whoever can reach it can start runs.")
+@click.option("--port", default=3000, show_default=True)
+@_in_words
+def ui(host: str, port: int) -> None:
+    """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
+    from mm_pipeline.instance import dagster_home
+
+    settings = _settings()
+    dagster_home(settings)
+    os.environ.setdefault("MM_DATA_DIR", str(settings.data_dir))
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "mm_pipeline.definitions", "-h", host, "-p", str(port)]
+    os.execv(sys.executable, command)
+
+
+def _settings() -> "Settings":
+    from mm_pipeline.settings import from_environment
+
+    return from_environment()
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+class _instance:  # noqa: N801 - a context manager, used like a function
+    """The backfill over Dagster's instance in the data folder."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+
+    def __enter__(self) -> Any:
+        import dagster as dg
+
+        from mm_pipeline.backfill import Backfill
+        from mm_pipeline.instance import dagster_home
+
+        dagster_home(self._settings)
+        self._dagster = dg.DagsterInstance.get()
+        return Backfill(self._settings, self._dagster.__enter__())
+
+    def __exit__(self, *error: Any) -> None:
+        self._dagster.__exit__(*error)
+
+
+def _progress(description: str, total: int) -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console()
+    )
+    progress.add_task(description, total=total)
+    return progress
+
+
+def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: int) -> None:
+    from mm_pipeline.demo import synthesize as make
+    from mm_pipeline.reference.areas import areas
+
+    years = list(years)
+    with _progress("synthetic deliveries", len(years)) as progress:
+        make(
+            settings.raw_dir,
+            years,
+            scale=scale,
+            seed=seed,
+            areas=lambda year: areas(settings.reference_dir, year),
+            on_year=lambda _year: progress.advance(progress.task_ids[0]),
+        )
+
+
+def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
+    with _instance(settings) as backfill, _progress("years", len(years)) as progress:
+
+        def tell(result: "YearResult") -> None:
+            progress.advance(progress.task_ids[0])
+            for problem in result.problems:
+                progress.console.print(f"[bold red]{result.year}[/] {problem}", highlight=False)
+
+        results = backfill.years(years, force=force, on_year=tell)
+    _print_summary(settings, results)
+    if any(result.outcome == "failed" for result in results):
+        sys.exit(1)
+
+
+def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from mm_pipeline.backfill import STATES
+
+    synthetic = any(result.synthetic for result in results)
+    title = "stat_003_007: patients of a maison médicale" + (" (SYNTHETIC DATA)" if synthetic else "")
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("year", "beneficiaries", "patients", "per 10 000", "ok", "warn", "fail", "n/a", "s", ""):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    for result in results:
+        figures = result.figures
+        shown = (f"{figures[0]:,}", f"{figures[1]:,}", f"{figures[2]:.1f}") if figures else ("", "", "")
+        counts = [str(result.checks.get(state, 0)) for state in STATES]
+        table.add_row(str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome)
+    console = _console()
+    console.print(table)
+    console.print("ok, warn, fail, n/a: checks passed, warning, failed, not applicable. What they say is in the UI.")
+    if skipped := sum(result.outcome == "up to date" for result in results):
+        console.print(f"{skipped} of {len(results)} years were up to date and were skipped.")
+    published = settings.published_dir
+    console.print(
+        f"Tables:  {published}/<year>/rates.csv, rates.parquet; all years in {published}/series\n"
+        f"Page:    {published}/atlas/index.html\n"
+        f"UI:      make ui   (then open http://127.0.0.1:3000)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

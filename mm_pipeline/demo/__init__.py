@@ -1,0 +1,12 @@
+"""Synthetic deliveries, for trying and testing the pipeline without data on real persons.
+
+``synthesize`` writes what the health insurers would deliver: the right files and columns, realistic sizes and rates,
+and the oddities that the pipeline must survive. ``facts`` has the published figures that it follows; ``hashing`` makes
+it the same on every machine; ``places``, ``people``, ``houses``, ``registrations``, ``billing`` and ``residents``
+build on each other in that order; ``deliveries`` writes the files. Everything made here says that it is synthetic.
+Nothing of the statistic is computed here, and nothing here is used by the pipeline itself.
+"""
+
+from mm_pipeline.demo.deliveries import synthesize
+
+__all__ = ["synthesize"]

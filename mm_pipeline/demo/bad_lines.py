@@ -1,0 +1,67 @@
+"""Lines that cannot be read, as a few of every real delivery: damaged copies of good lines."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from mm_pipeline.demo.hashing import Dice
+
+#: Makes the fields of a bad line of those of a good one.
+Damage = Callable[[list[str]], list[str]]
+
+#: In a file: the first number, or less than the second more; but at most the third in 1000 lines.
+BAD_LINES, MORE_BAD_LINES, BAD_PER_1000 = 3, 4, 3
+
+
+def of_forfaits(year: int) -> list[Damage]:
+    """An unparseable date, a date of another year, half a forfait, no patient, and a wrong number of fields."""
+    return [
+        _replace(2, f"{year}0231"),
+        _replace(2, f"{year - 1}0701"),
+        _replace(4, "1.5"),
+        _replace(0, ""),
+        _too_many,
+        _too_few,
+    ]
+
+
+def of_beneficiaries(year: int) -> list[Damage]:
+    """An unknown sex, a birth to come, an unparseable date, no patient, and a wrong number of fields."""
+    return [
+        _replace(2, "X"),
+        _replace(1, str(year + 1)),
+        _replace(6, f"{year}-13-01"),
+        _replace(0, ""),
+        _too_many,
+        _too_few,
+    ]
+
+
+class BadLines:
+    """The bad lines of one file, which is written in so many pieces."""
+
+    def __init__(self, dice: Dice, file: str, year: int, pieces: int, damages: Sequence[Damage]) -> None:
+        count = BAD_LINES + int(dice.below(f"bad lines of {file}", np.zeros(1, np.int64), MORE_BAD_LINES, year)[0])
+        self._dice, self._file, self._year = dice, file, year
+        self._numbers = np.arange(count)
+        self._piece = dice.below(f"piece of a bad line of {file}", self._numbers, pieces, year)
+        # Each year begins with the next kind, so that a few years show all.
+        self._damages = [damages[(year + number) % len(damages)] for number in range(count)]
+
+    def of(self, piece: int, rows: int) -> Mapping[int, Damage]:
+        """Before which of the rows of a piece a bad line stands, and which."""
+        row = self._dice.below(f"row of a bad line of {self._file}", self._numbers, rows, self._year)
+        here = self._numbers[self._piece == piece][: rows * BAD_PER_1000 // 1000]
+        return {int(row[number]): self._damages[number] for number in here}
+
+
+def _replace(column: int, value: str) -> Damage:
+    return lambda fields: [*fields[:column], value, *fields[column + 1 :]]
+
+
+def _too_many(fields: list[str]) -> list[str]:
+    return [*fields, "?"]
+
+
+def _too_few(fields: list[str]) -> list[str]:
+    return fields[:-2]

@@ -1,0 +1,149 @@
+"""Synthetic deliveries: what ``data/raw/<year>/`` would hold, made from hashes and published figures.
+
+Here: the folders, files and manifests. The country, its people, their houses and what is billed are made in the other
+modules of this room, in that order. Nothing here is, or is derived from, data on real persons.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from mm_pipeline.demo import billing, facts
+from mm_pipeline.demo.bad_lines import BadLines, of_beneficiaries, of_forfaits
+from mm_pipeline.demo.csv_files import CsvFile
+from mm_pipeline.demo.hashing import Dice
+from mm_pipeline.demo.houses import Houses, amounts, houses_of
+from mm_pipeline.demo.identifiers import providers
+from mm_pipeline.demo.people import ever_insured, people_of
+from mm_pipeline.demo.places import Country, country_of, vintage_of
+from mm_pipeline.demo.registrations import Registrations, rates, registrations_of
+from mm_pipeline.demo.residents import beneficiaries
+from mm_pipeline.errors import OperatorError
+
+#: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
+PERSONS_AT_A_TIME, REGISTRATIONS_AT_A_TIME = 1 << 19, 1 << 16
+
+
+@dataclass(frozen=True)
+class World:
+    """What is the same in all years of a seed and scale."""
+
+    dice: Dice
+    scale: float
+    country: Country
+    houses: Houses
+    providers: pa.StringArray
+
+
+def synthesize(
+    raw_dir: Path,
+    years: Iterable[int],
+    *,
+    scale: float,
+    seed: int,
+    areas: Callable[[int], pa.Table],
+    on_year: Callable[[int], None] | None = None,
+) -> None:
+    """Write a synthetic delivery for each year: ``raw_dir/<year>/`` with three datasets and their manifest.
+
+    ``scale`` is the share of the national size (over 0, up to 1). ``areas(year)`` gives the table of areas of a year
+    (``mm_pipeline.reference.areas``); it is also asked for 2018, whose municipalities the people are laid out on. The
+    same seed, scale and areas give the same bytes, whichever other years are made. A year that is there is replaced;
+    it appears whole. ``on_year`` is called after each.
+
+    Raises OperatorError when the scale is out of bounds or a year cannot be made.
+    """
+    years = list(years)
+    if not 0 < scale <= 1:
+        raise OperatorError(f"scale {scale}: expected more than 0 and at most 1 (national size); give another --scale.")
+    for year in years:
+        if not facts.FIRST_YEAR <= year <= facts.LAST_YEAR:
+            raise OperatorError(
+                f"year {year}: synthetic deliveries exist for {facts.FIRST_YEAR} to {facts.LAST_YEAR}; "
+                "give other --years."
+            )
+    country = country_of(areas(facts.BASE_YEAR))
+    houses = houses_of(country)
+    practices = max(round(billing.PRACTICES * scale), 2)
+    world = World(Dice(seed), scale, country, houses, providers(len(houses.opening), practices))
+    for year in years:
+        # Made beside its place and renamed, and the former one renamed away: a reader sees all of one or of the other.
+        folder, unfinished, former = raw_dir / str(year), raw_dir / f".{year}.tmp", raw_dir / f".{year}.old"
+        for leftover in (unfinished, former):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        unfinished.mkdir(parents=True)
+        _deliver(world, unfinished, year, areas(year))
+        if folder.exists():
+            folder.rename(former)
+        unfinished.rename(folder)
+        if former.exists():
+            shutil.rmtree(former)
+        if on_year is not None:
+            on_year(year)
+
+
+def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
+    """Write the files of one year into the folder."""
+    registrations, rows = _write_people(world, folder, year, areas)
+    rows["forfaits.csv.gz"] = _write_forfaits(world, folder / "forfaits.csv.gz", year, registrations)
+    files = {}
+    for name, count in sorted(rows.items()):
+        with (folder / name).open("rb") as file:
+            files[name] = {"rows": count, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    manifest = {
+        "extracted_on": f"{year + 1}-03-31",
+        "version": f"synthetic, seed {world.dice.seed}, scale {world.scale:g}",
+        "synthetic": True,
+        "files": files,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_people(world: World, folder: Path, year: int, areas: pa.Table) -> tuple[Registrations, dict[str, int]]:
+    """Write the beneficiaries and the DMGs; return the registrations, and the rows of the two files by name."""
+    dice, country, houses = world.dice, world.country, world.houses
+    vintage = vintage_of(country, areas, world.scale)
+    rates_before, rates_now = rates(country, houses, year - 1), rates(country, houses, year)
+    persons = ever_insured(world.scale)
+    starts = range(0, persons, PERSONS_AT_A_TIME)
+    bad_lines = BadLines(dice, "beneficiaries", year, len(starts), of_beneficiaries(year))
+    parts, records = [], 0
+    with (
+        CsvFile(folder / "beneficiaries.csv.gz", ",") as people_file,
+        parquet.ParquetWriter(folder / "dmg.parquet", billing.DMG_SCHEMA, compression="zstd") as dmg_file,
+    ):
+        for piece, start in enumerate(starts):
+            people = people_of(dice, country, year, start, min(start + PERSONS_AT_A_TIME, persons))
+            part = registrations_of(dice, country, houses, rates_before, rates_now, people)
+            parts.append(part)
+            table = beneficiaries(dice, country, vintage, people, part)
+            people_file.write(table, bad_lines.of(piece, len(table)))
+            table = billing.dmg(dice, people, part, world.providers, len(houses.opening))
+            dmg_file.write_table(table)
+            records += len(table)
+    registrations = Registrations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return registrations, {"beneficiaries.csv.gz": people_file.rows, "dmg.parquet": records}
+
+
+def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations) -> int:
+    """Write the forfaits of the registrations; return the rows."""
+    dice, houses = world.dice, world.houses
+    # Nobody has two registrations with one house in a year.
+    patients = np.bincount(registrations.house, minlength=len(houses.opening))
+    cents = amounts(dice, houses, patients, year, world.scale)
+    starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
+    bad_lines = BadLines(dice, "forfaits", year, len(starts), of_forfaits(year))
+    with CsvFile(path, ";") as file:
+        for piece, start in enumerate(starts):
+            part = Registrations(*(column[start : start + REGISTRATIONS_AT_A_TIME] for column in registrations))
+            table = billing.forfaits(dice, part, world.providers, cents, year)
+            file.write(table, bad_lines.of(piece, len(table)))
+    return file.rows

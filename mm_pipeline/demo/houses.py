@@ -1,0 +1,147 @@
+"""The maisons médicales: where and when they open, who can reach which, and what they are paid.
+
+A house is a number, in order of opening. Sites do not depend on the seed: they follow from the populations.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+
+from mm_pipeline.demo import facts
+from mm_pipeline.demo.hashing import Bools, Dice, Ints
+from mm_pipeline.demo.places import GEOGRAPHY, Country
+
+#: Houses of before the period have opened since then.
+FIRST_OPENING = 1985
+
+#: Of 10 000 municipalities without a house, how many may use those of their arrondissement.
+SHARING = 6000
+
+#: The patients of a house in its first, second, ... year, in tenths of a full one.
+GROWTH = (3, 6, 8, 10)
+
+#: A house is a beginner in its first two years in the system, and while it has fewer registered patients.
+BEGINNER_YEARS, BEGINNER_PATIENTS = 2, 500
+
+#: From May 2013 on mature houses are each paid an amount of their own.
+OWN_AMOUNTS_SINCE = (2013, 5)
+
+
+@dataclass(frozen=True)
+class Houses:
+    """``municipality`` (position in the country) and ``opening`` (a year, on 1 January) have one number a house.
+
+    ``reachable`` lists the houses for each municipality in turn, its own or those that it shares, by opening;
+    ``offset`` and ``count`` [municipality, year - FIRST_OPENING] say which of them are open to its people.
+    ``sharing`` says which municipalities share those of their arrondissement while they have none.
+    """
+
+    municipality: Ints
+    opening: Ints
+    sharing: Bools
+    reachable: Ints
+    offset: Ints
+    count: Ints
+
+    def chosen(self, dice: Dice, choice: Ints, municipality: Ints, year: Ints) -> Ints:
+        """The house that each newcomer of a year chooses; ``choice`` is the index of the draw.
+
+        Before the first house of the municipality, it is that one. The later of two draws counts: new houses have
+        room, so that they grow faster than the old ones.
+        """
+        count = self.count[municipality, year - FIRST_OPENING]
+        number = np.maximum(dice.below("house", choice, count), dice.below("house", choice, count, when=1))
+        return self.reachable[self.offset[municipality, year - FIRST_OPENING] + number]
+
+
+def houses_of(country: Country) -> Houses:
+    """All houses that ever open, with the tables that say who can reach them."""
+    sites = sorted(site for region in range(len(facts.REGIONS)) for site in _sites(country, region))
+    municipality = np.array([site for _, site in sites])
+    opening = np.array([year for year, _ in sites])
+    years = range(FIRST_OPENING, facts.LAST_YEAR + 1)
+    numbers = np.arange(len(country.codes))
+    sharing = GEOGRAPHY.chance("sharing", numbers, SHARING)
+    reachable: list[int] = []
+    offset = np.zeros((len(numbers), len(years)), np.int64)
+    count = np.zeros_like(offset)
+    for number in numbers.tolist():
+        lists = [np.flatnonzero(municipality == number)]
+        if sharing[number]:
+            lists.append(np.flatnonzero(country.arrondissement[municipality] == country.arrondissement[number]))
+        # From the last year to the first, so that a year without any house takes the next one that has.
+        for column in reversed(range(len(years))):
+            start = len(reachable)
+            for houses in lists:
+                usable = bisect_right(opening[houses].tolist(), years[column])
+                if usable:
+                    offset[number, column], count[number, column] = start, usable
+                    break
+                start += len(houses)
+            else:
+                if column + 1 < len(years):
+                    offset[number, column], count[number, column] = offset[number, column + 1], 1
+        for houses in lists:
+            reachable += houses.tolist()
+    return Houses(municipality, opening, sharing, np.array(reachable), offset, count)
+
+
+def _sites(country: Country, region: int) -> list[tuple[int, int]]:
+    """(Opening year, municipality) of each house of a region.
+
+    One after the other goes where most people are for each house there (D'Hondt), the population counted to the power
+    of 1.25: so large towns have several, most small municipalities none.
+    """
+    open_in = facts.HOUSES[facts.REGIONS[region]]
+    already = open_in[facts.FIRST_YEAR]
+    openings = [FIRST_OPENING + (facts.FIRST_YEAR - FIRST_OPENING) * number // already for number in range(already)]
+    for year in range(facts.FIRST_YEAR, facts.LAST_YEAR + 1):
+        openings += [year] * (facts.interpolate(open_in, year) - len(openings))
+    weights = {
+        number: population * isqrt(isqrt(population))
+        for number, population in enumerate(country.population.tolist())
+        if country.region[number] == region
+    }
+    built: Counter[int] = Counter()
+    sites = []
+    for year in openings:
+        site = max(weights, key=lambda number: weights[number] // (built[number] + 1))
+        built[site] += 1
+        sites.append((year, site))
+    return sites
+
+
+def attraction(country: Country, houses: Houses, year: int) -> list[int]:
+    """How many patients the houses of a year draw from each municipality, in a unit that only compares them.
+
+    A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
+    """
+    age = np.clip(year - houses.opening, 0, len(GROWTH) - 1)
+    size = np.where(houses.opening <= year, np.array(GROWTH)[age] * 1_000_000, 0)
+    own = np.zeros(len(country.codes), np.int64)
+    np.add.at(own, houses.municipality, size)
+    drawn = np.zeros(country.arrondissement.max() + 1, np.int64)
+    np.add.at(drawn, country.arrondissement, own)
+    people = np.zeros_like(drawn)
+    np.add.at(people, country.arrondissement, country.population)
+    shared = drawn[country.arrondissement] * country.population // people[country.arrondissement] // 3
+    return np.where(own > 0, own, np.where(houses.sharing, shared, 0)).tolist()
+
+
+def amounts(dice: Dice, houses: Houses, patients: Ints, year: int, scale: float) -> Ints:
+    """What each house is paid for a patient and month, in cents [house, month 1-12 less 1].
+
+    ``patients`` counts those of the year by house. Indexed once a year, 10 to 25 euro over the period.
+    """
+    numbers = np.arange(len(houses.opening))
+    elapsed = year - facts.FIRST_YEAR
+    mature = (year - houses.opening >= BEGINNER_YEARS) & (patients >= BEGINNER_PATIENTS * scale)
+    own = dice.below("amount", numbers, 400) - 200
+    result = np.empty((len(numbers), 12), np.int64)
+    for month in range(1, 13):
+        spread = own if (year, month) >= OWN_AMOUNTS_SINCE else 0
+        result[:, month - 1] = np.where(mature, 1137 + 48 * elapsed + spread, 1052 + 45 * elapsed)
+    return result

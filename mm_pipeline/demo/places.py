@@ -1,0 +1,157 @@
+"""Where people live: municipalities laid out on one line, and the sectors and codes that a year gives them.
+
+The line has 2^32 points; each municipality of 2018 has a stretch as long as its population. A person has a point on
+it, and everything about a place follows from that point: the municipality, the sector, the practices nearby. The line
+is the same in every year and for every seed; only the codes change with the vintage.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from mm_pipeline.demo import facts
+from mm_pipeline.demo.hashing import POINTS, Dice, Ints
+
+#: No municipality has fewer inhabitants: at a scale of 0.01 the smallest then still has some.
+FEWEST_INHABITANTS = 1000
+
+#: Geography does not depend on the seed of a delivery.
+GEOGRAPHY = Dice(0)
+
+
+@dataclass(frozen=True)
+class Country:
+    """The municipalities of 2018 by arrondissement, then code; arrays have one number a municipality.
+
+    ``region`` and ``arrondissement`` are positions (of facts.REGIONS; of the arrondissements in order of code),
+    ``population`` counts the insured, ``bounds`` (one more) are the points where the stretches begin and end.
+    """
+
+    codes: list[str]
+    region: Ints
+    arrondissement: Ints
+    population: Ints
+    bounds: Ints
+
+    def municipality_of(self, points: Ints) -> Ints:
+        """The position of the municipality at each point."""
+        return np.searchsorted(self.bounds, points, side="right") - 1
+
+    def move(self, dice: Dice, index: Ints, points: Ints) -> Ints:
+        """Where movers go: half stay in the municipality, a third in the arrondissement, the others go anywhere."""
+        municipality = self.municipality_of(points)
+        arrondissement = self.arrondissement[municipality]
+        reach = dice.below("reach of the move", index, 100)
+        first = np.select(
+            [reach < 50, reach < 85], [municipality, np.searchsorted(self.arrondissement, arrondissement)], 0
+        )
+        after = np.select(
+            [reach < 50, reach < 85],
+            [municipality + 1, np.searchsorted(self.arrondissement, arrondissement, side="right")],
+            len(self.codes),
+        )
+        start, end = self.bounds[first], self.bounds[after]
+        # In 1/2^31 of the way from start to end: the whole line times 2^31 just fits 63 bits.
+        return start + (dice.below("end of the move", index, 1 << 31) * (end - start) >> 31)
+
+
+def country_of(areas: pa.Table) -> Country:
+    """Lay out the municipalities of the area table of facts.BASE_YEAR."""
+    parents = {(row["level"], row["area_code"]): row["parent_code"] for row in areas.to_pylist()}
+    chains = []
+    for level, code in parents:
+        if level == "municipality":
+            arrondissement = parents[level, code]
+            region = parents["province", parents["arrondissement", arrondissement]]
+            chains.append((arrondissement, code, facts.REGIONS.index(region)))
+    chains.sort()
+    names = sorted({arrondissement for arrondissement, _, _ in chains})
+    population = np.array(_populations([chain[:2] for chain in chains]), np.int64)
+    ends = np.cumsum(population)
+    return Country(
+        codes=[code for _, code, _ in chains],
+        region=np.array([region for _, _, region in chains], np.int64),
+        arrondissement=np.array([names.index(arrondissement) for arrondissement, _, _ in chains], np.int64),
+        population=population,
+        bounds=np.concatenate([[0], ends * POINTS // ends[-1]]),
+    )
+
+
+def _populations(municipalities: list[tuple[str, str]]) -> list[int]:
+    """Insured persons of each (arrondissement, municipality): towns as known, the rest of the arrondissement spread."""
+    codes = [code for _, code in municipalities]
+    # Sizes of the smaller ones vary tenfold, mostly towards the small.
+    draws = GEOGRAPHY.below("population", np.array([int(code) for code in codes]), 1000).tolist()
+    sizes = {code: 100 + draw * draw // 1000 for code, draw in zip(codes, draws, strict=True)}
+    remaining = {code: 1000 * thousands for code, thousands in facts.ARRONDISSEMENTS.items()}
+    shares: dict[str, int] = defaultdict(int)
+    for arrondissement, code in municipalities:
+        if code in facts.TOWNS:
+            remaining[arrondissement] -= 1000 * facts.TOWNS[code]
+        else:
+            shares[arrondissement] += sizes[code]
+    result = []
+    for arrondissement, code in municipalities:
+        if code in facts.TOWNS:
+            inhabitants = 1000 * facts.TOWNS[code]
+        else:
+            inhabitants = max(remaining[arrondissement] * sizes[code] // shares[arrondissement], FEWEST_INHABITANTS)
+        result.append(inhabitants * facts.INSURED.get(arrondissement, 100) // 100)
+    return result
+
+
+@dataclass(frozen=True)
+class Vintage:
+    """The codes of a year. ``municipality_codes`` has one a municipality of the country, ``sector_codes`` all sectors
+    of the first, then of the second, ...; ``ends`` (one more) where each sector ends, in inhabitants, and ``first``
+    (one more a municipality) the position of its first sector.
+    """
+
+    municipality_codes: list[str]
+    sector_codes: list[str]
+    first: Ints
+    ends: Ints
+
+    def sector_of(self, country: Country, points: Ints, municipality: Ints) -> Ints:
+        """The position in ``sector_codes`` of each point; a sector takes a part of its municipality's stretch."""
+        start, end = country.bounds[municipality], country.bounds[municipality + 1]
+        low, high = self.ends[self.first[municipality]], self.ends[self.first[municipality + 1]]
+        inhabitant = low + (points - start) * (high - low) // (end - start)
+        return np.searchsorted(self.ends, inhabitant, side="right") - 1
+
+
+def vintage_of(country: Country, areas: pa.Table, scale: float) -> Vintage:
+    """The codes that the area table of a year gives: its municipalities, and its sectors where it has some.
+
+    A merged municipality holds the people of those it was made of. Sectors of a municipality that has none in the
+    table are invented. Either kind keeps the five digits of the municipality of before the mergers, as in reality:
+    whoever takes the municipality from the code of the sector is wrong for the merged ones.
+    """
+    known: dict[str, list[str]] = defaultdict(list)
+    vintage = set()
+    for area in areas.select(["level", "area_code", "parent_code"]).to_pylist():
+        if area["level"] == "municipality":
+            vintage.add(area["area_code"])
+        elif area["level"] == "sector":
+            known[area["parent_code"]].append(area["area_code"])
+    municipality_codes: list[str] = []
+    sector_codes: list[str] = []
+    first, sizes = [0], [np.zeros(1, np.int64)]
+    for base, population in zip(country.codes, country.population.tolist(), strict=True):
+        code = base if base in vintage else facts.MERGERS.get(base, base)
+        municipality_codes.append(code)
+        own = [sector for sector in known[code] if sector.startswith(base)] or known[code]
+        own = own or _invented(base, max(round(population * scale / facts.SECTOR_MEAN), 1))
+        sector_codes += own
+        first.append(len(sector_codes))
+        numbers = int(base) * 10_000 + np.arange(len(own))
+        sizes.append(np.array(facts.SECTOR_SIZES)[GEOGRAPHY.below("sector", numbers, len(facts.SECTOR_SIZES))])
+    return Vintage(municipality_codes, sector_codes, np.array(first), np.cumsum(np.concatenate(sizes)))
+
+
+def _invented(base: str, count: int) -> list[str]:
+    """Sector codes in Statbel's shape: ``11001A00-``, ``11001A01-``, ...: a letter for a part, two digits, one more."""
+    parts = (divmod(number, 40) for number in range(count))
+    return [f"{base}{chr(ord('A') + part)}{number:02d}{'--12-'[number % 5]}" for part, number in parts]

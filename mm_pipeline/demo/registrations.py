@@ -1,0 +1,113 @@
+"""Who is registered with which house, from which month to which.
+
+A person is registered in a year when a draw of theirs, kept for the years of an *era*, is below the rate of people of
+their municipality, age and tariff: as rates rise people join and stay, at the end of an era they think again. What is
+true of this year and of last year makes the months of the year.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mm_pipeline.demo import facts
+from mm_pipeline.demo.hashing import Dice, Ints
+from mm_pipeline.demo.houses import Houses, attraction
+from mm_pipeline.demo.people import People, death_month, entry_month, move_month
+from mm_pipeline.demo.places import Country
+
+#: Years after which a person draws anew.
+ERA = 8
+
+#: How much more (in %) people of each age class register than the average, and those with the preferential tariff
+#: (second) than those without: patients are 31 to 32 years old on average, and 36 to 39 % have that tariff.
+BY_AGE = (155, 125, 130, 74, 39, 26, 16)
+BY_PREFERENTIAL = (100, 228)
+
+#: What those factors and the way to six months without another DMG make of the rate, in 1/1000 by region: the share
+#: to register for each one to be attributed. Measured, see the test of the rates.
+REGISTERED = (907, 850, 803)
+
+#: Shares in 1/10 000: joiners who first pay by act (for one to three months); registered people with a month without
+#: forfait; transfers with a month that both houses bill.
+TRIAL, GAP, OVERLAP = 2000, 100, 1000
+
+
+class Registrations(NamedTuple):
+    """One row for a person and house with a month in the year, by person: from month ``first`` to ``last``.
+
+    ``person`` is the index in ``People``; who changed house has two rows, the former house first.
+    """
+
+    person: Ints
+    house: Ints
+    first: Ints
+    last: Ints
+
+
+def rates(country: Country, houses: Houses, year: int) -> Ints:
+    """Who registers: a share in 1/2^32, [municipality, age class, preferential]."""
+    drawn = attraction(country, houses, year)
+    population = country.population.tolist()
+    region = country.region.tolist()
+    drawn_in = [sum(drawn[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
+    people_in = [sum(population[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
+    # Per 10 million, and so on: all fractions of the formula in whole numbers.
+    target = [facts.interpolate(facts.RATES[code], year, unit=1000) for code in facts.REGIONS]
+    unit = 10_000_000 * 1000 * 100 * 100
+    result = np.empty((len(drawn), len(BY_AGE), len(BY_PREFERENTIAL)), np.int64)
+    for number, r in enumerate(region):
+        # In Python's integers, which are exact at any size.
+        share = (drawn[number] * people_in[r] * target[r] * REGISTERED[r] << 32) // (drawn_in[r] * population[number])
+        for age, by_age in enumerate(BY_AGE):
+            for preferential, by_preferential in enumerate(BY_PREFERENTIAL):
+                result[number, age, preferential] = share * by_age * by_preferential // unit
+    return result
+
+
+def registrations_of(
+    dice: Dice, country: Country, houses: Houses, rates_before: Ints, rates_now: Ints, people: People
+) -> Registrations:
+    """The registrations of the people in their year, given the rates of the year before and of the year."""
+    year = people.year
+    house_before = _house(dice, country, houses, rates_before, people, people.point_before, year - 1)
+    house_before[people.entry_year == year] = -1
+    house_now = _house(dice, country, houses, rates_now, people, people.point, year)
+    concerned = (house_before >= 0) | (house_now >= 0)
+    house_before, house_now, index = house_before[concerned], house_now[concerned], people.index[concerned]
+    was, is_, stays = house_before >= 0, house_now >= 0, house_before == house_now
+
+    # A signature counts from the next month, a notice at the end of it; 0 is December of the year before.
+    signature = np.where(people.moved[concerned], move_month(dice, index), dice.below("signature", index, 12, year))
+    signature = np.where(people.entry_year[concerned] == year, entry_month(dice, index), signature)
+    trial = dice.chance("trial", index, TRIAL, year) * (1 + dice.below("months of trial", index, 3, year))
+    joined = np.where(signature < 12, np.minimum(signature + 1 + trial, 12), 13)
+    end_before = np.where(stays, 12, signature + 1)
+    overlap = dice.chance("overlap", index, OVERLAP, year)
+    start_now = np.where(was, end_before + 1 - overlap, joined)
+    death = np.where(people.death_year[concerned] == year, death_month(dice, index), 12)
+
+    columns = (
+        np.column_stack([index, index]),
+        np.column_stack([house_before, house_now]),
+        np.column_stack([np.ones_like(index), start_now]),
+        np.column_stack([np.minimum(end_before, death), death]),
+    )
+    held = np.column_stack([was, is_ & ~stays]) & (columns[2] <= columns[3])
+    return Registrations(*(column[held] for column in columns))
+
+
+def _house(dice: Dice, country: Country, houses: Houses, rates: Ints, people: People, points: Ints, year: int) -> Ints:
+    """The house of each person at the end of a year, -1 for none."""
+    municipality = country.municipality_of(points)
+    preferential = people.preferential(dice, country.region[municipality], year)
+    limit = rates[municipality, people.ages(year), preferential.astype(np.int64)]
+    phase = dice.below("phase of the era", people.index, ERA)
+    era = (year + phase) // ERA
+    # The person and the era in one number; a person has 36 bits.
+    choice = people.index + (era << 36)
+    registered = dice.below("affinity", choice, 1 << 31) * 2 < limit
+    result = np.full(len(people.index), -1, np.int64)
+    result[registered] = houses.chosen(
+        dice, choice[registered], municipality[registered], (era * ERA - phase)[registered]
+    )
+    return result

@@ -1,0 +1,228 @@
+"""Finding a delivered file and looking at its bytes: fingerprint, completeness, encoding, lines.
+
+The look is one pass over the file that does not use the engine, so its count of lines is an independent witness of
+what the engine read.
+"""
+
+import csv
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mm_pipeline.errors import DeliveryError
+
+FORMATS = (".parquet", ".csv", ".csv.gz")
+BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 22
+_LONGEST_HEADER = 1 << 16
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What one pass over a CSV file saw."""
+
+    header: str
+    lines: int
+    """Lines that are not empty, the header among them."""
+    has_quotes: bool
+    has_blanks: bool
+    """A blank or tab somewhere: values may need trimming."""
+    has_bare_carriage_returns: bool
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    path: Path
+    sha256: str
+    text: TextFacts | None
+    """None for Parquet."""
+
+    @property
+    def label(self) -> str:
+        """``<year>/<file>``: how messages name the file."""
+        return label(self.path)
+
+
+def label(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def candidates(folder: Path, dataset: str) -> list[Path]:
+    """The files of the year's folder that could be this dataset: none or one, if the delivery is right."""
+    return [path for suffix in FORMATS if (path := folder / f"{dataset}{suffix}").is_file()]
+
+
+def find(folder: Path, dataset: str) -> Path:
+    """The one file of the dataset in ``data/raw/<year>/``; :class:`DeliveryError` if it is missing or there twice."""
+    found = candidates(folder, dataset)
+    if len(found) == 1:
+        return found[0]
+    names = " or ".join(f"{dataset}{suffix}" for suffix in FORMATS)
+    if found:
+        raise DeliveryError(
+            f"{folder.name}: {dataset} is there {len(found)} times ({', '.join(path.name for path in found)}); "
+            "expected one file. Keep the right one and move the others away."
+        )
+    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    there = f"the folder holds {', '.join(others)}" if others else "the folder is missing or empty"
+    raise DeliveryError(
+        f"{folder.name}: {dataset} is missing; expected {names} in data/raw/{folder.name}/; {there}. "
+        "Put the file there under this name and materialise the year again."
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the file as it lies there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def look(path: Path) -> DeliveredFile:
+    """One pass over the file: SHA-256 for all formats, and for CSV the :class:`TextFacts`.
+
+    Raises :class:`DeliveryError` on an empty file, a truncated or damaged gzip, text that is not UTF-8 (with the
+    line).
+    """
+    if path.stat().st_size == 0:
+        raise DeliveryError(
+            f"{label(path)} is empty (0 bytes); expected a header and rows. Ask the sender to deliver it again."
+        )
+    if path.suffix == ".parquet":
+        return DeliveredFile(path, fingerprint(path), None)
+    digest = hashlib.sha256()
+    pass_ = _TextPass(path)
+    for chunk in _decompressed(path, digest.update):
+        pass_.feed(chunk)
+    return DeliveredFile(path, digest.hexdigest(), pass_.finish())
+
+
+class _TextPass:
+    """Counts over a stream of bytes; keeps no more than a chunk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._newlines = self._empty_lines = 0
+        self._quotes = self._blanks = self._bare_carriage_returns = False
+        self._head = b""
+        self._last = b"\n"
+        self._held = b""  # a carriage return, or part of an UTF-8 sequence, that the end of a chunk cut off
+
+    def feed(self, chunk: bytes) -> None:
+        if not self._head:
+            chunk = chunk.removeprefix(BOM)
+        text = self._held + chunk
+        text, self._held = self._whole_characters(text)
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+            self._bare_carriage_returns = self._bare_carriage_returns or b"\r" in text
+        if len(self._head) < _LONGEST_HEADER:
+            self._head += text[:_LONGEST_HEADER]
+        self._quotes = self._quotes or b'"' in text
+        self._blanks = self._blanks or b" " in text or b"\t" in text
+        self._newlines += text.count(b"\n")
+        self._empty_lines += _repeated_newlines(self._last + text)
+        self._last = text[-1:] or self._last
+
+    def _whole_characters(self, text: bytes) -> tuple[bytes, bytes]:
+        """Split off what only the next chunk can complete; :class:`DeliveryError` on what is not UTF-8."""
+        whole = len(text)
+        if not text.isascii():
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                if error.reason != "unexpected end of data":
+                    raise self._not_utf8(text[: error.start]) from None
+                whole = error.start
+        if text[:whole].endswith(b"\r"):
+            whole -= 1
+        return text[:whole], text[whole:]
+
+    def _not_utf8(self, before: bytes) -> DeliveryError:
+        line = self._newlines + before.count(b"\n") + 1
+        return DeliveryError(
+            f"{label(self._path)}, line {line}: a byte that is not UTF-8; expected UTF-8 (with or without BOM). "
+            "The file was probably written in Windows-1252 or Latin-1: save it again as UTF-8, or ask the sender to."
+        )
+
+    def finish(self) -> TextFacts:
+        if self._held not in (b"", b"\r"):
+            raise self._not_utf8(b"")
+        lines = self._newlines - self._empty_lines + (self._last != b"\n")
+        if lines == 0:
+            raise DeliveryError(f"{label(self._path)} holds no line; expected a header and rows. Deliver it again.")
+        return TextFacts(
+            header=self._head.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", errors="replace"),
+            lines=lines,
+            has_quotes=self._quotes,
+            has_blanks=self._blanks,
+            has_bare_carriage_returns=self._bare_carriage_returns,
+        )
+
+
+def _repeated_newlines(text: bytes) -> int:
+    """How many newlines follow directly on a newline (each ends an empty line)."""
+    count, start = 0, text.find(b"\n\n")
+    while start >= 0:
+        count, start = count + 1, text.find(b"\n\n", start + 1)
+    return count
+
+
+def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
+    """The text of a ``.csv`` or ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
+    with path.open("rb") as file:
+        blocks = iter(partial(file.read, _CHUNK), b"")
+        if path.suffix != ".gz":
+            for block in blocks:
+                seen(block)
+                yield block
+            return
+        inflate = zlib.decompressobj(wbits=31)
+        for block in blocks:
+            seen(block)
+            try:
+                while block:
+                    if inflate.eof:  # a gzip file may hold several members
+                        inflate = zlib.decompressobj(wbits=31)
+                    yield inflate.decompress(block, _CHUNK)
+                    block = inflate.unconsumed_tail or inflate.unused_data
+            except zlib.error:
+                raise _damaged(path, "is damaged") from None
+        if not inflate.eof:
+            raise _damaged(path, "ends too early (truncated)")
+
+
+def _damaged(path: Path, how: str) -> DeliveryError:
+    return DeliveryError(
+        f"{label(path)}: the gzip file {how}; expected a complete .csv.gz. "
+        "The transfer was probably cut: copy or deliver the file again."
+    )
+
+
+def delimiter_of(file: DeliveredFile) -> str:
+    """Comma or semicolon: the one the header has more of."""
+    assert file.text is not None
+    header = file.text.header
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def header_of(file: DeliveredFile) -> list[str]:
+    """The column names of a CSV file, as delivered."""
+    assert file.text is not None
+    names = next(csv.reader([file.text.header], delimiter=delimiter_of(file)), [])
+    return [name.strip() for name in names]
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Line number (from 1) and bytes, without line end, of every line that is not empty; the header included."""
+    number, rest = 0, b""
+    for chunk in _decompressed(path, lambda _: None):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            number += 1
+            if line not in (b"", b"\r"):
+                yield number, line.removesuffix(b"\r")
+    if rest not in (b"", b"\r"):
+        yield number + 1, rest.removesuffix(b"\r")

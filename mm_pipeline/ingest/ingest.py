@@ -1,0 +1,171 @@
+"""One dataset of one year: from the delivered file to the lake, with an account of every row.
+
+delivered = kept + ignored by rule + quarantined. The key of a patient is made here and the pseudonym is left behind:
+``patient_key`` is the first 64 bits of SHA-256 over secret and pseudonym, so equal pseudonyms get equal keys in every
+dataset and year, and nobody without the secret can go back.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TypeVar
+
+import ibis
+import pyarrow as pa
+from ibis import _
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline import catalogue
+from mm_pipeline.errors import DeliveryError
+from mm_pipeline.ingest import files, manifest, reader
+from mm_pipeline.ingest.contract import DATASETS, Dataset
+from mm_pipeline.settings import Settings
+from mm_pipeline.statistic.residence import superseded
+from mm_pipeline.storage.lake import Lake, Provenance
+
+T = TypeVar("T")
+
+KEPT, IGNORED = 0, -1
+"""Verdicts on a row; a positive verdict k means: quarantined by rule k (from 1)."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the rows of one delivered file; kept in the footer of the raw partition."""
+
+    file: str
+    sha256: str
+    version: str
+    """Version of the delivery by its manifest; empty without one."""
+    delivered: int
+    kept: int
+    ignored: int
+    ignored_reason: str
+    quarantined: int
+    quarantined_by_reason: dict[str, int]
+    extra_columns: list[str]
+    key_collisions: int
+
+    @classmethod
+    def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
+        return cls(**lake.provenance(table, year).details)
+
+
+def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: int) -> Account:
+    """Read dataset ``name`` of ``year`` into its raw table and its quarantine.
+
+    Raises :class:`DeliveryError` when the file breaks its contract as a whole; the lake is untouched then.
+    """
+    dataset = DATASETS[name](year)
+    folder = settings.raw_dir / str(year)
+    announced = manifest.read(folder)
+    file = files.look(files.find(folder, name))
+    _hold_against_manifest(file, announced, None)
+    reading = reader.read(backend, file, dataset, dict(settings.aliases), scratch=lake.spill_dir())
+    _hold_against_manifest(file, announced, reading.delivered_rows)
+    _judge(backend, dataset, settings.patient_key_secret())
+    if name == "beneficiaries":
+        _ignore_superseded(backend)
+
+    counts = dict(backend.raw_sql("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
+    quarantine = _quarantined(backend, file, dataset, reading)
+    account = Account(
+        file=file.path.name,
+        sha256=file.sha256,
+        version=announced.version if announced else "",
+        delivered=reading.delivered_rows,
+        kept=counts.get(KEPT, 0),
+        ignored=counts.get(IGNORED, 0),
+        ignored_reason=dataset.ignored_reason,
+        quarantined=quarantine.num_rows,
+        quarantined_by_reason=_by_reason(quarantine),
+        extra_columns=reading.columns.extra,
+        key_collisions=_key_collisions(backend),
+    )
+    provenance = Provenance(synthetic=bool(announced and announced.synthetic), details=asdict(account))
+    lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
+    kept = backend.table("judged").filter(_.verdict == KEPT)
+    lake.write(backend, dataset.table, year, kept, provenance)
+    return account
+
+
+def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest | None, rows: int | None) -> None:
+    """First the bytes (before reading), then the rows (after it)."""
+    if announced is None or file.path.name not in announced.files:
+        return
+    expected = announced.files[file.path.name]
+    advice = "The file or its manifest is not the right one: ask the sender, or copy both again."
+    if rows is None and expected.sha256 is not None and expected.sha256 != file.sha256:
+        raise DeliveryError(
+            f"{file.label}: its SHA-256 is {file.sha256}; {manifest.NAME} announces {expected.sha256}. {advice}"
+        )
+    if rows is not None and expected.rows is not None and expected.rows != rows:
+        raise DeliveryError(f"{file.label}: it has {rows} rows; {manifest.NAME} announces {expected.rows}. {advice}")
+
+
+def _judge(backend: Backend, dataset: Dataset, secret: str) -> None:
+    """Make ``judged`` from ``delivered``: typed columns, key, and the verdict on each row, in the same order."""
+    cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
+    cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
+    outputs = ", ".join(f"{sql} AS {column}" for column, sql in dataset.output.items())
+    digest = "('0x' || left(sha256($secret || ':' || patient_id), 16))::UBIGINT"
+    backend.con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE judged AS
+        SELECT (CASE {" ".join(cases)} ELSE {KEPT} END)::SMALLINT AS verdict,
+            ({digest}::HUGEINT - 9223372036854775808)::BIGINT AS patient_key,
+            hash(patient_id) AS pseudonym_hash, {outputs}
+        FROM delivered""",
+        {"secret": secret},
+    )
+    backend.con.execute("DROP TABLE delivered")
+
+
+def _ignore_superseded(backend: Backend) -> None:
+    judged = backend.table("judged")
+    kept = judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT)
+    earlier = backend.compile(superseded(kept))
+    backend.con.execute(f"UPDATE judged SET verdict = {IGNORED} WHERE rowid IN ({earlier})")
+
+
+def _key_collisions(backend: Backend) -> int:
+    """Keys that stand for two pseudonyms. A second, unrelated hash of the pseudonym tells them apart."""
+    sql = "SELECT patient_key FROM judged GROUP BY patient_key HAVING min(pseudonym_hash) <> max(pseudonym_hash)"
+    return backend.con.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0]
+
+
+def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:
+    """The bad rows with line, column, reason and raw line. The file is only read again if there are any."""
+    found = backend.con.execute("SELECT rowid AS row, verdict FROM judged WHERE verdict > 0 ORDER BY row").fetchnumpy()
+    faults = {k: (reading.columns.delivered_name(rule.column), rule.reason) for k, rule in enumerate(dataset.rules, 1)}
+    verdicts = dict(zip(found["row"].tolist(), found["verdict"].tolist(), strict=True))
+    if not verdicts and not reading.bad_lines:
+        return catalogue.QUARANTINE.schema.empty_table()
+    if file.text is None:
+        rows = ((row + 1, *faults[verdicts[row]], raw) for row, raw in reader.parquet_rows(backend, file, found["row"]))
+    else:
+        reasons = {bad.number: bad.reason for bad in reading.bad_lines}
+        rows = (
+            (number, *(("", reasons[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
+            for ordinal, number, raw in reader.locate(file, reasons, verdicts)
+        )
+    return pa.Table.from_batches(map(_batch, batched(rows, 100_000)), catalogue.QUARANTINE.schema)
+
+
+def _batch(rows: Sequence[tuple[int, str, str, str]]) -> pa.RecordBatch:
+    arrays = [
+        pa.array(values, field.type)
+        for values, field in zip(zip(*rows, strict=True), catalogue.QUARANTINE.schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=catalogue.QUARANTINE.schema)
+
+
+def _by_reason(quarantine: pa.Table) -> dict[str, int]:
+    counts = quarantine.group_by(["column", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    return dict(sorted((f"{row['column'] or 'line'}: {row['reason']}", row["count_all"]) for row in counts))
+
+
+def batched(rows: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """``itertools.batched``, which Python 3.11 does not have yet."""
+    iterator = iter(rows)
+    while batch := tuple(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,65 @@
+"""``manifest.json``: what the sender announced. It may be absent; if it is there, it must hold."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mm_pipeline.errors import DeliveryError
+
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Announced:
+    """Data rows (without the header) and SHA-256 of one file; None where the manifest does not say."""
+
+    rows: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    version: str
+    extracted_on: str
+    synthetic: bool
+    files: dict[str, Announced]
+
+
+def read(folder: Path) -> Manifest | None:
+    """The manifest of a year's delivery, None when there is none; :class:`DeliveryError` when it cannot be used."""
+    path = folder / NAME
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        content = json.loads(text)
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise _wrong(path, "it is not UTF-8", "a JSON object in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _wrong(path, f"line {error.lineno}, column {error.colno}: {error.msg}", "a JSON object") from None
+    files = content.get("files", {}) if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+        raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
+    return Manifest(
+        version=str(content.get("version", "")),
+        extracted_on=str(content.get("extracted_on", "")),
+        synthetic=content.get("synthetic") is True,
+        files={name: _announced(path, name, entry) for name, entry in files.items()},
+    )
+
+
+def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
+    rows, sha256 = entry.get("rows"), entry.get("sha256")
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool)):
+        raise _wrong(path, f"rows of {name} is {rows!r}", "a whole number")
+    if sha256 is not None and not isinstance(sha256, str):
+        raise _wrong(path, f"sha256 of {name} is {sha256!r}", "a text of 64 hexadecimal digits")
+    return Announced(rows, sha256.lower() if sha256 else None)
+
+
+def _wrong(path: Path, found: str, expected: str) -> DeliveryError:
+    return DeliveryError(
+        f"{path.parent.name}/{path.name}: {found}; expected {expected}. "
+        "Ask the sender for a correct manifest, or remove it if the files were checked in another way."
+    )

@@ -1,0 +1,259 @@
+"""A delivered file into the engine, as text: nothing is typed, judged or dropped here.
+
+After :func:`read` the temporary table ``delivered`` holds one row per readable row of the file, in the order of the
+file, with the contract's columns as text (blanks removed, empty = NULL). Rows whose *line* cannot be split into the
+header's columns come back as :class:`BadLine`. What the engine read plus the bad lines must equal the lines that an
+independent pass counted (``files.look``); if not, the file is read again line by line with Python's csv module. That
+happens with line breaks inside quotes or a quote that is never closed, which otherwise swallow the lines after them.
+"""
+
+import csv
+import tempfile
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline.errors import DeliveryError
+from mm_pipeline.ingest import files
+from mm_pipeline.ingest.contract import AGENCY_NAMES, Dataset
+
+_STRUCTURE = {
+    "MISSING COLUMNS": "fewer values than the header has columns",
+    "TOO MANY COLUMNS": "more values than the header has columns",
+    "UNQUOTED VALUE": "a quote that is not closed, or text after a closing quote",
+    "LINE SIZE OVER MAXIMUM": "a line longer than 2 MB",
+}
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line that cannot be split into the header's columns. ``number`` counts from 1, the header included."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the contract's columns are in the file: ``canonical[i]`` is the file's column i, or None if not used."""
+
+    delivered: list[str]
+    canonical: list[str | None]
+
+    @property
+    def extra(self) -> list[str]:
+        return [name for name, use in zip(self.delivered, self.canonical, strict=True) if use is None]
+
+    def delivered_name(self, column: str) -> str:
+        return self.delivered[self.canonical.index(column)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What :func:`read` found: rows in the table ``delivered``, bad lines, and the columns of the file."""
+
+    rows: int
+    bad_lines: tuple[BadLine, ...]
+    columns: Columns
+
+    @property
+    def delivered_rows(self) -> int:
+        return self.rows + len(self.bad_lines)
+
+
+def read(
+    backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str], scratch: Path
+) -> Reading:
+    """Fill the temporary table ``delivered``; ``scratch`` is a restricted folder for a cleaned copy, if one is needed.
+
+    Raises :class:`DeliveryError` on a missing or repeated column, on a file without rows, and when the rows cannot be
+    accounted for.
+    """
+    if file.text is None:
+        return _read_parquet(backend, file, dataset, aliases)
+    columns = _columns(file, files.header_of(file), dataset, aliases)
+    expected = file.text.lines - 1
+    if expected == 0:
+        raise _no_rows(file)
+    if not file.text.has_bare_carriage_returns:
+        reading = _read_csv(backend, file, columns)
+        if reading.delivered_rows == expected:
+            return reading
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        reading = _read_line_by_line(backend, file, columns, Path(folder) / "lines.csv")
+    if reading.delivered_rows != expected:
+        raise DeliveryError(
+            f"{file.label}: {expected} rows were counted but {reading.delivered_rows} could be read; expected both to be "
+            "equal. Nothing was kept. Please report this, with the first lines of the file."
+        )
+    return reading
+
+
+def locate(
+    file: files.DeliveredFile, bad_lines: Container[int], ordinals: Container[int]
+) -> Iterator[tuple[int | None, int, str]]:
+    """Line number and raw text of rows of ``delivered`` (by ordinal from 0) and of bad lines (ordinal None), in order.
+
+    The rows of ``delivered`` are the file's lines in order, less the header, the empty and the bad ones.
+    """
+    lines = files.numbered_lines(file.path)
+    next(lines)  # the header
+    ordinal = 0
+    for number, line in lines:
+        if number in bad_lines:
+            yield None, number, line.decode("utf-8")
+            continue
+        if ordinal in ordinals:
+            yield ordinal, number, line.decode("utf-8")
+        ordinal += 1
+
+
+def parquet_rows(backend: Backend, file: files.DeliveredFile, rows: np.ndarray) -> list[tuple[int, str]]:
+    """Row number (from 0) and content as JSON of the given rows of a Parquet file, in order."""
+    backend.con.register("wanted", pa.table({"row": pa.array(rows, pa.int64())}))
+    return backend.con.execute(
+        f"""SELECT file_row_number, to_json(struct_pack(*COLUMNS(* EXCLUDE file_row_number)))::VARCHAR
+        FROM read_parquet({_quoted(str(file.path))}, file_row_number=true)
+        WHERE file_row_number IN (SELECT row FROM wanted) ORDER BY 1"""
+    ).fetchall()
+
+
+def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, aliases: dict[str, str]) -> Columns:
+    known = {name.upper(): name for name in dataset.columns} | {
+        alias: name for alias, name in (AGENCY_NAMES | aliases).items() if name in dataset.columns
+    }
+    canonical = [known.get(name.upper()) for name in delivered]
+    for column in dataset.columns:
+        if (times := canonical.count(column)) > 1:
+            names = ", ".join(name for name, use in zip(delivered, canonical, strict=True) if use == column)
+            raise DeliveryError(
+                f"{file.label}, line 1: {column} is there {times} times ({names}); expected it once. "
+                "Remove or rename the column that is not meant."
+            )
+    if missing := [column for column in dataset.columns if column not in canonical]:
+        also = {name: alias for alias, name in known.items() if alias != name.upper()}
+        names = ", ".join(f"{name} (or {also[name]})" if name in also else name for name in missing)
+        raise DeliveryError(
+            f"{file.label}, line 1: column {names} is missing; found {', '.join(delivered)}. "
+            "Ask the sender for it; if it is there under another name, set MM_ALIASES=NAME=" + missing[0] + "."
+        )
+    return Columns(delivered, canonical)
+
+
+def _create(backend: Backend, columns: Columns, source: str, text_of: dict[str, str]) -> int:
+    selected = ", ".join(f"{text_of[name]} AS {name}" for name in columns.canonical if name)
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE delivered AS SELECT {selected} FROM {source}").fetchall()
+    return backend.raw_sql("SELECT count(*) FROM delivered").fetchall()[0][0]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _read_csv(backend: Backend, file: files.DeliveredFile, columns: Columns) -> Reading:
+    assert file.text is not None
+    for table in ("reject_errors", "reject_scans"):
+        backend.raw_sql(f"DROP TABLE IF EXISTS {table}").fetchall()
+    names = [name or f"extra_{i}" for i, name in enumerate(columns.canonical)]
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    quote = '"' if file.text.has_quotes else ""
+    source = (
+        f"read_csv({_quoted(str(file.path))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
+        f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', "
+        f"compression='{'gzip' if file.path.suffix == '.gz' else 'none'}', "
+        f"columns={{{types}}})"
+    )
+    blank = "nullif(trim({}, ' \t'), '')" if file.text.has_blanks else "nullif({}, '')"
+    rows = _create(backend, columns, source, {name: blank.format(name) for name in columns.canonical if name})
+    bad_count = backend.raw_sql("SELECT count(DISTINCT line) FROM reject_errors").fetchall()[0][0]
+    if bad_count > rows:
+        raise DeliveryError(
+            f"{file.label}: {bad_count} of {bad_count + rows} lines do not have the {len(names)} columns of the header; "
+            f"expected {len(names)} values a line, separated by '{files.delimiter_of(file)}'. "
+            "The header or the delimiter is not the one of the rows: ask the sender to deliver the file again."
+        )
+    rejects = backend.raw_sql(
+        "SELECT line, arg_min(error_type, column_idx)::VARCHAR FROM reject_errors GROUP BY line ORDER BY line"
+    ).fetchall()
+    bad = tuple(BadLine(line, _STRUCTURE.get(kind, f"unreadable ({kind.lower()})")) for line, kind in rejects)
+    return Reading(rows, bad, columns)
+
+
+def _read_line_by_line(backend: Backend, file: files.DeliveredFile, columns: Columns, cleaned: Path) -> Reading:
+    """A row is one line, whatever its quotes say: lines that do not stand on their own are bad."""
+    delimiter = files.delimiter_of(file)
+    bad = []
+    with cleaned.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target, lineterminator="\n")
+        for number, line in files.numbered_lines(file.path):
+            text = line.decode("utf-8")
+            try:
+                values = next(csv.reader([text], delimiter=delimiter, strict=True))
+            except csv.Error:
+                reason = _STRUCTURE["UNQUOTED VALUE"]
+            else:
+                wrong = len(values) - len(columns.delivered)
+                if "\r" in text:
+                    reason = "a carriage return inside the line"
+                elif wrong:
+                    reason = _STRUCTURE["TOO MANY COLUMNS" if wrong > 0 else "MISSING COLUMNS"]
+                else:
+                    writer.writerow(values)
+                    continue
+            bad.append(BadLine(number, reason))
+    if cleaned.stat().st_size == 0 or (bad and bad[0].number == 1):
+        raise DeliveryError(f"{file.label}, line 1: the header cannot be read; expected column names on one line.")
+    reading = _read_csv(backend, files.look(cleaned), columns)
+    return Reading(reading.rows, (*bad, *reading.bad_lines), columns)
+
+
+def _read_parquet(backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str]) -> Reading:
+    try:
+        schema = pq.read_schema(file.path)
+        rows = pq.read_metadata(file.path).num_rows
+    except (pa.ArrowException, OSError):
+        raise DeliveryError(
+            f"{file.label} cannot be read as Parquet; expected a complete Parquet file. "
+            "The transfer was probably cut: copy or deliver the file again."
+        ) from None
+    columns = _columns(file, schema.names, dataset, aliases)
+    if rows == 0:
+        raise _no_rows(file)
+    text_of = {}
+    for delivered, name in zip(columns.delivered, columns.canonical, strict=True):
+        if name:
+            type_ = schema.field(delivered).type
+            text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_)}, ' \t'), '')"
+    read = _create(backend, columns, f"read_parquet({_quoted(str(file.path))})", text_of)
+    return Reading(read, (), columns)
+
+
+def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
+    """SQL that writes a Parquet value as a CSV file would have it."""
+    column = '"' + delivered.replace('"', '""') + '"'
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if name.endswith("_id") and not (
+        pa.types.is_integer(type_) or pa.types.is_string(type_) or pa.types.is_large_string(type_)
+    ):
+        raise DeliveryError(
+            f"{file.label}, column {delivered}: the identifiers are stored as {type_}; expected whole numbers or text "
+            "(other types lose digits). Ask the sender to deliver them as text."
+        )
+    if pa.types.is_timestamp(type_):
+        return f"CAST(CAST({column} AS DATE) AS VARCHAR)"
+    if pa.types.is_boolean(type_):
+        return f"CAST(CAST({column} AS INTEGER) AS VARCHAR)"
+    if pa.types.is_floating(type_) and name != "amount_eur":
+        # A whole number beside a missing value becomes 1.0 in many tools; 1.5 must stay recognisably wrong.
+        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '')"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def _no_rows(file: files.DeliveredFile) -> DeliveryError:
+    return DeliveryError(f"{file.label} holds a header and no rows; expected rows. Ask the sender to deliver it again.")

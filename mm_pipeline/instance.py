@@ -1,0 +1,21 @@
+"""Dagster's own home, inside the data folder: run history, event log, schedule state."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from mm_pipeline.settings import Settings
+
+
+def dagster_home(settings: Settings) -> Path:
+    """``data/dagster`` with its ``dagster.yaml``, made on first use; an existing file is left as the operator has it.
+
+    An operator's own ``DAGSTER_HOME`` is respected.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.data_dir / "dagster")
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if not target.exists():
+        target.write_text((resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8"))
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home

@@ -1,0 +1,100 @@
+"""The area table of a year: every area of the statistic, its parent and its names.
+
+Here: which files of the reference folder count for a year, and the table made of them. Not here: how the files are
+read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from mm_pipeline.reference import refnis, sectors
+from mm_pipeline.reference.refnis import BRUSSELS, refusal
+
+LEVELS = ("country", *refnis.LEVELS, "sector")
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de")]
+)
+
+#: The first year of the statistic by sector (fiche stat_003_007; 2003 and 2004 stop at the municipality).
+FIRST_SECTOR_YEAR = 2005
+
+COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
+
+#: From which year on Belgium has how many municipalities: the mergers of 1 January 2019 and 2025.
+MUNICIPALITIES_SINCE = {1983: 589, 2019: 581, 2025: 565}
+
+
+def areas(reference_dir: Path, year: int) -> pa.Table:
+    """The areas of a year: those in force on its 31 December.
+
+    Columns, all strings: ``level`` (of ``LEVELS``), ``area_code``, ``parent_code`` (the area one level up; empty for
+    the country ``BE``), ``name_fr``, ``name_nl``, ``name_de``; sorted by level in that order, then by code. Brussels
+    ``04000`` is there twice, as a region and as the province under it, so that every chain has the same length.
+    Sectors are there from 2005 on, where a sector table is not after the year, and where the municipality that the
+    table gives is of the year's vintage: a table older than a merger has no sectors for the merged municipalities.
+
+    Raises ReferenceDataError where a file cannot be used; nothing is raised for a hierarchy that stops before the
+    year, which a file cannot tell: compare with ``expected_counts``.
+    """
+    rows = [COUNTRY]
+    for unit in refnis.units_of(year, refnis_file(reference_dir)):
+        names = (unit.name_fr, unit.name_nl, unit.name_de)
+        rows.append((unit.level, unit.code, unit.parent_code or COUNTRY[1], *names))
+        if unit.code == BRUSSELS:
+            rows.append(("province", BRUSSELS, BRUSSELS, *names))
+    table = sectors.table_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+    if table is not None:
+        municipalities = {row[1] for row in rows if row[0] == "municipality"}
+        rows += [("sector", *sector) for sector in table.sectors if sector.municipality_code in municipalities]
+    rows.sort(key=lambda row: (LEVELS.index(row[0]), row[1]))
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
+
+
+def reference_files(reference_dir: Path, year: int) -> list[Path]:
+    """The files that ``areas`` reads for the year: the hierarchy, then the sector table if there is one.
+
+    Raises ReferenceDataError where two files claim the same place.
+    """
+    table = sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+    return [refnis_file(reference_dir), *([table] if table else [])]
+
+
+def refnis_file(reference_dir: Path) -> Path:
+    """The hierarchy that a reference folder uses.
+
+    A Statbel ``TU_COM_REFNIS*.txt`` takes the place of ``refnis.csv``; a folder with neither uses the ``refnis.csv``
+    that comes with the package. Several Statbel files are refused (ReferenceDataError): their names do not tell
+    which is the newest (``TU_COM_REFNIS.txt`` is today's on the day it was fetched), and figures would depend on it.
+    """
+    names = sorted(reference_dir.glob("TU_COM_REFNIS*.txt"))
+    if len(names) > 1:
+        raise refusal(
+            reference_dir,
+            "",
+            f"several Statbel hierarchies ({', '.join(path.name for path in names)})",
+            "at most one TU_COM_REFNIS*.txt",
+            "Keep the newest and remove the others.",
+        )
+    candidates = [*names, reference_dir / "refnis.csv", *_shipped()]
+    for path in candidates:
+        if path.exists():
+            return path
+    raise refusal(reference_dir, "", "no refnis.csv", "the hierarchy of areas", "Install the package again.")
+
+
+def expected_counts(year: int) -> dict[str, int]:
+    """How many areas of each level a complete table of the year has, sectors excepted.
+
+    The provinces are ten and Brussels. A year before the oldest figure takes the oldest.
+    """
+    since = max((first for first in MUNICIPALITIES_SINCE if first <= year), default=min(MUNICIPALITIES_SINCE))
+    municipalities = MUNICIPALITIES_SINCE[since]
+    return {"country": 1, "region": 3, "province": 11, "arrondissement": 43, "municipality": municipalities}
+
+
+def _shipped() -> tuple[Path, Path]:
+    """Where the package has its own ``refnis.csv``: inside a wheel, or in the repository of an editable install."""
+    here = Path(__file__).resolve()
+    return here.parent / "refnis.csv", here.parents[2] / "data" / "reference" / "refnis.csv"

@@ -1,0 +1,157 @@
+"""The settings: where the data lies, what bounds the engine, which thresholds hold.
+
+Everything comes from environment variables ``MM_*`` and has a default. Nothing else in the package reads the
+environment. Settings that change a figure (thresholds, aliases) are part of :meth:`Settings.fingerprint`, so that a
+change of them makes every year stale.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mm_pipeline.errors import SettingsError
+
+T = TypeVar("T")
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _default_data_dir() -> Path:
+    """``data/`` of the clone the package was installed from; in any other installation, of the current folder."""
+    clone = _REPOSITORY / "pyproject.toml"
+    return (_REPOSITORY if clone.is_file() else Path.cwd()) / "data"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run; see ``docs/operating.md`` for the table of variables."""
+
+    data_dir: Path
+    memory_limit: str = "4GB"
+    """Upper bound of the engine's memory; beyond it, it spills to ``data/lake/.spill``."""
+    threads: int = 2
+    threshold: int = 6
+    """Forfaits in the year from which a patient is attributed to a maison médicale."""
+    disclosure_threshold: int = 5
+    """Smallest number of people that may be shown."""
+    quarantine_limit: float = 0.01
+    """Largest share of quarantined rows with which a delivery is still used."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Further delivered column names, upper case -> canonical name."""
+    id_key: str = field(default="", repr=False)
+    """Secret of the patient key; empty means: the one kept in ``data/id.key``."""
+
+    @property
+    def raw_dir(self) -> Path:
+        return self.data_dir / "raw"
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.data_dir / "lake"
+
+    @property
+    def reference_dir(self) -> Path:
+        return self.data_dir / "reference"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.data_dir / "published"
+
+    def patient_key_secret(self) -> str:
+        """``MM_ID_KEY``, or the secret kept in ``data/id.key`` (made on first use, readable by its owner only).
+
+        The secret must stay the same over the years: another one gives every patient another key.
+        """
+        if self.id_key:
+            return self.id_key
+        path = self.data_dir / "id.key"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            secret = path.read_text().strip()
+            if not secret:
+                raise SettingsError(
+                    f"{path} is empty; it must hold the secret of the patient key. Restore it from a backup, or set "
+                    "MM_ID_KEY. (Deleting it makes a new secret: then rebuild every year.)"
+                ) from None
+            return secret
+        with os.fdopen(descriptor, "w") as file:
+            secret = secrets.token_hex(32)
+            file.write(secret + "\n")
+        return secret
+
+    def fingerprint(self) -> str:
+        """A short hash of the settings that change a figure, never of the secret itself."""
+        parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items())]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], default: T, expected: str) -> T:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        return parse(text)
+    except ValueError:
+        raise SettingsError(
+            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {default}."
+        ) from None
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if (value := int(text)) < minimum:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _share(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 1:
+        raise ValueError
+    return value
+
+
+def _aliases(text: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in text.split(","))
+    result = {}
+    for name, sign, canonical in pairs:
+        if not (sign and name.strip() and canonical.strip()):
+            raise ValueError
+        result[name.strip().upper()] = canonical.strip()
+    return result
+
+
+def _memory(text: str) -> str:
+    number = text.upper().removesuffix("B").rstrip("KMGTI ")
+    if float(number) <= 0 or number == text:
+        raise ValueError
+    return text
+
+
+def from_environment(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; a value that makes no sense raises :class:`SettingsError` naming the variable."""
+    env = os.environ if env is None else env
+    data_dir = env.get("MM_DATA_DIR", "").strip()
+    return Settings(
+        data_dir=Path(data_dir).expanduser().resolve() if data_dir else _default_data_dir(),
+        memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _memory, "4GB", "a size such as 2GB or 800MB"),
+        threads=_parsed(env, "MM_THREADS", _at_least(1), os.cpu_count() or 2, "a whole number from 1"),
+        threshold=_parsed(env, "MM_THRESHOLD", _at_least(1), 6, "a whole number of months from 1"),
+        disclosure_threshold=_parsed(
+            env,
+            "MM_DISCLOSURE_THRESHOLD",
+            _at_least(2),
+            5,
+            "a whole number of people from 2 (below 2 nothing is hidden)",
+        ),
+        quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
+        aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
+        id_key=env.get("MM_ID_KEY", ""),
+    )

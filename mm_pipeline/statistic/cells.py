@@ -1,0 +1,112 @@
+"""Counts of persons in the finest cells: sector x sex x age class x preferential tariff. Every figure adds these up."""
+
+import functools
+import operator
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+AGE_CLASSES = ("0-17", "18-24", "25-44", "45-64", "65-74", "75-84", "85+")
+"""Age at 31 December: year - birth year."""
+AGE_CLASS_STARTS = (18, 25, 45, 65, 75, 85)
+
+FIRST_SECTOR_YEAR = 2005
+"""Smallest area before: the municipality (source fiche)."""
+
+UNKNOWN = "ZZZZ"
+"""``<NIS5>ZZZZ`` is a person of the municipality whose sector is unknown."""
+
+SECTOR_CODE = "^[0-9]{5}[0-9A-Z-]{4}$"
+
+_KEYS = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
+
+
+def delivered_cells(people: ir.Table, year: int, name: str) -> ir.Table:
+    """Number of ``people`` (columns of ``raw_beneficiaries``, one row a person) by residence as delivered.
+
+    Columns: the five keys and ``name``. Ages are compared, not subtracted, and labelled after the count: this is the
+    one step that touches every person of the country.
+    """
+    age = year - people.birth_year
+    class_number = functools.reduce(operator.add, ((age >= start).cast("int8") for start in AGE_CLASS_STARTS))
+    keys = ["municipality_code", "sector_code", "sex", "age", "preferential"]
+    counts = people.mutate(age=class_number).group_by(keys).agg(**{name: _.count()})
+    label = ibis.cases(*((_.age == number, label) for number, label in enumerate(AGE_CLASSES)))
+    return counts.mutate(age_class=label).drop("age")
+
+
+def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
+    """The sectors of a year without a sector table: every well-formed code its beneficiaries name.
+
+    Columns ``sector_code``, ``municipality_code``. A sector lies in one municipality: where several are named for one
+    code, in the one where most of its beneficiaries have it (tie: smallest code).
+    """
+    named = cells.semi_join(municipalities, "municipality_code").filter(
+        _.sector_code.re_search(SECTOR_CODE) & ~_.sector_code.endswith(UNKNOWN)
+    )
+    votes = named.group_by("sector_code", "municipality_code").agg(votes=_.beneficiaries.sum())
+    order = [_.votes.desc(), _.municipality_code]
+    first = ibis.row_number().over(group_by="sector_code", order_by=order)
+    return votes.mutate(rank=first).filter(_.rank == 0).select("sector_code", "municipality_code")
+
+
+def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name: str) -> ir.Table:
+    """``cells`` with every residence brought to an area of the year, added up again.
+
+    ``municipalities``: ``municipality_code``. ``sectors``: ``sector_code``, ``municipality_code``. A municipality that
+    the year does not know becomes empty (unassigned: counted in the country only). A sector that is missing, malformed,
+    unknown, or in another municipality than the row's own becomes ``<NIS5>ZZZZ``. The municipality is never cut out
+    of a sector code.
+    """
+    areas = sectors.mutate(known_sector=_.sector_code)
+    of_year = municipalities.select("municipality_code").distinct().mutate(known=_.municipality_code)
+    placed = cells.left_join(of_year, "municipality_code").drop("municipality_code_right")
+    placed = placed.left_join(areas, ["sector_code", "municipality_code"])
+    sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN)
+    placed = placed.select(
+        "sex",
+        "age_class",
+        "preferential",
+        name,
+        municipality_code=_.known,
+        sector_code=ibis.ifelse(_.known.notnull(), sector, None),
+    )
+    return placed.group_by(_KEYS).agg(**{name: whole(_[name].sum())})
+
+
+def whole(total: ir.Value) -> ir.Value:
+    """A sum of counts as a 64-bit integer.
+
+    DuckDB sums integers to 128 bits, which would land as a double in Parquet; Ibis believes they are 64 bits and drops
+    a plain cast, so the way leads over a decimal.
+    """
+    return total.cast("decimal(18,0)").cast("int64")
+
+
+def beneficiary_counts(
+    raw_beneficiaries: ir.Table, geography: ir.Table, year: int, *, has_sector_table: bool
+) -> ir.Table:
+    """Beneficiaries by cell. ``geography``: the year's area table; ``has_sector_table``: whether it holds sectors."""
+    cells = delivered_cells(raw_beneficiaries, year, "beneficiaries")
+    municipalities = geography.filter(_.level == "municipality").select(municipality_code=_.area_code)
+    if has_sector_table:
+        sectors = geography.filter(_.level == "sector").select(sector_code=_.area_code, municipality_code=_.parent_code)
+    else:
+        sectors = sectors_named(cells, municipalities)
+    return resolved(cells, municipalities, sectors, "beneficiaries")
+
+
+def patient_counts(attributed_patients: ir.Table, beneficiary_counts: ir.Table, year: int) -> ir.Table:
+    """Attributed patients by cell: those who are beneficiaries, at the areas that the beneficiaries are counted in.
+
+    A patient is one of the beneficiaries of a cell, so the areas of ``beneficiary_counts`` are all that can occur.
+    """
+    cells = delivered_cells(attributed_patients.filter(_.is_beneficiary), year, "patients")
+    sectors = (
+        beneficiary_counts.filter(~_.sector_code.endswith(UNKNOWN))
+        .select("sector_code", "municipality_code")
+        .distinct()
+    )
+    municipalities = beneficiary_counts.filter(_.municipality_code.notnull()).select("municipality_code").distinct()
+    return resolved(cells, municipalities, sectors, "patients")

@@ -1,0 +1,143 @@
+"""From cells to the published shape: every area of every level, every breakdown, and the rate."""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from mm_pipeline.statistic.cells import AGE_CLASSES, FIRST_SECTOR_YEAR, whole
+
+LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
+COUNTRY = "BE"
+
+AGE_GROUPS = {
+    "0-17": ("0-17",),
+    "18-64": ("18-24", "25-44", "45-64"),
+    "65+": ("65-74", "75-84", "85+"),
+}
+"""The three age groups of the release and the classes they add up."""
+
+CATEGORIES = {
+    "total": ("total",),
+    "sex": ("M", "F"),
+    "age_group": tuple(AGE_GROUPS),
+    "age_class": AGE_CLASSES,
+    "preferential": ("0", "1"),
+}
+
+PER_10000, PER_100 = 10_000.0, 100.0
+
+
+def dimensions_of(level: str) -> tuple[str, ...]:
+    """The breakdowns that a level carries: fewer where areas are small (``docs/definition.md``)."""
+    if level == "sector":
+        return ("total",)
+    if level == "municipality":
+        return tuple(dimension for dimension in CATEGORIES if dimension != "age_class")
+    return tuple(CATEGORIES)
+
+
+def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geography: ir.Table, year: int) -> ir.Table:
+    """All levels, all breakdowns; an area of the year's vintage where nobody lives has a row with 0 and no rate.
+
+    Columns of :data:`mm_pipeline.catalogue.SECTOR_RATES`. Sector rows from 2005 on, with totals only; the sectors are
+    those of the year's table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
+    """
+    keys = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
+    nobody = {"beneficiaries": ibis.literal(0, "int64"), "patients": ibis.literal(0, "int64")}
+    both = ibis.union(
+        beneficiary_counts.mutate(patients=nobody["patients"]).select(*keys, "beneficiaries", "patients"),
+        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*keys, "beneficiaries", "patients"),
+    )
+    by_municipality = _added_up(both, ["municipality_code", "sex", "age_class", "preferential"])
+    long = _breakdowns(by_municipality).left_join(_ladder(geography), "municipality_code")
+    # An unassigned municipality is on no rung of the ladder, and counts in the country.
+    long = long.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))
+    counted = _added_up(long, ["level", "area_code", "dimension", "category"])
+    frame = _frame(geography.filter(_.level != "sector"))
+
+    if year >= FIRST_SECTOR_YEAR:
+        living = both.filter(_.sector_code.notnull())
+        sectors = _added_up(living, ["sector_code", "municipality_code"]).select(
+            "beneficiaries",
+            "patients",
+            level=ibis.literal("sector"),
+            area_code=_.sector_code,
+            parent_code=_.municipality_code,
+            dimension=ibis.literal("total"),
+            category=ibis.literal("total"),
+        )
+        counted = ibis.union(counted, sectors.select(counted.columns))
+        named = ["level", "area_code", "parent_code"]
+        listed = geography.filter(_.level == "sector").select(named)
+        frame = ibis.union(frame, _frame(ibis.union(listed, sectors.select(named), distinct=True)))
+
+    counts = frame.left_join(counted, ["level", "area_code", "dimension", "category"]).select(
+        year=ibis.literal(year, "int32"),
+        level=_.level,
+        area_code=_.area_code,
+        parent_code=_.parent_code,
+        dimension=_.dimension,
+        category=_.category,
+        beneficiaries=_.beneficiaries.fill_null(0),
+        patients=_.patients.fill_null(0),
+    )
+    return counts.mutate(rate_per_10000=rate(counts, PER_10000), rate_percent=rate(counts, PER_100))
+
+
+def rate(counts: ir.Table, per: float) -> ir.Value:
+    """``per`` x patients / beneficiaries; empty where nobody lives."""
+    people = counts.beneficiaries.cast("float64").nullif(ibis.literal(0.0, "float64"))
+    return counts.patients.cast("float64") * ibis.literal(per, "float64") / people
+
+
+def _added_up(cells: ir.Table, keys: list[str]) -> ir.Table:
+    return cells.group_by(keys).agg(beneficiaries=whole(_.beneficiaries.sum()), patients=whole(_.patients.sum()))
+
+
+def _breakdowns(cells: ir.Table) -> ir.Table:
+    """Each cell once per dimension: ``municipality_code``, ``dimension``, ``category`` and the counts."""
+    group_of = ibis.cases(*((_.age_class.isin(classes), group) for group, classes in AGE_GROUPS.items()))
+    category = {
+        "total": ibis.literal("total"),
+        "sex": _.sex,
+        "age_group": group_of,
+        "age_class": _.age_class,
+        "preferential": _.preferential.cast("string"),
+    }
+    return ibis.union(
+        *(
+            cells.select(
+                "municipality_code",
+                "beneficiaries",
+                "patients",
+                dimension=ibis.literal(dimension),
+                category=category[dimension],
+            )
+            for dimension in CATEGORIES
+        )
+    )
+
+
+def _ladder(geography: ir.Table) -> ir.Table:
+    """Every municipality once per level above it and its own: ``municipality_code``, ``level``, ``area_code``."""
+    parents = {
+        level: geography.filter(_.level == level).select(area_code=_.area_code, above=_.parent_code) for level in LEVELS
+    }
+    step = parents["municipality"].select(municipality_code=_.area_code, area_code=_.area_code, above=_.above)
+    rungs = [step.mutate(level=ibis.literal("municipality"))]
+    for level in ("arrondissement", "province", "region", "country"):
+        step = step.select("municipality_code", area_code=_.above).inner_join(parents[level], "area_code")
+        step = step.select("municipality_code", "area_code", "above")
+        rungs.append(step.mutate(level=ibis.literal(level)))
+    return ibis.union(*rungs).select("municipality_code", "level", "area_code")
+
+
+def _frame(areas: ir.Table) -> ir.Table:
+    """Every row the table must have: each area with each category of the dimensions its level carries."""
+    rows = [
+        {"level": level, "dimension": dimension, "category": category}
+        for level in LEVELS
+        for dimension in dimensions_of(level)
+        for category in CATEGORIES[dimension]
+    ]
+    return areas.select("level", "area_code", "parent_code").inner_join(ibis.memtable(rows), "level")

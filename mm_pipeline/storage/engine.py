@@ -1,0 +1,39 @@
+"""The engine: an in-memory DuckDB behind Ibis, bounded by the settings.
+
+One session, one database: nothing is shared between processes, so runs of several years never wait for a lock
+(``docs/decisions/0002-parquet-lake.md``).
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ibis
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake
+
+
+@contextmanager
+def session(settings: Settings) -> Iterator[Backend]:
+    """An Ibis backend on an empty in-memory DuckDB; closed at the end, whatever happens.
+
+    What does not fit in ``memory_limit`` is spilled to a folder of this session inside the lake (restricted like the
+    lake itself) that goes with the session: DuckDB names its spill files alike in every process.
+    """
+    own = tempfile.mkdtemp(dir=Lake(settings.lake_dir).spill_dir())  # mode 0700
+    try:
+        backend = ibis.duckdb.connect(
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            temp_directory=own,
+            autoinstall_known_extensions=False,
+        )
+        try:
+            yield backend
+        finally:
+            backend.disconnect()
+    finally:
+        shutil.rmtree(own, ignore_errors=True)

@@ -1,0 +1,117 @@
+"""The lake: one Parquet file per table and year, replaced whole.
+
+A partition is written beside its place and moved there with ``os.replace``: a reader sees the old one or the new one.
+Every write goes through :meth:`Lake._write`, which asserts the physical schema against the catalogue. A partition
+carries where it comes from (:class:`Provenance`) in its Parquet footer, so that data and account cannot part.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline.atomic import replacing
+from mm_pipeline.catalogue import QUARANTINE, Table
+from mm_pipeline.errors import LakeError
+
+_FOOTER_KEY = b"mm_pipeline"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a partition was made from. ``details`` is free (ingest keeps its account of rows there); no row data."""
+
+    synthetic: bool
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def footer(self) -> dict[str, str]:
+        return {_FOOTER_KEY.decode(): json.dumps(asdict(self), sort_keys=True)}
+
+
+@dataclass(frozen=True)
+class Written:
+    path: Path
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables under ``root``. Folders are 0700 and files 0600: the lake holds persons and small numbers."""
+
+    root: Path
+
+    def spill_dir(self) -> Path:
+        """Where temporary data of persons may lie: inside the lake, as restricted as the lake."""
+        folder = self.root / ".spill"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def path(self, table: Table, year: int) -> Path:
+        return self.root / table.name / f"year={year}" / "part-0.parquet"
+
+    def quarantine_path(self, table: Table, year: int) -> Path:
+        dataset = table.name.removeprefix("raw_")
+        return self.root / "quarantine" / dataset / f"year={year}" / "part-0.parquet"
+
+    def has(self, table: Table, year: int) -> bool:
+        return self.path(table, year).is_file()
+
+    def read(self, backend: Backend, table: Table, year: int) -> ir.Table:
+        """The partition as an expression; :class:`LakeError` when it has not been built."""
+        return backend.read_parquet(self._existing(table, year), hive_partitioning=False)
+
+    def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
+        return backend.read_parquet(self.quarantine_path(table, year), hive_partitioning=False)
+
+    def written(self, table: Table, year: int) -> Written:
+        """Size of the partition as it lies there."""
+        path = self._existing(table, year)
+        return Written(path, pq.read_metadata(path).num_rows, path.stat().st_size)
+
+    def provenance(self, table: Table, year: int) -> Provenance:
+        footer = pq.read_metadata(self._existing(table, year)).metadata or {}
+        return Provenance(**json.loads(footer[_FOOTER_KEY]))
+
+    def derived_from(self, *tables: Table, year: int) -> Provenance:
+        """The provenance of something made from these partitions: synthetic as soon as one of them is."""
+        return Provenance(synthetic=any(self.provenance(table, year).synthetic for table in tables))
+
+    def write(self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
+        """Replace the partition by ``rows``, in the catalogue's columns, types and order."""
+        return self._write(backend, table, self.path(table, year), rows, provenance)
+
+    def write_quarantine(
+        self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance
+    ) -> Written:
+        """Replace the quarantine of a raw table's year (columns of :data:`~mm_pipeline.catalogue.QUARANTINE`)."""
+        return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
+
+    def _existing(self, table: Table, year: int) -> Path:
+        path = self.path(table, year)
+        if not path.is_file():
+            raise LakeError(f"{year}: {table.name} has not been built yet. Materialise {table.name} for {year} first.")
+        return path
+
+    def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> Written:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        rows = rows.select(table.column_names)
+        if table.order:
+            rows = rows.order_by(list(table.order))
+        with replacing(path, mode=0o600) as temporary:
+            backend.to_parquet(rows, temporary, compression="zstd", kv_metadata=provenance.footer())
+            written = pq.read_schema(temporary)
+            # Names and types; whether a column may be empty is the optimiser's guess and not part of the contract.
+            if [(f.name, f.type) for f in written] != [(f.name, f.type) for f in table.schema]:
+                raise LakeError(
+                    f"{table.name}: the rows to be written are not of the declared columns. This is a fault of the "
+                    f"program; the earlier partition is untouched.\nexpected: {table.schema}\nfound: "
+                    f"{written.remove_metadata()}"
+                )
+            rows_written = pq.read_metadata(temporary).num_rows
+        return Written(path, rows_written, path.stat().st_size)

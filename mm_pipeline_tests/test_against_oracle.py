@@ -1,0 +1,93 @@
+"""The engine against the independent oracle, cell for cell, on random deliveries in random file formats."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from mm_pipeline import catalogue
+from mm_pipeline_tests import worked_example
+from mm_pipeline_tests.harness import build_year, geography_table, rates_of, settings_for, table_of
+from mm_pipeline_tests.oracle import statistic
+from mm_pipeline_tests.strategies import PLAIN_FORMATS, Delivery, deliveries, formats, oddities, write_delivery
+
+SLOW = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def build(data_dir: Path, delivery: Delivery, chosen=PLAIN_FORMATS, **changes):
+    """Write the delivery, run the engine on it, return its settings and its accounts."""
+    own = settings_for(data_dir, **changes)
+    write_delivery(own.raw_dir / str(delivery.year), delivery, chosen)
+    return own, build_year(own, delivery.year, geography_table(delivery.areas))
+
+
+def expected(delivery: Delivery):
+    return statistic(delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas)
+
+
+@SLOW
+@given(delivery=deliveries(), chosen=formats())
+def test_engine_equals_oracle(delivery, chosen):
+    for oddity in oddities(delivery):
+        event(oddity)
+    oracle = expected(delivery)
+    with tempfile.TemporaryDirectory() as folder:
+        own, accounts = build(Path(folder), delivery, chosen)
+        assert rates_of(own, delivery.year) == oracle.rates
+        found = {name: (a.delivered, a.kept, a.ignored, a.quarantined) for name, a in accounts.items()}
+        assert found == oracle.accounting
+        attributed = table_of(own, catalogue.ATTRIBUTED_PATIENTS, delivery.year).to_pylist()
+        assert sorted((row["forfaits"], row["house_id"]) for row in attributed) == sorted(oracle.patients.values())
+        assert sum(not row["is_beneficiary"] for row in attributed) == oracle.not_beneficiaries
+        for name, rows in oracle.quarantined.items():
+            path = own.lake_dir / "quarantine" / name / f"year={delivery.year}" / "part-0.parquet"
+            first = 1 if chosen[name].kind == "parquet" else 2  # the header is line 1
+            assert pq.read_table(path, partitioning=None)["line"].to_pylist() == [row + first for row in sorted(rows)]
+
+
+@settings(SLOW, max_examples=10)
+@given(delivery=deliveries(), chosen=formats(), data=st.data())
+def test_figures_do_not_depend_on_row_order_format_or_threads(delivery, chosen, data):
+    shuffled = replace(
+        delivery,
+        **{name: data.draw(st.permutations(getattr(delivery, name))) for name in ("forfaits", "beneficiaries", "dmg")},
+    )
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        plain, _ = build(Path(one), delivery, threads=1)
+        varied, _ = build(Path(other), shuffled, chosen, threads=3)
+        first, second = (
+            Path(own.lake_dir / "sector_rates" / f"year={delivery.year}" / "part-0.parquet").read_bytes()
+            for own in (plain, varied)
+        )
+        assert rates_of(plain, delivery.year) == rates_of(varied, delivery.year)
+        assert first == second
+
+
+def test_worked_example(tmp_path):
+    """The example that docs/definition.md walks through."""
+    example = worked_example
+    delivery = Delivery(example.YEAR, example.FORFAITS, example.BENEFICIARIES, example.DMG, example.AREAS)
+    own, _ = build(tmp_path, delivery)
+    rates = rates_of(own, example.YEAR)
+    totals = {
+        (level, area): counts[1:] for (level, area, dimension, _c), counts in rates.items() if dimension == "total"
+    }
+    for key, counts in example.TOTALS.items():
+        assert totals[key] == counts
+
+
+@pytest.mark.parametrize("threshold", [1, 6, 12])
+def test_threshold_is_a_setting(tmp_path, threshold):
+    example = worked_example
+    delivery = Delivery(example.YEAR, example.FORFAITS, example.BENEFICIARIES, example.DMG, example.AREAS)
+    own, _ = build(tmp_path, delivery, threshold=threshold)
+    oracle = statistic(
+        delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas, threshold=threshold
+    )
+    assert rates_of(own, delivery.year) == oracle.rates
