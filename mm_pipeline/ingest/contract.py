@@ -39,80 +39,80 @@ class Rule:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The contract of one dataset of year ``year``.
+    """The contract of one dataset of a year.
 
-    ``ignored`` is the condition of a legal row that the statistic does not use (``ignored_reason``); it is looked at
-    after the first ``rules_first`` rules, so that such a row needs no more than what the condition reads. ``output``
-    maps the columns of the raw table to SQL over the delivered text (never failing: it is computed for bad rows too).
+    ``typed`` maps the columns of the raw table to SQL over the delivered text, NULL where the text cannot be read (never
+    failing: it is computed for bad rows too). In ``rules`` and ``ignored`` a delivered column goes by its name and a
+    typed one by ``typed.<name>``. ``ignored`` is the condition of a legal row that the statistic does not use
+    (``ignored_reason``); it is looked at after the first ``rules_first`` rules, so that such a row needs no more than
+    what the condition reads.
     """
 
     name: str
     table: catalogue.Table
     columns: tuple[str, ...]
     rules: tuple[Rule, ...]
-    output: dict[str, str]
+    typed: dict[str, str]
     ignored: str = "FALSE"
     ignored_reason: str = ""
     rules_first: int = 0
 
 
-def date_of(column: str) -> str:
-    """SQL: the date in text written YYYY-MM-DD or YYYYMMDD, NULL for anything else."""
-    return (
-        f"CASE WHEN regexp_full_match({column}, '\\d{{4}}-\\d{{2}}-\\d{{2}}') THEN try_cast({column} AS DATE) "
-        f"WHEN regexp_full_match({column}, '\\d{{8}}') THEN "
-        f"try_cast({column}[1:4] || '-' || {column}[5:6] || '-' || {column}[7:8] AS DATE) END"
-    )
+def _like(column: str, pattern: str, value: str) -> str:
+    """SQL: ``value`` where the text matches, NULL elsewhere. DuckDB's casts alone are too kind: 1.5 becomes 2."""
+    return f"CASE WHEN regexp_full_match({column}, '{pattern}') THEN {value} END"
+
+
+def _date(column: str) -> str:
+    """SQL: the date in text written YYYY-MM-DD or YYYYMMDD."""
+    digits = f"{column}[1:4] || '-' || {column}[5:6] || '-' || {column}[7:8]"
+    iso = _like(column, r"\d{4}-\d{2}-\d{2}", f"try_cast({column} AS DATE)")
+    compact = _like(column, r"\d{8}", f"try_cast({digits} AS DATE)")
+    return f"CASE length({column}) WHEN 10 THEN {iso} WHEN 8 THEN {compact} END"
 
 
 def _missing(column: str) -> Rule:
     return Rule(column, f"{column} IS NULL", "empty")
 
 
-def _no_date(column: str, *, may_be_empty: bool = False) -> Rule:
-    present = f"{column} IS NOT NULL AND " if may_be_empty else ""
-    return Rule(column, f"{present}{date_of(column)} IS NULL", "not a date YYYY-MM-DD or YYYYMMDD")
-
-
-def _unlike(column: str, pattern: str, reason: str) -> Rule:
-    return Rule(column, f"{column} IS NULL OR NOT regexp_full_match({column}, '{pattern}')", reason)
-
-
-def _one_of(column: str, values: str, reason: str) -> Rule:
-    return Rule(column, f"{column} IS NULL OR {column} NOT IN ({values})", reason)
+def _unreadable(column: str, reason: str) -> Rule:
+    return Rule(column, f"typed.{column} IS NULL", reason)
 
 
 def forfaits(year: int) -> Dataset:
-    day = date_of("service_date")
     return Dataset(
         name="forfaits",
         table=catalogue.RAW_FORFAITS,
         columns=("patient_id", "house_id", "service_date", "nomenclature_code", "quantity", "amount_eur"),
+        typed={
+            "house_id": "house_id",
+            "service_date": _date("service_date"),
+            "nomenclature_code": _like("nomenclature_code", r"\d{1,6}", "nomenclature_code"),
+            # 1.0 is how a whole number looks after a detour through a floating-point column.
+            "quantity": _like("quantity", r"[+-]?\d{1,9}(\.0*)?", "try_cast(quantity AS INTEGER)"),
+            "amount_eur": _like(
+                "amount_eur",
+                r"[+-]?\d{1,9}([.,]\d{1,2}0*)?",
+                "try_cast(replace(amount_eur, ',', '.') AS DECIMAL(12, 2))",
+            ),
+        },
         rules=(
-            _unlike("nomenclature_code", r"\d{1,6}", "not a nomenclature code of 1 to 6 digits"),
+            _unreadable("nomenclature_code", "not a nomenclature code of 1 to 6 digits"),
             _missing("patient_id"),
             _missing("house_id"),
-            _no_date("service_date"),
-            Rule("service_date", f"year({day}) <> {year}", f"a date outside {year}"),
-            # 1.0 is how a whole number looks after a detour through a floating-point column.
-            _unlike("quantity", r"[+-]?\d{1,9}(\.0*)?", "not a whole number"),
-            _unlike("amount_eur", r"[+-]?\d{1,9}([.,]\d{1,2}0*)?", "not an amount in euro with at most 2 decimals"),
+            _unreadable("service_date", "not a date YYYY-MM-DD or YYYYMMDD"),
+            Rule("service_date", f"year(typed.service_date) <> {year}", f"a date outside {year}"),
+            _unreadable("quantity", "not a whole number"),
+            _unreadable("amount_eur", "not an amount in euro with at most 2 decimals"),
         ),
         rules_first=1,
         ignored=f"nomenclature_code <> '{MM_FORFAIT}'",
         ignored_reason=f"another nomenclature code than {MM_FORFAIT}",
-        output={
-            "house_id": "house_id",
-            "service_date": day,
-            "nomenclature_code": "nomenclature_code",
-            "quantity": "try_cast(split_part(quantity, '.', 1) AS INTEGER)",
-            "amount_eur": "try_cast(replace(amount_eur, ',', '.') AS DECIMAL(12, 2))",
-        },
     )
 
 
 def beneficiaries(year: int) -> Dataset:
-    valid_from = date_of("valid_from")
+    oldest = year - OLDEST_AGE
     return Dataset(
         name="beneficiaries",
         table=catalogue.RAW_BENEFICIARIES,
@@ -125,27 +125,27 @@ def beneficiaries(year: int) -> Dataset:
             "sector_code",
             "valid_from",
         ),
-        rules=(
-            _missing("patient_id"),
-            _unlike("birth_year", r"\d{4}(\.0)?", "not a year of four digits"),
-            Rule(
-                "birth_year",
-                f"try_cast(birth_year[1:4] AS INTEGER) NOT BETWEEN {year - OLDEST_AGE} AND {year}",
-                f"a year of birth outside {year - OLDEST_AGE} to {year}",
-            ),
-            _one_of("sex", "'M', 'F', '1', '2', 'm', 'f'", "not M or F (or 1 or 2)"),
-            _one_of("preferential", "'0', '1'", "not 0 or 1"),
-            _no_date("valid_from", may_be_empty=True),
-            Rule("valid_from", f"{valid_from} > DATE '{year}-12-31'", f"a date after {year}"),
-        ),
-        output={
-            "birth_year": "try_cast(birth_year[1:4] AS INTEGER)",
-            "sex": "CASE WHEN sex IN ('M', 'm', '1') THEN 'M' ELSE 'F' END",
-            "preferential": "try_cast(preferential AS INTEGER)",
+        typed={
+            "birth_year": _like("birth_year", r"\d{4}(\.0)?", "try_cast(birth_year AS INTEGER)"),
+            "sex": "CASE WHEN sex IN ('M', 'm', '1') THEN 'M' WHEN sex IN ('F', 'f', '2') THEN 'F' END",
+            "preferential": "CASE preferential WHEN '0' THEN 0::INTEGER WHEN '1' THEN 1::INTEGER END",
             "municipality_code": "municipality_code",
             "sector_code": "sector_code",
-            "valid_from": f"coalesce({valid_from}, DATE '{year}-01-01')",
+            "valid_from": f"CASE WHEN valid_from IS NULL THEN DATE '{year}-01-01' ELSE {_date('valid_from')} END",
         },
+        rules=(
+            _missing("patient_id"),
+            _unreadable("birth_year", "not a year of four digits"),
+            Rule(
+                "birth_year",
+                f"typed.birth_year NOT BETWEEN {oldest} AND {year}",
+                f"a year of birth outside {oldest} to {year}",
+            ),
+            _unreadable("sex", "not M or F (or 1 or 2)"),
+            _unreadable("preferential", "not 0 or 1"),
+            _unreadable("valid_from", "not a date YYYY-MM-DD or YYYYMMDD"),
+            Rule("valid_from", f"typed.valid_from > DATE '{year}-12-31'", f"a date after {year}"),
+        ),
         # Several rows a person are legal: which of them is the last is the definition's matter (statistic.residence).
         ignored_reason="an earlier residence of a person with several rows",
     )
@@ -157,7 +157,7 @@ def dmg(year: int) -> Dataset:
         table=catalogue.RAW_DMG,
         columns=("patient_id", "practice_id"),
         rules=(_missing("patient_id"), _missing("practice_id")),
-        output={"practice_id": "practice_id"},
+        typed={"practice_id": "practice_id"},
     )
 
 

@@ -64,6 +64,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     reading = reader.read(backend, file, dataset, dict(settings.aliases), scratch=lake.spill_dir())
     _hold_against_manifest(file, announced, reading.delivered_rows)
     _judge(backend, dataset, settings.patient_key_secret())
+    collisions = _find_repeated(backend)
     if name == "beneficiaries":
         _ignore_superseded(backend)
 
@@ -80,7 +81,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         quarantined=quarantine.num_rows,
         quarantined_by_reason=_by_reason(quarantine),
         extra_columns=reading.columns.extra,
-        key_collisions=_key_collisions(backend),
+        key_collisions=collisions,
     )
     provenance = Provenance(synthetic=bool(announced and announced.synthetic), details=asdict(account))
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
@@ -107,30 +108,40 @@ def _judge(backend: Backend, dataset: Dataset, secret: str) -> None:
     """Make ``judged`` from ``delivered``: typed columns, key, and the verdict on each row, in the same order."""
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
-    outputs = ", ".join(f"{sql} AS {column}" for column, sql in dataset.output.items())
+    typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
+    columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
     digest = "('0x' || left(sha256($secret || ':' || patient_id), 16))::UBIGINT"
     backend.con.execute(
         f"""CREATE OR REPLACE TEMP TABLE judged AS
-        SELECT (CASE {" ".join(cases)} ELSE {KEPT} END)::SMALLINT AS verdict,
+        SELECT (CASE {" ".join(cases).replace("typed.", "typed_")} ELSE {KEPT} END)::SMALLINT AS verdict,
             ({digest}::HUGEINT - 9223372036854775808)::BIGINT AS patient_key,
-            hash(patient_id) AS pseudonym_hash, {outputs}
-        FROM delivered""",
+            hash(patient_id) AS pseudonym_hash, {columns}
+        FROM (SELECT *, {typed} FROM delivered)""",
         {"secret": secret},
     )
     backend.con.execute("DROP TABLE delivered")
 
 
+def _find_repeated(backend: Backend) -> int:
+    """Make ``repeated``: keys with several kept rows. Return how many keys stand for two pseudonyms.
+
+    A second, unrelated hash of the pseudonym tells two persons with one key apart.
+    """
+    backend.con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE repeated AS
+        SELECT patient_key, min(pseudonym_hash) <> max(pseudonym_hash) AS collides
+        FROM judged WHERE verdict = {KEPT} GROUP BY patient_key HAVING count(*) > 1"""
+    )
+    return backend.con.execute("SELECT count(*) FROM repeated WHERE collides").fetchall()[0][0]
+
+
 def _ignore_superseded(backend: Backend) -> None:
     judged = backend.table("judged")
-    kept = judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT)
-    earlier = backend.compile(superseded(kept))
+    several = (
+        judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT).semi_join(backend.table("repeated"), "patient_key")
+    )
+    earlier = backend.compile(superseded(several))
     backend.con.execute(f"UPDATE judged SET verdict = {IGNORED} WHERE rowid IN ({earlier})")
-
-
-def _key_collisions(backend: Backend) -> int:
-    """Keys that stand for two pseudonyms. A second, unrelated hash of the pseudonym tells them apart."""
-    sql = "SELECT patient_key FROM judged GROUP BY patient_key HAVING min(pseudonym_hash) <> max(pseudonym_hash)"
-    return backend.con.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0]
 
 
 def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:

@@ -12,10 +12,9 @@ LAST_FIRST = ("valid_from", "municipality_code", "sector_code", "birth_year", "s
 def superseded(rows: ir.Table) -> ir.Table:
     """Rows that a later row of the same person replaces, as one column ``row``.
 
-    ``rows``: ``row`` (unique number) and the columns of ``raw_beneficiaries``. Few persons have several rows, so only
-    theirs are ranked: ranking everybody costs five times as much.
+    ``rows``: ``row`` (unique number) and the columns of ``raw_beneficiaries``, of the persons who have several rows: few,
+    and ranking everybody would cost five times as much.
     """
-    several = rows.group_by("patient_key").having(_.count() > 1).agg()
     last_first = [ibis.desc(_[column], nulls_first=False) for column in LAST_FIRST]
     rank = ibis.row_number().over(group_by="patient_key", order_by=[*last_first, _.row])
-    return rows.semi_join(several, "patient_key").mutate(rank=rank).filter(_.rank > 0).select("row")
+    return rows.mutate(rank=rank).filter(_.rank > 0).select("row")
