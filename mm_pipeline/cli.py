@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mm_pipeline import __version__
+from mm_pipeline.clock import FIRST_YEAR, newest_year
 from mm_pipeline.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -35,14 +36,13 @@ class Years(click.ParamType):
             first, colon, last = part.partition(":")
             if not first.strip().isdigit() or (colon and not last.strip().isdigit()):
                 self.fail(f"{value!r} is no list of years; expected 2019:2021, 2019 or 2019,2021.", param, ctx)
+            for year in (int(first), int(last or first)):
+                if not FIRST_YEAR <= year <= newest_year():
+                    newest = newest_year()
+                    self.fail(f"{year} is not a year of the statistic: {FIRST_YEAR} to {newest} (t-2).", param, ctx)
             years.update(range(int(first), int(last or first) + 1))
         if not years:
             self.fail(f"{value!r} holds no year; the first must not be after the last.", param, ctx)
-        from mm_pipeline.clock import newest_year
-
-        for year in (min(years), max(years)):
-            if not 2003 <= year <= newest_year():
-                self.fail(f"{year} is not a year of the statistic: 2003 to {newest_year()} (t-2).", param, ctx)
         return sorted(years)
 
 

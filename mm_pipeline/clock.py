@@ -5,6 +5,9 @@ from zoneinfo import ZoneInfo
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 
+FIRST_YEAR = 2003
+"""First year of the statistic (source fiche: available from 2003)."""
+
 LAG_YEARS = 2
 """In calendar year Y the newest year of the statistic is Y - 2 (source fiche: added each year in Q3)."""
 

@@ -4,15 +4,12 @@ import warnings
 
 import dagster as dg
 
-from mm_pipeline.clock import LAG_YEARS, newest_year
+from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, newest_year
 
 # Partitioned checks, code references: in use on purpose, with tests that would notice a change of behaviour. Dagster
 # warns of them once per asset and check, which buries the messages that an operator must see.
 for _category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=_category)
-
-FIRST_YEAR = 2003
-"""First year of the statistic (source fiche: available from 2003)."""
 
 YEARS = dg.TimeWindowPartitionsDefinition(
     start=str(FIRST_YEAR),

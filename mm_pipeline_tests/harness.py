@@ -1,12 +1,11 @@
-"""A year from its deliveries to its rates without Dagster: the same functions that the assets call, in the same order."""
+"""A year from its deliveries to its rates without Dagster: the functions that the assets call, in the same order."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ibis
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
 from mm_pipeline.ingest.contract import DATASETS
@@ -19,8 +18,8 @@ from mm_pipeline.storage.lake import Lake, Provenance
 MADE_UP = Provenance(synthetic=True)
 
 
-def settings_for(data_dir: Path, **changes: object) -> Settings:
-    return replace(Settings(data_dir=data_dir, memory_limit="1GB", threads=2, id_key="test secret"), **changes)  # type: ignore[arg-type]
+def settings_for(data_dir: Path, **changes: Any) -> Settings:
+    return replace(Settings(data_dir=data_dir, memory_limit="1GB", threads=2, id_key="test secret"), **changes)
 
 
 def geography_table(areas: list[dict[str, str]]) -> pa.Table:
@@ -33,45 +32,32 @@ def geography_table(areas: list[dict[str, str]]) -> pa.Table:
 def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, Account]:
     """Deliveries of ``year`` in ``settings.raw_dir`` -> every table up to ``sector_rates`` in the lake."""
     lake = Lake(settings.lake_dir)
-    accounts = {}
-    for name in DATASETS:
-        with session(settings) as backend:
-            accounts[name] = ingest(backend, lake, settings, name, year)
     has_sectors = "sector" in geography["level"].to_pylist()
+    with session(settings) as backend:
 
-    def write(
-        table: catalogue.Table, rows_of: Callable[[Backend, Callable[[catalogue.Table], ibis.Table]], ibis.Table]
-    ) -> None:
-        with session(settings) as backend:
-            lake.write(backend, table, year, rows_of(backend, lambda read: lake.read(backend, read, year)), MADE_UP)
+        def read(table: catalogue.Table) -> ibis.Table:
+            return lake.read(backend, table, year)
 
-    write(catalogue.GEOGRAPHY, lambda _backend, _read: ibis.memtable(geography))
-    write(
-        catalogue.FORFAITS_PER_PATIENT,
-        lambda _backend, read: forfaits.forfaits_per_patient(read(catalogue.RAW_FORFAITS)),
-    )
-    write(
-        catalogue.ATTRIBUTED_PATIENTS,
-        lambda _backend, read: attribution.with_residence(
-            attribution.attributed_patients(
-                read(catalogue.FORFAITS_PER_PATIENT), read(catalogue.RAW_DMG), settings.threshold
+        def write(table: catalogue.Table, rows: ibis.Table) -> None:
+            lake.write(backend, table, year, rows, MADE_UP)
+
+        accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
+        write(catalogue.GEOGRAPHY, ibis.memtable(geography))
+        write(catalogue.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(catalogue.RAW_FORFAITS)))
+        attributed = attribution.attributed_patients(
+            read(catalogue.FORFAITS_PER_PATIENT), read(catalogue.RAW_DMG), settings.threshold
+        )
+        located = attribution.with_residence(attributed, read(catalogue.RAW_BENEFICIARIES))
+        write(catalogue.ATTRIBUTED_PATIENTS, located)
+        write(
+            catalogue.BENEFICIARY_COUNTS,
+            cells.beneficiary_counts(
+                read(catalogue.RAW_BENEFICIARIES), read(catalogue.GEOGRAPHY), year, has_sector_table=has_sectors
             ),
-            read(catalogue.RAW_BENEFICIARIES),
-        ),
-    )
-    write(
-        catalogue.BENEFICIARY_COUNTS,
-        lambda _backend, read: cells.beneficiary_counts(
-            read(catalogue.RAW_BENEFICIARIES), read(catalogue.GEOGRAPHY), year, has_sector_table=has_sectors
-        ),
-    )
-
-    def all_rates(_backend: Backend, read: Callable[[catalogue.Table], ibis.Table]) -> ibis.Table:
+        )
         counts = read(catalogue.BENEFICIARY_COUNTS)
         patients = cells.patient_counts(read(catalogue.ATTRIBUTED_PATIENTS), counts, year)
-        return rates.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year)
-
-    write(catalogue.SECTOR_RATES, all_rates)
+        write(catalogue.SECTOR_RATES, rates.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year))
     return accounts
 
 

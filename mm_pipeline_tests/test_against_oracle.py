@@ -75,11 +75,10 @@ def test_worked_example(tmp_path):
     delivery = Delivery(example.YEAR, example.FORFAITS, example.BENEFICIARIES, example.DMG, example.AREAS)
     own, _ = build(tmp_path, delivery)
     rates = rates_of(own, example.YEAR)
-    totals = {
-        (level, area): counts[1:] for (level, area, dimension, _c), counts in rates.items() if dimension == "total"
-    }
-    for key, counts in example.TOTALS.items():
-        assert totals[key] == counts
+    totals = {(level, area): counts for (level, area, dimension, _c), counts in rates.items() if dimension == "total"}
+    assert totals == example.TOTALS
+    for key, counts in example.BREAKDOWNS.items():
+        assert rates[key][1:] == counts
 
 
 @pytest.mark.parametrize("threshold", [1, 6, 12])
@@ -91,3 +90,32 @@ def test_threshold_is_a_setting(tmp_path, threshold):
         delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas, threshold=threshold
     )
     assert rates_of(own, delivery.year) == oracle.rates
+
+
+def test_tie_of_houses_is_not_decided_by_earlier_months(tmp_path):
+    """Two houses, as many months each, the same last month: the smallest id, whatever the months before.
+
+    Regression: the larger mask of months won, because its second-last month was later.
+    """
+    example = worked_example
+    months = {"10": (1, 2, 3, 12), "9": (4, 5, 6, 12)}
+    delivery = Delivery(
+        example.YEAR,
+        [
+            {
+                "patient_id": "1",
+                "house_id": house,
+                "service_date": f"2024-{month:02d}-01",
+                "nomenclature_code": "109616",
+                "quantity": "1",
+                "amount_eur": "1",
+            }
+            for house, billed in months.items()
+            for month in billed
+        ],
+        example.BENEFICIARIES,
+        example.DMG,
+        example.AREAS,
+    )
+    own, _ = build(tmp_path, delivery)
+    assert [row["house_id"] for row in table_of(own, catalogue.ATTRIBUTED_PATIENTS, 2024).to_pylist()] == ["10"]

@@ -119,7 +119,9 @@ def test_what_the_rule_hides_is_hidden_with_all_that_derives_from_it(rates):
         if small(people):
             assert pd.isna(row["beneficiaries"])
         if row["status"] == "suppressed":
-            assert pd.isna(row["patients"]) and pd.isna(row["rate_per_10000"]) and pd.isna(row["rate_percent"])
+            assert pd.isna(row["patients"])
+            assert pd.isna(row["rate_per_10000"])
+            assert pd.isna(row["rate_percent"])
         else:
             assert (row["patients"], row["beneficiaries"]) == (n, people)
 

@@ -1,0 +1,92 @@
+"""The command line as an operator or a script uses it: words, exit codes, no traceback, quick help."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from mm_pipeline.cli import Years, main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MM_MEMORY_LIMIT", "1GB")
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "data" / "dagster"))
+
+    def call(*arguments: str):
+        return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2019", [2019]), ("2019:2021", [2019, 2020, 2021]), ("2019,2021:2022", [2019, 2021, 2022])],
+)
+def test_years(text, expected):
+    assert Years().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2019-2021", "x", "2021:2019", "1999", "2019:", "2030:2031", "2019:99999999"])
+def test_wrong_years_are_refused_in_words(run, text):
+    result = run("backfill", "--years", text)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "year" in result.output
+
+
+def test_help_waits_for_no_library():
+    code = (
+        "import sys\n"
+        "from mm_pipeline.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "slow = {'dagster', 'ibis', 'pandas', 'pyarrow', 'duckdb', 'rich', 'numpy'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "backfill" in done.stdout
+
+
+def test_a_wrong_setting_is_said_without_traceback(run, monkeypatch):
+    monkeypatch.setenv("MM_THRESHOLD", "six")
+    result = run("status")
+    assert result.exit_code == 1
+    assert "MM_THRESHOLD is 'six'; expected a whole number of months from 1" in result.output
+
+
+def test_synthetic_deliveries_never_replace_others_unasked(run, tmp_path):
+    folder = tmp_path / "data" / "raw" / "2024"
+    folder.mkdir(parents=True)
+    (folder / "forfaits.csv").write_text("real")
+    result = run("synthesize", "--years", "2024", "--scale", "0.001")
+    assert result.exit_code == 1
+    assert "already holds 2024" in result.output
+    assert (folder / "forfaits.csv").read_text() == "real"
+
+
+@pytest.mark.slow
+def test_a_year_from_synthetic_delivery_to_release(run, tmp_path):
+    assert run("synthesize", "--years", "2024", "--scale", "0.002").exit_code == 0
+    assert "not been built" in run("status").output
+    built = run("backfill", "--years", "2024")
+    assert built.exit_code == 0, built.output
+    assert "SYNTHETIC" in built.output
+    assert (tmp_path / "data" / "published" / "2024" / "rates.csv").is_file()
+    assert (tmp_path / "data" / "published" / "series" / "rates.parquet").is_file()
+    assert (tmp_path / "data" / "published" / "atlas" / "index.html").is_file()
+    again = run("backfill", "--years", "2024")
+    assert again.exit_code == 0
+    assert "1 of 1 years were up to date and were skipped" in again.output
+    assert "up to date" in run("status").output
+
+    (tmp_path / "data" / "raw" / "2024" / "dmg.parquet").unlink()
+    (tmp_path / "data" / "raw" / "2024" / "manifest.json").unlink()
+    failed = run("backfill", "--years", "2024")
+    assert failed.exit_code == 1
+    assert "dmg is missing" in " ".join(failed.output.split())
+    assert "Traceback" not in failed.output
