@@ -45,15 +45,25 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], unit: s
     for value in (0, top / 2, top):
         parts.append(f'<path d="M{_LEFT} {y(value):.1f}H{_WIDTH - right}" stroke="#ddd"/>')
         parts.append(_text(_LEFT - 4, y(value) + 4, f"{value:.0f}", "end"))
+    label_y = _spread({name: y(line[-1][1]) for name, line in series.items() if line})
     for i, (name, line) in enumerate(series.items()):
         colour = _COLOURS[i % len(_COLOURS)]
         path = " ".join(f"{x(year):.1f},{y(value):.1f}" for year, value in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x(year):.1f}" cy="{y(value):.1f}" r="2" fill="{colour}"/>' for year, value in line]
         if line:
-            parts.append(_text(x(line[-1][0]) + 6, y(line[-1][1]) + 4, name, colour=colour))
+            parts.append(_text(x(line[-1][0]) + 6, label_y[name] + 4, name, colour=colour))
     parts += [_text(x(first), _HEIGHT - 6, str(first), "middle"), _text(x(last), _HEIGHT - 6, str(last), "middle")]
     return _markdown(f"{title} ({unit})", "".join(parts))
+
+
+def _spread(positions: Mapping[str, float], apart: float = 12) -> dict[str, float]:
+    """Heights of labels, moved down where they would lie on each other."""
+    spread: dict[str, float] = {}
+    lowest = float("-inf")
+    for name in sorted(positions, key=lambda name: positions[name]):
+        spread[name] = lowest = max(positions[name], lowest + apart)
+    return spread
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", size: int = 10, colour: str = "#555") -> str:

@@ -13,6 +13,8 @@ from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import PUBLICATION, SettingsParam, declared, markdown_table, step
 from mm_pipeline.disclosure.lines import protect
 from mm_pipeline.partitions import all_years
+from mm_pipeline.reference.areas import refnis_file
+from mm_pipeline.reference.refnis import units_of
 from mm_pipeline.release.page import write_page
 from mm_pipeline.release.tables import released_rates, write_tables
 from mm_pipeline.settings import Settings
@@ -170,7 +172,7 @@ def released_years(settings: Settings) -> list[int]:
 )
 def atlas_page(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     series = pq.read_table(settings.published_dir / SERIES / "rates.parquet", partitioning=None)
-    path = write_page(settings.published_dir / "atlas", series)
+    path = write_page(settings.published_dir / "atlas", series, _names(settings, series))
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.path(str(path.relative_to(settings.data_dir.parent))),
@@ -178,6 +180,16 @@ def atlas_page(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg
             "rates_by_region": _trend(settings),
         }
     )
+
+
+def _names(settings: Settings, series: pa.Table) -> dict[str, str]:
+    """Names of the areas down to the municipality, of each code's newest vintage; both languages where they differ."""
+    names = {}
+    for year in sorted(pc.unique(series["year"]).to_pylist()):
+        for unit in units_of(year, refnis_file(settings.reference_dir)):
+            both = dict.fromkeys([unit.name_fr, unit.name_nl])
+            names[unit.code] = " / ".join(both)
+    return names
 
 
 ASSETS = [protected_rates, published_year, published_series, atlas_page]

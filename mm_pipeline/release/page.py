@@ -1,10 +1,11 @@
 """The public page: one HTML file that opens by double click, without a network.
 
-The trend of the country and the regions, and the rate of every area down to the municipality, by code. It holds only
-what ``rates.parquet`` of the series holds.
+The trend of the country and the regions, and the rate of every area down to the municipality. It holds only what
+``rates.parquet`` of the series holds, and the names of areas.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -13,13 +14,15 @@ import pyarrow.compute as pc
 
 from mm_pipeline.atomic import replacing
 
-_NAMES = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
 _LEVELS = ["country", "region", "province", "arrondissement", "municipality"]
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def write_page(folder: Path, series: pa.Table) -> Path:
-    """Write ``index.html`` from the released rates of all years (columns of ``catalogue.RELEASED_RATES``)."""
+def write_page(folder: Path, series: pa.Table, names: Mapping[str, str]) -> Path:
+    """Write ``index.html`` from the released rates of all years (columns of ``catalogue.RELEASED_RATES``).
+
+    ``names``: area code -> name; a code without a name is shown as it is.
+    """
     totals = series.filter((pc.field("dimension") == "total") & pc.field("level").isin(_LEVELS))
     areas: dict[str, dict[str, list[float | int | None]]] = {}
     for row in totals.select(["level", "area_code", "year", "rate_per_10000", "beneficiaries"]).to_pylist():
@@ -28,7 +31,7 @@ def write_page(folder: Path, series: pa.Table) -> Path:
         by_year[str(row["year"])] = [None if rate is None else round(rate, 2), row["beneficiaries"]]
     content = {
         "years": sorted(pc.unique(series["year"]).to_pylist()),
-        "names": _NAMES,
+        "names": dict(names),
         "synthetic": bool(pc.any(series["synthetic"]).as_py()),
         "areas": areas,
     }
