@@ -11,7 +11,18 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, markdown_table, people
 from mm_pipeline.catalogue import Table
 from mm_pipeline.checks.expectations import broken_rules
-from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, percent, warning
+from mm_pipeline.checks.framework import (
+    Check,
+    Outcome,
+    checks_of,
+    failed,
+    not_applicable,
+    passed,
+    percent,
+    share_of_people,
+    some_of,
+    warning,
+)
 from mm_pipeline.ingest.contract import MM_FORFAIT
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.reference.areas import expected_counts
@@ -19,6 +30,8 @@ from mm_pipeline.statistic.cells import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, SEC
 
 SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
 UNASSIGNED_WARN = 0.01
+NO_FORFAIT = "no row of forfaits was kept; see months_billed."
+NO_BENEFICIARY = "there is no beneficiary; see one_row_per_person."
 MONTH_LOW = 0.5
 """A month with less than this share of the median month's rows is suspicious."""
 
@@ -27,14 +40,16 @@ def row_accounting(work: Step, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
-    quarantined = pq.read_metadata(work.lake.quarantine_path(table, work.year)).num_rows
+    quarantine = work.lake.quarantine_path(table, work.year)
+    quarantined = pq.read_metadata(quarantine).num_rows if quarantine.is_file() else 0
     ignored = f"ignored {account.ignored}" + (f" ({account.ignored_reason})" if account.ignored else "")
     text = f"{account.file}: delivered {account.delivered}; kept {kept}, {ignored}, quarantined {quarantined}"
     if account.delivered == kept + account.ignored + quarantined:
         return passed(f"{text}. Every row is accounted for.")
     lost = account.delivered - kept - account.ignored - quarantined
+    wrong = f"{lost} rows are not accounted for" if lost > 0 else f"{-lost} rows are there that were not delivered"
     return failed(
-        f"{text}: {lost} rows are not accounted for. A file of the lake does not belong to this delivery: materialise "
+        f"{text}: {wrong}. A file of the lake does not belong to this delivery: materialise "
         f"{table.name} for {work.year} again, and report it if it stays."
     )
 
@@ -82,6 +97,8 @@ def volume(work: Step, *, table: Table) -> Outcome:
 
 
 def only_mm_forfaits(work: Step) -> Outcome:
+    if work.lake.written(catalogue.RAW_FORFAITS, work.year).rows == 0:
+        return not_applicable(NO_FORFAIT)
     other = work.read(catalogue.RAW_FORFAITS).filter(_.nomenclature_code != MM_FORFAIT).count().execute()
     if other == 0:
         return passed(f"All rows are forfaits {MM_FORFAIT}.")
@@ -92,7 +109,8 @@ def only_mm_forfaits(work: Step) -> Outcome:
 
 
 def months_billed(work: Step) -> Outcome:
-    rows = work.read(catalogue.RAW_FORFAITS).group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
+    billed = work.read(catalogue.RAW_FORFAITS).filter(_.quantity > 0)  # regularisations of a month do not bill it
+    rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
     by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
     median = float(pd.Series(by_month).median())
     table = markdown_table([{"month": f"{work.year}-{month:02d}", "rows": n} for month, n in by_month.items()])
@@ -114,19 +132,26 @@ def months_billed(work: Step) -> Outcome:
 def at_most_twelve(work: Step) -> Outcome:
     """One forfait a month: net of regularisations nobody has more than twelve a year."""
     net = work.read(catalogue.RAW_FORFAITS).group_by("patient_key").agg(quantity=_.quantity.sum())
-    counts = net.agg(patients=_.count(), above=(_.quantity > 12).sum()).to_pandas()
+    counts = net.agg(patients=_.count(), above=_.count(where=_.quantity > 12)).to_pandas()
     patients, above = int(counts["patients"].iloc[0]), int(counts["above"].iloc[0])
+    if patients == 0:
+        return not_applicable(NO_FORFAIT)
     if above == 0:
         return passed("No patient has more than 12 forfaits net of regularisations.")
     return warning(
-        f"{people(above)} patients ({percent(above / patients)}) have more than 12 forfaits net of regularisations: "
-        "something was billed twice. Each month counts once, so the statistic holds; tell the sender."
+        f"{some_of(above, patients, 'patients')} have more than 12 forfaits net of regularisations: something was billed "
+        "twice. Each month counts once, so the statistic holds; tell the sender."
     )
 
 
 def one_row_per_person(work: Step) -> Outcome:
     table = work.read(catalogue.RAW_BENEFICIARIES)
     rows, persons = table.agg(rows=_.count(), persons=_.patient_key.nunique()).to_pandas().iloc[0].tolist()
+    if rows == 0:
+        return failed(
+            "There is no beneficiary: no row of the delivery can be used. Look at quarantined_share, have the delivery "
+            "corrected and materialise the year again."
+        )
     if rows == persons:
         return passed("Every person has one row, the last residence known in the year.")
     return failed(
@@ -138,19 +163,24 @@ def one_row_per_person(work: Step) -> Outcome:
 def population_profile(work: Step) -> Outcome:
     """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
     table = work.read(catalogue.RAW_BENEFICIARIES)
+    total = work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows
+    if total == 0:
+        return not_applicable(NO_BENEFICIARY)
     age = work.year - table.birth_year
-    share = {
+    who = {
         "women": (table.sex == "F"),
         "under_18": age < AGE_CLASS_STARTS[0],
         "from_65": age >= 65,
         "from_85": age >= AGE_CLASS_STARTS[-1],
         "preferential": table.preferential == 1,
     }
-    frame = table.agg(**{name: condition.mean() for name, condition in share.items()}, mean_age=age.mean()).to_pandas()
-    shown = {name: round(float(value), 3) for name, value in frame.iloc[0].items()}
-    broken = broken_rules(frame, "population_profile")
-    if broken:
-        return warning(f"The population looks unlike Belgium's. {' '.join(broken)}", **shown)
+    counts = table.agg(**{name: condition.sum() for name, condition in who.items()}, mean_age=age.mean()).to_pandas()
+    frame = counts.assign(**{name: counts[name] / total for name in who})
+    shown = {name: share_of_people(int(counts[name].iloc[0]), total) for name in who}
+    shown["mean_age"] = f"{frame['mean_age'].iloc[0]:.1f}"
+    if broken := broken_rules(frame, "population_profile"):
+        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
+        return warning(f"The population looks unlike Belgium's. {' '.join(broken)} Found: {found}.", **shown)
     return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
 
 
@@ -158,6 +188,8 @@ def sector_codes(work: Step) -> Outcome:
     """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
+    if work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows == 0:
+        return not_applicable(NO_BENEFICIARY)
     sectors = work.read(catalogue.GEOGRAPHY).filter(_.level == "sector").select("area_code", "parent_code")
     coded = work.read(catalogue.RAW_BENEFICIARIES).filter(_.sector_code.notnull() & ~_.sector_code.endswith(UNKNOWN))
     counts = coded.group_by("sector_code", "municipality_code").agg(people=_.count())
@@ -172,14 +204,17 @@ def sector_codes(work: Step) -> Outcome:
     if not total or total != total:
         return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
     share = float(good) / float(total)
-    what = (
-        "known to the year's sector table, in their own municipality" if has_table else "well formed (no sector table)"
-    )
-    text = f"{percent(share)} of the delivered sector codes are {what}"
-    advice = (
-        "The others count as unknown sector of their municipality. Usually the sector table is older than a merger of "
-        "municipalities: put the year's sectors_<YYYY>.geojson[.zip] into data/reference and materialise geography."
-    )
+    if has_table:
+        what = "known to the year's sector table, in their own municipality"
+        cause = (
+            "Usually the sector table is older than a merger of municipalities: put "
+            f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
+        )
+    else:
+        what = "well formed (no sector table)"
+        cause = "Ask the sender how sectors are written: nine characters are expected, such as 21004A00-."
+    text = f"{share_of_people(int(good), int(total)).capitalize()} of the delivered sector codes are {what}"
+    advice = f"The others count as unknown sector of their municipality. {cause}"
     if share < SECTORS_KNOWN_BLOCK:
         return failed(f"{text}; at least {percent(SECTORS_KNOWN_BLOCK)} are needed. {advice}")
     if share < SECTORS_KNOWN_WARN:
@@ -192,16 +227,17 @@ def municipalities_assigned(work: Step) -> Outcome:
     table = work.read(catalogue.RAW_BENEFICIARIES)
     counts = table.group_by("municipality_code").agg(people=_.count())
     unknown = counts.anti_join(municipalities, counts.municipality_code == municipalities.area_code)
-    unassigned, total = (
-        int(unknown.people.sum().execute() or 0),
-        work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows,
-    )
-    share = unassigned / total
+    unassigned = int(unknown.people.sum().fill_null(0).execute())
+    total = work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows
+    if total == 0:
+        return not_applicable(NO_BENEFICIARY)
+    if unassigned == 0:
+        return passed(f"All beneficiaries have a municipality of {work.year}.")
     text = (
-        f"{people(unassigned)} beneficiaries ({percent(share)}) have no municipality of {work.year}; they count in the "
-        "country only"
+        f"{some_of(unassigned, total, 'beneficiaries')} have no municipality of {work.year}; they count in the country "
+        "only"
     )
-    if share >= UNASSIGNED_WARN:
+    if unassigned / total >= UNASSIGNED_WARN:
         return warning(
             f"{text}. Less than {percent(UNASSIGNED_WARN)} is expected: are the codes those of another year than "
             f"31 December {work.year}?"

@@ -12,46 +12,97 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from mm_pipeline.errors import OperatorError
+
 if TYPE_CHECKING:
     import pandas as pd
 
 _SUITES = resources.files("mm_pipeline.checks") / "suites"
+_ROWS_NAMED = 10
+"""Rows named in a message; further ones are only counted."""
 
 
 def suite_names() -> list[str]:
     return sorted(path.name.removesuffix(".json") for path in _SUITES.iterdir() if path.name.endswith(".json"))
 
 
-def broken_rules(frame: "pd.DataFrame", suite_name: str) -> list[str]:
+def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> list[str]:
     """The rules of the suite that ``frame`` (aggregates, never persons) breaks, in words; empty when it keeps all.
 
-    Raises RuntimeError when Great Expectations could not evaluate a rule: an internal error is not bad data.
+    ``row``: the column that says which row it is, to be shown with a broken rule; without it the frame has one row.
+    Raises OperatorError when the file of the suite cannot be used, and RuntimeError when Great Expectations could not
+    evaluate a rule: an internal error is not bad data.
     """
     gx, batch_definition = _great_expectations()
-    content = json.loads((_SUITES / f"{suite_name}.json").read_text(encoding="utf-8"))
+    suite = _suite(gx, suite_name)
     batch = batch_definition.get_batch(batch_parameters={"dataframe": frame})
-    validation = batch.validate(gx.ExpectationSuite(name=suite_name, expectations=content["expectations"]))
+    shown = {"result_format": "COMPLETE", "unexpected_index_column_names": [row]} if row else "SUMMARY"
+    validation = batch.validate(suite, result_format=shown)
+    if len(validation.results) != len(suite.expectations):
+        raise RuntimeError(
+            f"suite {suite_name}: {len(validation.results)} of {len(suite.expectations)} rules were looked at"
+        )
     broken = []
     for outcome in validation.results:
         rule = outcome.expectation_config
-        if outcome.exception_info.get("raised_exception") or any(
-            isinstance(info, dict) and info.get("raised_exception") for info in outcome.exception_info.values()
-        ):
-            raise RuntimeError(f"suite {suite_name}: {rule.type} on {rule.kwargs} could not be evaluated")
+        infos = [outcome.exception_info, *outcome.exception_info.values()]
+        if error := next((info for info in infos if isinstance(info, dict) and info.get("raised_exception")), None):
+            raise RuntimeError(
+                f"suite {suite_name}: {rule.type} on {_arguments(rule)} could not be evaluated: "
+                f"{error.get('exception_message')}"
+            )
         if not outcome.success:
-            broken.append(_in_words(rule, outcome.result))
+            broken.append(_in_words(rule, outcome.result, row))
     return broken
 
 
-def _in_words(rule: Any, found: dict[str, Any]) -> str:
+def _suite(gx: Any, suite_name: str) -> Any:
+    """The suite as it lies on disk. Rule by rule: Great Expectations would leave out one whose name it does not know."""
+    from great_expectations.exceptions import GreatExpectationsError
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    file = f"mm_pipeline/checks/suites/{suite_name}.json"
+    expectations = []
+    for number, rule in enumerate(_rules(suite_name, file), 1):
+        try:
+            expectations.append(ExpectationConfiguration(**rule).to_domain_obj())
+        except (TypeError, ValueError, GreatExpectationsError) as error:
+            raise OperatorError(
+                f"{file}, rule {number}: {error}; expected a rule of Great Expectations. Undo the last change of the file."
+            ) from None
+    return gx.ExpectationSuite(name=suite_name, expectations=expectations)
+
+
+def _rules(suite_name: str, file: str) -> list[dict[str, Any]]:
+    try:
+        rules = json.loads((_SUITES / f"{suite_name}.json").read_text(encoding="utf-8"))["expectations"]
+    except json.JSONDecodeError as error:
+        raise OperatorError(
+            f"{file}, line {error.lineno}, column {error.colno}: {error.msg}; expected JSON. Undo the last change of the "
+            "file."
+        ) from None
+    except (KeyError, TypeError):
+        raise OperatorError(f'{file}: no "expectations"; expected a list of them. Undo the last change.') from None
+    if not rules:
+        raise OperatorError(f"{file} holds no rule, so nothing would be looked at. Undo the last change of the file.")
+    return rules
+
+
+def _in_words(rule: Any, found: dict[str, Any], row: str) -> str:
     meta = rule.meta or {}
-    what = meta.get("what") or f"{rule.type} { ({k: v for k, v in rule.kwargs.items() if k != 'batch_id'}) }"
-    count = found.get("unexpected_count")
-    where = f" ({count} of {found.get('element_count')} rows)" if count else ""
+    what = meta.get("what") or f"{rule.type} {_arguments(rule)}"
+    where = ""
+    if row and (count := found.get("unexpected_count")):
+        names = [str(each[row]) for each in found["unexpected_index_list"][:_ROWS_NAMED]]
+        where = f" ({count} of {found['element_count']} rows: {', '.join(names)}{', ...' * (count > len(names))})"
     observed = found.get("observed_value")
     seen = f" (found {observed})" if observed is not None else ""
     advice = f" {meta['do']}" if meta.get("do") else ""
     return f"{what}{where}{seen}.{advice}"
+
+
+def _arguments(rule: Any) -> dict[str, Any]:
+    return {name: value for name, value in rule.kwargs.items() if name != "batch_id"}
 
 
 @cache

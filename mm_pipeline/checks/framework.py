@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from mm_pipeline.assets.common import SettingsParam, Step, step
+from mm_pipeline.assets.common import SettingsParam, Step, is_small, people, step
 from mm_pipeline.catalogue import Table
 from mm_pipeline.partitions import YEARS
 
@@ -98,3 +98,21 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
 
 def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
+
+
+def share_of_people(count: int, total: int) -> str:
+    """``percent``, but in words where it would tell a small number of people, or of the others, to who knows ``total``."""
+    if is_small(count):
+        return "few"
+    if is_small(total - count):
+        return "all but a few"
+    return percent(count / total)
+
+
+def some_of(count: int, total: int, who: str) -> str:
+    """The beginning of a sentence on ``count`` of ``total`` people, as it may be shown; ``who`` they are, in words."""
+    if is_small(count):
+        return f"{people(count)} {who}"
+    if is_small(total - count):
+        return f"All {who} but a few"
+    return f"{count} {who} ({percent(count / total)})"

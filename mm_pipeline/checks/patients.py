@@ -4,9 +4,20 @@ import ibis
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, is_small, people
+from mm_pipeline.assets.common import Step, people
 from mm_pipeline.checks.expectations import broken_rules
-from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, passed, percent, warning
+from mm_pipeline.checks.framework import (
+    Check,
+    Outcome,
+    checks_of,
+    failed,
+    not_applicable,
+    passed,
+    percent,
+    share_of_people,
+    some_of,
+    warning,
+)
 
 NOT_BENEFICIARIES_WARN = 0.005
 
@@ -18,12 +29,15 @@ def forfaits_distribution(work: Step) -> Outcome:
     total = counts["patients"].sum()
     if total == 0:
         return failed("There is no patient with a forfait. Look at the checks of raw_forfaits.")
-    counts["share"] = counts["patients"] / total
-    counts["patients_counted_twice"] = int(total - table.patient_key.nunique().execute())
-    if broken := broken_rules(counts, "forfaits_distribution"):
+    broken = broken_rules(counts[["forfaits"]], "forfaits_distribution", row="forfaits")
+    if again := int(total - table.patient_key.nunique().execute()):
+        broken.append(
+            f"{people(again)} rows are a second row of a patient. Materialise forfaits_per_patient for {work.year} "
+            "again, and report it if it stays."
+        )
+    if broken:
         return failed(" ".join(broken))
-    full = counts.loc[counts["forfaits"] == 12, "patients"].sum()
-    whole_year = "few" if is_small(int(full)) else percent(full / total)
+    whole_year = share_of_people(int(counts.loc[counts["forfaits"] == 12, "patients"].sum()), int(total))
     return passed(f"All patients have 0 to 12 forfaits; {whole_year} have the whole year.")
 
 
@@ -35,6 +49,8 @@ def attribution_rule(work: Step) -> Outcome:
     """
     threshold = work.settings.threshold
     attributed = work.read(catalogue.ATTRIBUTED_PATIENTS)
+    if work.lake.written(catalogue.ATTRIBUTED_PATIENTS, work.year).rows == 0:
+        return not_applicable("no patient is attributed to a maison médicale; see patients_are_beneficiaries.")
     net = (
         work.read(catalogue.RAW_FORFAITS)
         .semi_join(attributed, "patient_key")
@@ -66,19 +82,17 @@ def attribution_rule(work: Step) -> Outcome:
 
 def among_beneficiaries(work: Step) -> Outcome:
     table = work.read(catalogue.ATTRIBUTED_PATIENTS)
-    patients, unknown = (
-        table.agg(all=_.count(), unknown=(~_.is_beneficiary).sum()).to_pandas().iloc[0].fillna(0).tolist()
-    )
+    counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
+    patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
     if patients == 0:
         return warning("No patient is attributed to a maison médicale. Look at the checks of raw_forfaits and raw_dmg.")
-    share = unknown / patients
+    if unknown == 0:
+        return passed("All attributed patients are in the beneficiaries delivery.")
     text = (
-        f"{people(int(unknown))} of the attributed patients ({percent(share)}) are not in the beneficiaries delivery; "
-        "they are counted nowhere"
+        f"{some_of(unknown, patients, 'attributed patients')} are not in the beneficiaries delivery; they are counted "
+        "nowhere"
     )
-    if is_small(int(unknown)):
-        text = "1 to 4 of the attributed patients are not in the beneficiaries delivery; they are counted nowhere"
-    if share >= NOT_BENEFICIARIES_WARN:
+    if unknown / patients >= NOT_BENEFICIARIES_WARN:
         return warning(
             f"{text}. Less than {percent(NOT_BENEFICIARIES_WARN)} is expected: were both extracts made from the same "
             "population, with the same pseudonyms?"
