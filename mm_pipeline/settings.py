@@ -7,8 +7,11 @@ change of them makes every year stale.
 
 import hashlib
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -70,19 +73,19 @@ class Settings:
             return self.id_key
         path = self.data_dir / "id.key"
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            secret = path.read_text().strip()
-            if not secret:
-                raise SettingsError(
-                    f"{path} is empty; it must hold the secret of the patient key. Restore it from a backup, or set "
-                    "MM_ID_KEY. (Deleting it makes a new secret: then rebuild every year.)"
-                ) from None
-            return secret
-        with os.fdopen(descriptor, "w") as file:
-            secret = secrets.token_hex(32)
-            file.write(secret + "\n")
+        if not path.exists():
+            with tempfile.NamedTemporaryFile("w", dir=self.data_dir, prefix=".id.key.") as file:  # mode 0600
+                file.write(secrets.token_hex(32) + "\n")
+                file.flush()
+                # Of two runs that begin together one makes it, and neither sees it empty.
+                with suppress(FileExistsError):
+                    os.link(file.name, path)
+        secret = path.read_text().strip()
+        if not secret:
+            raise SettingsError(
+                f"{path} is empty; it must hold the secret of the patient key. Restore it from a backup, or set "
+                "MM_ID_KEY. (Deleting it makes a new secret: then rebuild every year.)"
+            )
         return secret
 
     def fingerprint(self) -> str:
@@ -120,17 +123,18 @@ def _share(text: str) -> float:
 
 def _aliases(text: str) -> dict[str, str]:
     pairs = (item.partition("=") for item in text.split(","))
-    result = {}
+    result: dict[str, str] = {}
     for name, sign, canonical in pairs:
-        if not (sign and name.strip() and canonical.strip()):
+        name, canonical = name.strip().upper(), canonical.strip().lower()
+        if not (sign and name and canonical) or result.get(name, canonical) != canonical:
             raise ValueError
-        result[name.strip().upper()] = canonical.strip()
+        result[name] = canonical
     return result
 
 
 def _memory(text: str) -> str:
-    number = text.upper().removesuffix("B").rstrip("KMGTI ")
-    if float(number) <= 0 or number == text:
+    size = re.fullmatch(r"(\d+(?:\.\d+)?) ?[KMGT](?:i?B)?", text, re.IGNORECASE)
+    if size is None or float(size[1]) == 0:
         raise ValueError
     return text
 
@@ -153,5 +157,5 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         ),
         quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
-        id_key=env.get("MM_ID_KEY", ""),
+        id_key=env.get("MM_ID_KEY", "").strip(),
     )

@@ -6,10 +6,12 @@ what the engine read.
 
 import csv
 import hashlib
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from mm_pipeline.errors import DeliveryError
@@ -18,6 +20,11 @@ FORMATS = (".parquet", ".csv", ".csv.gz")
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 22
 _LONGEST_HEADER = 1 << 16
+_BLANKS_OUTSIDE_QUOTES = re.compile(
+    rb'[,;\n][ \t]+"'  # before an opening quote
+    rb'|"[ \t]+[,;\n]'  # after a closing quote
+    rb'|(?<![,;\n])"[ \t]+"|"[ \t]+"(?![,;\n])'  # between two, unless they are a value of blanks
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,11 @@ class TextFacts:
     has_quotes: bool
     has_blanks: bool
     """A blank or tab somewhere: values may need trimming."""
-    has_bare_carriage_returns: bool
+    is_regular: bool
+    """Line ends all alike, no other carriage return, a header on line 1, no blanks around a quoted value.
+
+    What is regular the engine may split into lines and values; elsewhere it does so in its own way.
+    """
 
 
 @dataclass(frozen=True)
@@ -104,27 +115,33 @@ class _TextPass:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._newlines = self._empty_lines = 0
-        self._quotes = self._blanks = self._bare_carriage_returns = False
+        self._newlines = self._crlf = self._empty_lines = 0
+        self._started = self._quotes = self._blanks = self._irregular = False
         self._head = b""
-        self._last = b"\n"
+        self._tail = b"\n"  # the last byte that is neither blank nor quote, and the blanks and quotes after it
         self._held = b""  # a carriage return, or part of an UTF-8 sequence, that the end of a chunk cut off
 
     def feed(self, chunk: bytes) -> None:
-        if not self._head:
-            chunk = chunk.removeprefix(BOM)
-        text = self._held + chunk
-        text, self._held = self._whole_characters(text)
+        text, self._held = self._whole_characters(self._held + chunk)
+        if not text:
+            return
+        if not self._started:
+            self._started, text = True, text.removeprefix(BOM)
         if b"\r" in text:
+            self._crlf += text.count(b"\r\n")
             text = text.replace(b"\r\n", b"\n")
-            self._bare_carriage_returns = self._bare_carriage_returns or b"\r" in text
+            self._irregular = self._irregular or b"\r" in text
         if len(self._head) < _LONGEST_HEADER:
             self._head += text[:_LONGEST_HEADER]
         self._quotes = self._quotes or b'"' in text
         self._blanks = self._blanks or b" " in text or b"\t" in text
         self._newlines += text.count(b"\n")
-        self._empty_lines += _repeated_newlines(self._last + text)
-        self._last = text[-1:] or self._last
+        text = self._tail + text
+        self._empty_lines += _repeated_newlines(text)
+        whole = len(text.rstrip(b' \t"'))
+        if self._quotes and self._blanks:
+            self._irregular = self._irregular or _has_blanks_outside_quotes(text[:whole])
+        self._tail = text[whole - 1 :]
 
     def _whole_characters(self, text: bytes) -> tuple[bytes, bytes]:
         """Split off what only the next chunk can complete; :class:`DeliveryError` on what is not UTF-8."""
@@ -150,16 +167,30 @@ class _TextPass:
     def finish(self) -> TextFacts:
         if self._held not in (b"", b"\r"):
             raise self._not_utf8(b"")
-        lines = self._newlines - self._empty_lines + (self._last != b"\n")
+        is_regular = not (
+            self._irregular
+            or self._held == b"\r"
+            or 0 < self._crlf < self._newlines
+            or self._head.startswith(b"\n")
+            or _has_blanks_outside_quotes(self._tail + b"\n")
+        )
+        lines = self._newlines - self._empty_lines + (self._tail != b"\n")
         if lines == 0:
             raise DeliveryError(f"{label(self._path)} holds no line; expected a header and rows. Deliver it again.")
+        header = self._head[:_LONGEST_HEADER].lstrip(b"\n").split(b"\n", 1)[0]
         return TextFacts(
-            header=self._head.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", errors="replace"),
+            header=header.decode("utf-8", errors="replace"),
             lines=lines,
             has_quotes=self._quotes,
             has_blanks=self._blanks,
-            has_bare_carriage_returns=self._bare_carriage_returns,
+            is_regular=is_regular,
         )
+
+
+def _has_blanks_outside_quotes(text: bytes) -> bool:
+    """Whether blanks stand before an opening or after a closing quote; some inside quotes cannot be told from these."""
+    near = any(pair in text for pair in (b' "', b'" ', b'\t"', b'"\t'))
+    return near and _BLANKS_OUTSIDE_QUOTES.search(text) is not None
 
 
 def _repeated_newlines(text: bytes) -> int:
@@ -211,18 +242,29 @@ def delimiter_of(file: DeliveredFile) -> str:
 def header_of(file: DeliveredFile) -> list[str]:
     """The column names of a CSV file, as delivered."""
     assert file.text is not None
-    names = next(csv.reader([file.text.header], delimiter=delimiter_of(file)), [])
+    try:
+        names = next(csv.reader([file.text.header], delimiter=delimiter_of(file), strict=True, skipinitialspace=True))
+    except csv.Error:
+        raise DeliveryError(
+            f"{file.label}, line 1: the header cannot be read (a quote that is not closed, a carriage return, or more "
+            f"than {_LONGEST_HEADER} characters); expected column names on one line. Correct it, or deliver the file again."
+        ) from None
     return [name.strip() for name in names]
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Line number (from 1) and bytes, without line end, of every line that is not empty; the header included."""
-    number, rest = 0, b""
-    for chunk in _decompressed(path, lambda _: None):
+    lines = _split(_decompressed(path, lambda _: None))
+    first = next(lines).removeprefix(BOM)
+    for number, line in enumerate(chain([first], lines), 1):
+        if line not in (b"", b"\r"):
+            yield number, line.removesuffix(b"\r")
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces between newlines; at least one."""
+    rest = b""
+    for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            number += 1
-            if line not in (b"", b"\r"):
-                yield number, line.removesuffix(b"\r")
-    if rest not in (b"", b"\r"):
-        yield number + 1, rest.removesuffix(b"\r")
+        yield from lines
+    yield rest

@@ -36,14 +36,14 @@ def read(folder: Path) -> Manifest | None:
         return None
     except UnicodeDecodeError:
         raise _wrong(path, "it is not UTF-8", "a JSON object in UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise _wrong(path, f"line {error.lineno}, column {error.colno}: {error.msg}", "a JSON object") from None
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, f"not JSON: {error}", "a JSON object") from None
     files = content.get("files", {}) if isinstance(content, dict) else None
     if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
         raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
     return Manifest(
-        version=str(content.get("version", "")),
-        extracted_on=str(content.get("extracted_on", "")),
+        version=str(content.get("version") or ""),
+        extracted_on=str(content.get("extracted_on") or ""),
         synthetic=content.get("synthetic") is True,
         files={name: _announced(path, name, entry) for name, entry in files.items()},
     )

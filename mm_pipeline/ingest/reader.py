@@ -10,14 +10,17 @@ happens with line breaks inside quotes or a quote that is never closed, which ot
 import csv
 import tempfile
 from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
+from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import AGENCY_NAMES, Dataset
@@ -28,6 +31,12 @@ _STRUCTURE = {
     "UNQUOTED VALUE": "a quote that is not closed, or text after a closing quote",
     "LINE SIZE OVER MAXIMUM": "a line longer than 2 MB",
 }
+
+
+_TEXT = (pa.string(), pa.large_string(), pa.string_view())
+
+_LONGEST_LINE = 1 << 21
+"""The engine's limit."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +89,12 @@ def read(
     expected = file.text.lines - 1
     if expected == 0:
         raise _no_rows(file)
-    if not file.text.has_bare_carriage_returns:
-        reading = _read_csv(backend, file, columns)
-        if reading.delivered_rows == expected:
-            return reading
+    if file.text.is_regular:
+        with suppress(duckdb.InvalidInputException, duckdb.IOException):  # such as a gzip header with optional fields
+            if reading := _read_csv(backend, file, columns, expected):
+                return reading
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        reading = _read_line_by_line(backend, file, columns, Path(folder) / "lines.csv")
-    if reading.delivered_rows != expected:
-        raise DeliveryError(
-            f"{file.label}: {expected} rows were counted but {reading.delivered_rows} could be read; expected both to be "
-            "equal. Nothing was kept. Please report this, with the first lines of the file."
-        )
-    return reading
+        return _read_line_by_line(backend, file, columns, expected, Path(folder) / "lines.csv")
 
 
 def locate(
@@ -116,11 +119,12 @@ def locate(
 def parquet_rows(backend: Backend, file: files.DeliveredFile, rows: np.ndarray) -> list[tuple[int, str]]:
     """Row number (from 0) and content as JSON of the given rows of a Parquet file, in order."""
     backend.con.register("wanted", pa.table({"row": pa.array(rows, pa.int64())}))
-    return backend.con.execute(
-        f"""SELECT file_row_number, to_json(struct_pack(*COLUMNS(* EXCLUDE file_row_number)))::VARCHAR
-        FROM read_parquet({_quoted(str(file.path))}, file_row_number=true)
-        WHERE file_row_number IN (SELECT row FROM wanted) ORDER BY 1"""
-    ).fetchall()
+    with _readable(file):
+        return backend.con.execute(
+            f"""SELECT file_row_number, to_json(struct_pack(*COLUMNS(* EXCLUDE file_row_number)))::VARCHAR
+            FROM read_parquet({_quoted(str(file.path))}, file_row_number=true, hive_partitioning=false)
+            WHERE file_row_number IN (SELECT row FROM wanted) ORDER BY 1"""
+        ).fetchall()
 
 
 def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, aliases: dict[str, str]) -> Columns:
@@ -136,10 +140,13 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
                 "Remove or rename the column that is not meant."
             )
     if missing := [column for column in dataset.columns if column not in canonical]:
+        # A first line without any known name may be a row: it is not quoted, for it may hold a pseudonym.
+        nameless = f"no known name among {len(delivered)} (is there a header, in commas or semicolons?)"
+        found = ", ".join(delivered) if any(canonical) else nameless
         also = {name: alias for alias, name in known.items() if alias != name.upper()}
         names = ", ".join(f"{name} (or {also[name]})" if name in also else name for name in missing)
         raise DeliveryError(
-            f"{file.label}, line 1: column {names} is missing; found {', '.join(delivered)}. "
+            f"{file.label}, line 1: column {names} is missing; found {found}. "
             "Ask the sender for it; if it is there under another name, set MM_ALIASES=NAME=" + missing[0] + "."
         )
     return Columns(delivered, canonical)
@@ -155,72 +162,102 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read_csv(backend: Backend, file: files.DeliveredFile, columns: Columns) -> Reading:
+def _read_csv(backend: Backend, file: files.DeliveredFile, columns: Columns, expected: int) -> Reading | None:
+    """None when the engine may not have taken every line for a row: a quote that is wrong can swallow the next lines.
+
+    Then rows and bad lines are not the ``expected`` number, or the engine has seen the wrong quote: it may then have
+    made a bad line and a false row of the same two lines.
+    """
     assert file.text is not None
     for table in ("reject_errors", "reject_scans"):
         backend.raw_sql(f"DROP TABLE IF EXISTS {table}").fetchall()
     names = [name or f"extra_{i}" for i, name in enumerate(columns.canonical)]
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     quote = '"' if file.text.has_quotes else ""
+    # The engine overlooks values beyond the last column if they are NULL. With a nullstr that no value can be, an empty
+    # one is not, and a row that a stray delimiter has shifted does not pass.
     source = (
         f"read_csv({_quoted(str(file.path))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
-        f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', "
+        f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', nullstr='\n', "
         f"compression='{'gzip' if file.path.suffix == '.gz' else 'none'}', "
         f"columns={{{types}}})"
     )
     blank = "nullif(trim({}, ' \t'), '')" if file.text.has_blanks else "nullif({}, '')"
     rows = _create(backend, columns, source, {name: blank.format(name) for name in columns.canonical if name})
-    bad_count = backend.raw_sql("SELECT count(DISTINCT line) FROM reject_errors").fetchall()[0][0]
-    if bad_count > rows:
-        raise DeliveryError(
-            f"{file.label}: {bad_count} of {bad_count + rows} lines do not have the {len(names)} columns of the header; "
-            f"expected {len(names)} values a line, separated by '{files.delimiter_of(file)}'. "
-            "The header or the delimiter is not the one of the rows: ask the sender to deliver the file again."
-        )
+    bad_count, out_of_step = backend.raw_sql(
+        "SELECT count(DISTINCT line), coalesce(bool_or(error_type = 'UNQUOTED VALUE'), false) FROM reject_errors"
+    ).fetchall()[0]
+    if out_of_step or rows + bad_count != expected:
+        return None
+    _hold_against_header(file, columns, rows, bad_count)
     rejects = backend.raw_sql(
-        "SELECT line, arg_min(error_type, column_idx)::VARCHAR FROM reject_errors GROUP BY line ORDER BY line"
+        "SELECT line, arg_min(error_type, coalesce(column_idx, 0))::VARCHAR FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
     bad = tuple(BadLine(line, _STRUCTURE.get(kind, f"unreadable ({kind.lower()})")) for line, kind in rejects)
     return Reading(rows, bad, columns)
 
 
-def _read_line_by_line(backend: Backend, file: files.DeliveredFile, columns: Columns, cleaned: Path) -> Reading:
+def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int, bad_lines: int) -> None:
+    if bad_lines > rows:
+        width, delimiter = len(columns.delivered), files.delimiter_of(file)
+        raise DeliveryError(
+            f"{file.label}: {bad_lines} of {bad_lines + rows} lines do not have the {width} columns of the header; "
+            f"expected {width} values a line, separated by '{delimiter}'. "
+            "The header or the delimiter is not the one of the rows: ask the sender to deliver the file again."
+        )
+
+
+def _read_line_by_line(
+    backend: Backend, file: files.DeliveredFile, columns: Columns, expected: int, cleaned: Path
+) -> Reading:
     """A row is one line, whatever its quotes say: lines that do not stand on their own are bad."""
     delimiter = files.delimiter_of(file)
     bad = []
+    lines = files.numbered_lines(file.path)
+    next(lines)  # the header
     with cleaned.open("w", newline="", encoding="utf-8") as target:
-        writer = csv.writer(target, lineterminator="\n")
-        for number, line in files.numbered_lines(file.path):
-            text = line.decode("utf-8")
-            try:
-                values = next(csv.reader([text], delimiter=delimiter, strict=True))
-            except csv.Error:
-                reason = _STRUCTURE["UNQUOTED VALUE"]
+        writer = csv.writer(target, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(columns.delivered)
+        for number, line in lines:
+            values = _split(line, delimiter, len(columns.delivered))
+            if isinstance(values, str):
+                bad.append(BadLine(number, values))
             else:
-                wrong = len(values) - len(columns.delivered)
-                if "\r" in text:
-                    reason = "a carriage return inside the line"
-                elif wrong:
-                    reason = _STRUCTURE["TOO MANY COLUMNS" if wrong > 0 else "MISSING COLUMNS"]
-                else:
-                    writer.writerow(values)
-                    continue
-            bad.append(BadLine(number, reason))
-    if cleaned.stat().st_size == 0 or (bad and bad[0].number == 1):
-        raise DeliveryError(f"{file.label}, line 1: the header cannot be read; expected column names on one line.")
-    reading = _read_csv(backend, files.look(cleaned), columns)
-    return Reading(reading.rows, (*bad, *reading.bad_lines), columns)
+                writer.writerow(values)
+    rows = expected - len(bad)
+    _hold_against_header(file, columns, rows, len(bad))
+    if _read_csv(backend, files.look(cleaned), columns, rows) is None:
+        raise DeliveryError(
+            f"{file.label}: {rows} rows were counted but another number could be read; expected both to be equal. "
+            "Nothing was kept. Please report this, with the first lines of the file."
+        )
+    return Reading(rows, tuple(bad), columns)
+
+
+def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
+    """The values of a line, or what is wrong with it."""
+    text = line.decode("utf-8")
+    if len(line) > _LONGEST_LINE:
+        return _STRUCTURE["LINE SIZE OVER MAXIMUM"]
+    if "\r" in text:
+        return "a carriage return inside the line"
+    if '"' not in text:
+        values = text.split(delimiter)
+    else:
+        try:
+            values = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
+        except csv.Error as error:
+            too_long = "field larger than" in str(error)
+            return f"a value longer than {csv.field_size_limit()}" if too_long else _STRUCTURE["UNQUOTED VALUE"]
+    if len(values) != width:
+        return _STRUCTURE["TOO MANY COLUMNS" if len(values) > width else "MISSING COLUMNS"]
+    return values
 
 
 def _read_parquet(backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str]) -> Reading:
-    try:
+    with _readable(file):
         schema = pq.read_schema(file.path)
         rows = pq.read_metadata(file.path).num_rows
-    except (pa.ArrowException, OSError):
-        raise DeliveryError(
-            f"{file.label} cannot be read as Parquet; expected a complete Parquet file. "
-            "The transfer was probably cut: copy or deliver the file again."
-        ) from None
     columns = _columns(file, schema.names, dataset, aliases)
     if rows == 0:
         raise _no_rows(file)
@@ -229,8 +266,25 @@ def _read_parquet(backend: Backend, file: files.DeliveredFile, dataset: Dataset,
         if name:
             type_ = schema.field(delivered).type
             text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_)}, ' \t'), '')"
-    read = _create(backend, columns, f"read_parquet({_quoted(str(file.path))})", text_of)
-    return Reading(read, (), columns)
+    with _readable(file):
+        read = _create(backend, columns, f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)", text_of)
+        if read != rows:
+            raise OSError
+    return Reading(rows, (), columns)
+
+
+@contextmanager
+def _readable(file: files.DeliveredFile) -> Iterator[None]:
+    """What goes wrong in a broken Parquet file, as :class:`DeliveryError`. The first message may quote a value."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, duckdb.Error) as error:
+        raise DeliveryError(
+            f"{file.label} cannot be read as Parquet ({type(error).__name__}); expected a complete Parquet file with "
+            "text in UTF-8. The transfer was probably cut: copy or deliver the file again."
+        ) from None
 
 
 def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
@@ -238,20 +292,21 @@ def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.Dat
     column = '"' + delivered.replace('"', '""') + '"'
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
-    if name.endswith("_id") and not (
-        pa.types.is_integer(type_) or pa.types.is_string(type_) or pa.types.is_large_string(type_)
-    ):
+    if name.endswith("_id") and not (pa.types.is_integer(type_) or type_ in _TEXT):
         raise DeliveryError(
             f"{file.label}, column {delivered}: the identifiers are stored as {type_}; expected whole numbers or text "
             "(other types lose digits). Ask the sender to deliver them as text."
         )
+    if pa.types.is_timestamp(type_) and type_.tz:  # an instant; its day depends on where one stands
+        return f"CAST(CAST(timezone('{BRUSSELS.key}', {column}) AS DATE) AS VARCHAR)"
     if pa.types.is_timestamp(type_):
         return f"CAST(CAST({column} AS DATE) AS VARCHAR)"
     if pa.types.is_boolean(type_):
         return f"CAST(CAST({column} AS INTEGER) AS VARCHAR)"
-    if pa.types.is_floating(type_) and name != "amount_eur":
-        # A whole number beside a missing value becomes 1.0 in many tools; 1.5 must stay recognisably wrong.
-        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '')"
+    if pa.types.is_floating(type_):
+        # In many tools a missing value becomes NaN, and a whole number beside it 1.0; 1.5 must stay recognisably wrong.
+        # (Only isnan: comparisons with NaN go wrong where the statistics of the file leave it out.)
+        return f"CASE WHEN NOT isnan({column}) THEN regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '') END"
     return f"CAST({column} AS VARCHAR)"
 
 

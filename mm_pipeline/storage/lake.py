@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
@@ -30,7 +31,9 @@ class Provenance:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def footer(self) -> dict[str, str]:
-        return {_FOOTER_KEY.decode(): json.dumps(asdict(self), sort_keys=True)}
+        """JSON, percent-encoded but for what makes it legible: Ibis would garble backslashes and break on apostrophes,
+        and a delivered column name may hold any character."""
+        return {_FOOTER_KEY.decode(): quote(json.dumps(asdict(self), sort_keys=True), safe=' {}[]":,')}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ class Lake:
 
     def spill_dir(self) -> Path:
         """Where temporary data of persons may lie: inside the lake, as restricted as the lake."""
-        folder = self.root / ".spill"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        return self._made(self.root / ".spill")
 
     def path(self, table: Table, year: int) -> Path:
         return self.root / table.name / f"year={year}" / "part-0.parquet"
@@ -76,7 +77,7 @@ class Lake:
 
     def provenance(self, table: Table, year: int) -> Provenance:
         footer = pq.read_metadata(self._existing(table, year)).metadata or {}
-        return Provenance(**json.loads(footer[_FOOTER_KEY]))
+        return Provenance(**json.loads(unquote(footer[_FOOTER_KEY])))
 
     def derived_from(self, *tables: Table, year: int) -> Provenance:
         """The provenance of something made from these partitions: synthetic as soon as one of them is."""
@@ -98,8 +99,18 @@ class Lake:
             raise LakeError(f"{year}: {table.name} has not been built yet. Materialise {table.name} for {year} first.")
         return path
 
+    def _made(self, folder: Path) -> Path:
+        """Make a folder of the lake. ``mkdir(parents=True)`` would leave the mode of those above it to the umask."""
+        if not folder.is_dir():
+            if folder == self.root:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            else:
+                self._made(folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
     def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> Written:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._made(path.parent)
         rows = rows.select(table.column_names)
         if table.order:
             rows = rows.order_by(list(table.order))
