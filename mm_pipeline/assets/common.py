@@ -47,11 +47,14 @@ PUBLICATION = Stage("publication", "team:publication", "public")
 
 @cache
 def code_version(*rooms: str) -> str:
-    """A hash of the source of these rooms (folders or modules of the package): what a result depends on beside data."""
+    """A hash of the source of these rooms (folders or modules of the package): what a result depends on beside data.
+
+    A module's room holds what has its name, such as the template of a page.
+    """
     digest = hashlib.sha256()
     for room in sorted({*rooms, "catalogue"}):
         path = _PACKAGE / room
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        files = sorted(path.rglob("*.py")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}.*"))
         for file in files:
             digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
@@ -65,16 +68,23 @@ def declared(
     rooms: Sequence[str],
     kinds: set[str] | None = None,
     yearly: bool = True,
+    uri: str = "",
 ) -> dict[str, Any]:
-    """Arguments of ``@dg.asset`` that every asset of a stage has: group, owner, tags, kinds, columns, code version."""
+    """Arguments of ``@dg.asset`` that every asset of a stage has: group, owner, tags, kinds, columns, code version.
+
+    ``uri``: where the result lies; by default the table's place in the lake.
+    """
     metadata: dict[str, Any] = {}
     if table is not None:
+        # The UI reads a description as Markdown, where <NIS5> would be an HTML tag and vanish.
         columns = [
-            dg.TableColumn(column.name, str(column.type), description=column.description) for column in table.columns
+            dg.TableColumn(column.name, str(column.type), description=column.description.replace("<", r"\<"))
+            for column in table.columns
         ]
         metadata["dagster/column_schema"] = dg.TableSchema(columns)
-    if yearly and table is not None:
-        metadata["dagster/uri"] = f"data/lake/{table.name}/year=<year>/part-0.parquet"
+        uri = uri or f"data/lake/{table.name}/year=<year>/part-0.parquet"
+    if uri:
+        metadata["dagster/uri"] = uri
     return {
         "partitions_def": YEARS if yearly else None,
         "group_name": stage.group,

@@ -84,8 +84,8 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
         table=catalogue.RELEASED_RATES,
         rooms=["release/tables"],
         kinds={"csv", "parquet"},
-    )
-    | {"metadata": {"dagster/uri": "data/published/<year>/rates.csv"}},
+        uri="data/published/<year>/rates.csv",
+    ),
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
@@ -117,7 +117,10 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
 
 
 REFRESH = (
-    dg.AutomationCondition.any_deps_updated()
+    # Since: an update that is seen while another year is being built must wait for that, not be forgotten.
+    dg.AutomationCondition.any_deps_updated().since(
+        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    )
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 ).with_label("a year or table it is made from was rebuilt")
@@ -134,6 +137,7 @@ REFRESH = (
         rooms=["release/tables"],
         kinds={"csv", "parquet"},
         yearly=False,
+        uri="data/published/series/rates.csv",
     ),
 )
 def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
@@ -168,6 +172,7 @@ def released_years(settings: Settings) -> list[int]:
         rooms=["release/page"],
         kinds={"html"},
         yearly=False,
+        uri="data/published/atlas/index.html",
     ),
 )
 def atlas_page(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:

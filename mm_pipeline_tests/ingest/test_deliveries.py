@@ -1,0 +1,363 @@
+"""A delivery as a whole: the formats and names it may come in, and what each broken one is told.
+
+Every refusal names the file, what was found, what was expected and what to do, and leaves the lake as it was.
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from mm_pipeline.ingest import delivery
+from mm_pipeline_tests.ingest.desk import GOOD, YEAR, Desk, header, line, table
+
+BOM = "\ufeff"
+DMG = "patient_id,practice_id\nP1,G1\nP2,G2\n"
+BAD_GZIP = "copy or deliver the file again"
+
+
+class TestFormats:
+    @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["csv", "csv.gz"])
+    @pytest.mark.parametrize("delimiter", [",", ";"])
+    @pytest.mark.parametrize("bom", ["", BOM], ids=["", "BOM"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_text(self, desk: Desk, compress: Any, delimiter: str, bom: str, end: str) -> None:
+        lines = [
+            header("forfaits", delimiter),
+            *(line("forfaits", delimiter=delimiter, house_id=f"é{i}") for i in (1, 2)),
+        ]
+        suffix = "csv" if compress is bytes else "csv.gz"
+        account = desk.take(f"forfaits.{suffix}", compress((bom + end.join(lines) + end).encode()))
+        assert (account.file, account.delivered, account.kept) == (f"forfaits.{suffix}", 2, 2)
+        assert account.sha256 == hashlib.sha256((desk.folder / account.file).read_bytes()).hexdigest()
+        assert desk.values("forfaits", "house_id") == ["é1", "é2"]
+
+    def test_semicolons_and_decimal_commas(self, desk: Desk) -> None:
+        text = "\n".join([header("forfaits", ";"), line("forfaits", delimiter=";", amount_eur="-30,5")])
+        desk.take("forfaits.csv", text)
+        assert str(desk.values("forfaits", "amount_eur")) == "[Decimal('-30.50')]"
+
+    def test_parquet(self, desk: Desk) -> None:
+        account = desk.take("forfaits.parquet", table("forfaits"))
+        assert (account.file, account.delivered, account.kept) == ("forfaits.parquet", 2, 2)
+
+    def test_columns_in_any_order_and_case(self, desk: Desk) -> None:
+        desk.take("dmg.csv", "Practice_ID , PATIENT_ID\nG1,P1\n")
+        assert desk.values("dmg", "practice_id") == ["G1"]
+
+    def test_a_quoted_header(self, desk: Desk) -> None:
+        desk.take("dmg.csv", '"patient_id","practice_id"\n"P1","G,1"\n')
+        assert desk.values("dmg", "practice_id") == ["G,1"]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            gzip.compress(DMG[:30].encode()) + gzip.compress(DMG[30:].encode()),
+            gzip.compress(b"") + gzip.compress(DMG.encode()) + gzip.compress(b""),
+        ],
+        ids=["two", "empty ones around"],
+    )
+    def test_a_gzip_of_several_members(self, desk: Desk, content: bytes) -> None:
+        desk.take("dmg.csv.gz", content)
+        assert desk.values("dmg", "practice_id") == ["G1", "G2"]
+
+    def test_a_gzip_header_with_optional_fields(self, desk: Desk) -> None:
+        """Which zlib reads and the engine refuses."""
+        extra_and_comment = b"\x1f\x8b\x08\x14" + bytes(5) + b"\x03" + b"\x04\x00ABCD" + b"comment\0"
+        deflate = zlib.compressobj(wbits=-15)
+        text = DMG.encode()
+        body = deflate.compress(text) + deflate.flush()
+        trailer = zlib.crc32(text).to_bytes(4, "little") + len(text).to_bytes(4, "little")
+        desk.take("dmg.csv.gz", extra_and_comment + body + trailer)
+        assert desk.values("dmg", "practice_id") == ["G1", "G2"]
+
+    @pytest.mark.parametrize("first_lines", ["\n\r\n", BOM + "\n"], ids=["blank", "a BOM of its own"])
+    def test_lines_before_the_header(self, desk: Desk, first_lines: str) -> None:
+        assert desk.take("dmg.csv", first_lines + DMG + "P3,\n").quarantined == 1
+        assert desk.values("dmg", "practice_id") == ["G1", "G2"]
+        assert desk.quarantine("dmg") == [(first_lines.count("\n") + 4, "practice_id", "empty", "P3,")]
+
+    def test_a_folder_with_a_strange_name(self, desk: Desk, tmp_path: Path) -> None:
+        desk = replace(desk, settings=replace(desk.settings, data_dir=tmp_path / "l'été [1] year=2003"))
+        desk.take("dmg.csv", DMG)
+        desk.take("dmg.csv", DMG)
+        (desk.folder / "dmg.csv").unlink()
+        desk.take("dmg.parquet", table("dmg", practice_id=pa.array(["G1", None])))
+        assert desk.quarantine("dmg") == [(2, "practice_id", "empty", '{"patient_id":"P1","practice_id":null}')]
+
+
+class TestNames:
+    def test_the_agencys_own(self, desk: Desk) -> None:
+        desk.take("forfaits.csv", f"SS00010,SS00075,ss00015,SS00020,quantity,amount_eur\n{line('forfaits')}\n")
+        desk.take(
+            "beneficiaries.csv",
+            "PP0010,PP0015,PP0020,preferential,PP0025,sector_code,valid_from\n" + line("beneficiaries"),
+        )
+        desk.take("dmg.csv", "PP0010,practice_id\nP1,G1\n")
+        keys = {desk.values(name, "patient_key")[0] for name in GOOD}
+        assert len(keys) == 1
+        assert desk.values("forfaits", "house_id") == ["H1"]
+        assert desk.values("beneficiaries", "municipality_code") == ["21004"]
+
+    def test_further_ones_are_a_setting(self, desk: Desk) -> None:
+        desk = replace(desk, settings=replace(desk.settings, aliases={"MÉDECIN": "practice_id"}))
+        desk.take("dmg.csv", "patient_id,médecin\nP1,G1\n")
+        assert desk.values("dmg", "practice_id") == ["G1"]
+
+    def test_the_quarantine_has_the_names_of_the_file(self, desk: Desk) -> None:
+        desk.take("dmg.csv", "PP0010,practice_id\n,G1\n")
+        assert desk.quarantine("dmg") == [(2, "PP0010", "empty", ",G1")]
+
+    @pytest.mark.parametrize("names", [["note", "année"], ["numéro d'affiliation", 'a "b"'], ["x", "x"], [""]])
+    @pytest.mark.parametrize("parquet", [False, True])
+    def test_columns_that_are_not_used(self, desk: Desk, names: list[str], parquet: bool) -> None:
+        if parquet:
+            rows = table("dmg")
+            for name in names:
+                rows = rows.append_column(name, pa.array(["?", None]))
+            account = desk.take("dmg.parquet", rows)
+        else:
+            quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+            text = ",".join(["patient_id", *quoted, "practice_id"]) + "\n" + "P1,{}G1\n".format("?," * len(names))
+            account = desk.take("dmg.csv", text)
+        assert account.extra_columns == names
+        assert set(desk.values("dmg", "practice_id")) == {"G1"}
+
+
+REFUSED_TEXT = {
+    "zero bytes": ("", "is empty (0 bytes)", "expected a header and rows", "Ask the sender"),
+    "BOM only": (BOM, "holds no line", "expected a header and rows", "Deliver it again"),
+    "blank lines": ("\n\r\n\n", "holds no line", "expected a header and rows", "Deliver it again"),
+    "header only": ("patient_id,practice_id\n", "holds a header and no rows", "expected rows", "Ask the sender"),
+    "missing column": (
+        "patient_id,practice\nP1,G1\n",
+        "line 1: column practice_id is missing; found patient_id, practice",
+        "",
+        "set MM_ALIASES=NAME=practice_id",
+    ),
+    "two missing": (
+        "note,practice_id\n,G1\n",
+        "column patient_id (or PP0010) is missing",
+        "found note, practice_id",
+        "Ask the sender",
+    ),
+    "tabs": (DMG.replace(",", "\t"), "no known name among 1", "in commas or semicolons", "Ask the sender"),
+    "column twice": (
+        "patient_id,practice_id,Practice_ID\nP1,G1,G1\n",
+        "line 1: practice_id is there 2 times (practice_id, Practice_ID)",
+        "expected it once",
+        "Remove or rename",
+    ),
+    "two aliases": (
+        "SS00010,PP0010,practice_id\nP1,P1,G1\n",
+        "patient_id is there 2 times (SS00010, PP0010)",
+        "expected it once",
+        "Remove or rename",
+    ),
+    "old Mac": (DMG.replace("\n", "\r"), "line 1: the header cannot be read", "on one line", "deliver the file again"),
+    "carriage return in the header": (
+        DMG.replace("d,p", "d\r,p"),
+        "line 1: the header cannot be read",
+        "expected column names on one line",
+        "deliver the file again",
+    ),
+    "unclosed quote in the header": (
+        '"' + DMG,
+        "line 1: the header cannot be read (a quote that is not closed",
+        "expected column names",
+        "Correct it",
+    ),
+    "wrong delimiter": (
+        "patient_id,practice_id\nP1;G1\nP2;G2\nP3,G3\n",
+        "2 of 3 lines do not have the 2 columns of the header",
+        "expected 2 values a line, separated by ','",
+        "ask the sender to deliver the file again",
+    ),
+    "wrong delimiter, uneven line ends": (
+        "patient_id,practice_id\nP1;G1\r\nP2;G2\nP3,G3\n",
+        "2 of 3 lines do not have the 2 columns of the header",
+        "expected 2 values a line, separated by ','",
+        "ask the sender to deliver the file again",
+    ),
+    "Latin-1": (
+        (DMG + "Pé,G1\n").encode("latin-1"),
+        "dmg.csv, line 4: a byte that is not UTF-8",
+        "expected UTF-8",
+        "save it again as UTF-8",
+    ),
+    "UTF-8 cut off": (DMG.encode() + b"P3,\xc3", "dmg.csv, line 4: a byte that is not UTF-8", "expected UTF-8", "save"),
+    "UTF-16": (DMG.encode("utf-16"), "dmg.csv, line 1: a byte that is not UTF-8", "expected UTF-8", "save it again"),
+    "gzip under another name": (gzip.compress(DMG.encode()), "dmg.csv, line 1: a byte", "expected UTF-8", "save"),
+}
+
+
+@pytest.mark.parametrize("parts", REFUSED_TEXT.values(), ids=REFUSED_TEXT)
+def test_a_refused_text_file(desk: Desk, parts: tuple[str | bytes, ...]) -> None:
+    content, *told = parts
+    desk.put("dmg.csv", content)
+    message = desk.refused("dmg")
+    for part in ["2019/dmg.csv", *told]:
+        assert part in message
+
+
+def test_a_file_without_a_header_is_not_quoted(desk: Desk) -> None:
+    desk.put("dmg.csv", "pseudonym-1,G1\npseudonym-2,G2\n")
+    assert "pseudonym" not in desk.refused("dmg")
+
+
+_GZIP = gzip.compress(b"patient_id,practice_id\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(500)), mtime=0)
+
+REFUSED_GZIP = {
+    "truncated": (_GZIP[:-9], "ends too early (truncated)"),
+    "truncated in the second member": (_GZIP + _GZIP[:-5], "ends too early (truncated)"),
+    "truncated to a byte": (_GZIP[:1], "ends too early (truncated)"),
+    "damaged": (_GZIP[:300] + bytes([_GZIP[300] ^ 255]) + _GZIP[301:], "is damaged"),
+    "wrong checksum": (_GZIP[:-8] + bytes(4) + _GZIP[-4:], "is damaged"),
+    "not a gzip": (DMG.encode(), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("parts", REFUSED_GZIP.values(), ids=REFUSED_GZIP)
+def test_a_refused_gzip(desk: Desk, parts: tuple[bytes, str]) -> None:
+    content, found = parts
+    desk.put("dmg.csv.gz", content)
+    assert desk.refused("dmg") == (
+        f"2019/dmg.csv.gz: the gzip file {found}; expected a complete .csv.gz. "
+        "The transfer was probably cut: copy or deliver the file again."
+    )
+
+
+def test_a_missing_file(desk: Desk) -> None:
+    message = desk.refused("dmg")
+    assert "2019: dmg is missing; expected dmg.parquet or dmg.csv or dmg.csv.gz in data/raw/2019/" in message
+    assert "the folder is missing or empty. Put the file there" in message
+    desk.put("DMG-2019.csv", DMG)
+    assert "the folder holds DMG-2019.csv. Put the file there under this name" in desk.refused("dmg")
+
+
+def test_a_dataset_that_is_there_twice(desk: Desk) -> None:
+    desk.put("dmg.csv", DMG)
+    desk.put("dmg.parquet", table("dmg"))
+    assert desk.refused("dmg") == (
+        "2019: dmg is there 2 times (dmg.parquet, dmg.csv); expected one file. "
+        "Keep the right one and move the others away."
+    )
+
+
+def _announce(desk: Desk, content: Any) -> None:
+    desk.put("manifest.json", content if isinstance(content, str | bytes) else json.dumps(content))
+
+
+def _of_dmg(**facts: Any) -> dict[str, Any]:
+    return {"files": {"dmg.csv": facts}}
+
+
+class TestManifest:
+    @pytest.mark.parametrize("bom", [b"", BOM.encode()], ids=["", "BOM"])
+    def test_one_that_holds(self, desk: Desk, bom: bytes) -> None:
+        path = desk.put("dmg.csv", DMG + "P3\n")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest().upper()
+        content = {"version": "v2", "extracted_on": "2021-07-01", **_of_dmg(rows=3, sha256=sha256)}
+        _announce(desk, bom + json.dumps(content).encode())
+        account = desk.ingest("dmg")
+        assert (account.version, account.delivered, account.quarantined) == ("v2", 3, 1)
+
+    @pytest.mark.parametrize(
+        "content", [{}, {"version": None, "files": {}}, _of_dmg(rows=None, sha256=None), {"files": {"x": {"rows": 1}}}]
+    )
+    def test_one_that_says_nothing_of_the_file(self, desk: Desk, content: Any) -> None:
+        desk.put("dmg.csv", DMG)
+        _announce(desk, content)
+        assert desk.ingest("dmg").version == ""
+
+    @pytest.mark.parametrize(("content", "synthetic"), [({"synthetic": True}, True), ({"synthetic": 1}, False)])
+    def test_made_up_deliveries_say_so(self, desk: Desk, content: Any, synthetic: bool) -> None:
+        desk.put("dmg.csv", DMG)
+        _announce(desk, content)
+        desk.ingest("dmg")
+        from mm_pipeline.catalogue import RAW_DMG
+
+        assert desk.lake.provenance(RAW_DMG, YEAR).synthetic is synthetic
+
+    @pytest.mark.parametrize(
+        ("content", "found", "expected"),
+        [
+            ("", "not JSON: Expecting value: line 1 column 1", "a JSON object"),
+            ('{"files": {}\n"version": 1}', "not JSON: Expecting ',' delimiter: line 2 column 1", "a JSON object"),
+            ("[" * 100_000, "not JSON", "a JSON object"),
+            ('{"rows": ' + "1" * 5000 + "}", "not JSON", "a JSON object"),
+            (b'{"version": "\xe9"}', "it is not UTF-8", "a JSON object in UTF-8"),
+            ([], "no object of files", '{"files": '),
+            ({"files": None}, "no object of files", '{"files": '),
+            ({"files": ["dmg.csv"]}, "no object of files", '{"files": '),
+            ({"files": {"dmg.csv": 2}}, "no object of files", '{"files": '),
+            (_of_dmg(rows="2"), "rows of dmg.csv is '2'", "a whole number"),
+            (_of_dmg(rows=2.0), "rows of dmg.csv is 2.0", "a whole number"),
+            (_of_dmg(rows=True), "rows of dmg.csv is True", "a whole number"),
+            (_of_dmg(sha256=7), "sha256 of dmg.csv is 7", "a text of 64 hexadecimal digits"),
+        ],
+    )
+    def test_one_that_cannot_be_used(self, desk: Desk, content: Any, found: str, expected: str) -> None:
+        desk.put("dmg.csv", DMG)
+        _announce(desk, content)
+        message = desk.refused("dmg")
+        assert message.startswith(f"2019/manifest.json: {found}")
+        assert f"; expected {expected}" in message
+        assert "Ask the sender for a correct manifest, or remove it" in message
+
+    def test_another_sha256(self, desk: Desk) -> None:
+        path = desk.put("dmg.csv", DMG)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        _announce(desk, _of_dmg(rows=2, sha256="0" * 64))
+        assert desk.refused("dmg") == (
+            f"2019/dmg.csv: its SHA-256 is {sha256}; manifest.json announces {'0' * 64}. "
+            "The file or its manifest is not the right one: ask the sender, or copy both again."
+        )
+
+    @pytest.mark.parametrize("rows", [0, 1, 3, -2])
+    def test_another_number_of_rows(self, desk: Desk, rows: int) -> None:
+        desk.put("dmg.csv", DMG)
+        _announce(desk, _of_dmg(rows=rows))
+        assert f"2019/dmg.csv: it has 2 rows; manifest.json announces {rows}. " in desk.refused("dmg")
+
+    def test_parquet_rows(self, desk: Desk) -> None:
+        desk.put("dmg.parquet", table("dmg", rows=3))
+        _announce(desk, {"files": {"dmg.parquet": {"rows": 4}}})
+        assert "2019/dmg.parquet: it has 3 rows; manifest.json announces 4. " in desk.refused("dmg")
+
+
+class TestWhatLiesThere:
+    def test_nothing(self, desk: Desk) -> None:
+        assert delivery.years_delivered(desk.settings) == []
+        found = delivery.delivery(desk.settings, YEAR)
+        assert found.is_empty
+        assert found.missing == ("forfaits", "beneficiaries", "dmg")
+
+    def test_years_and_files(self, desk: Desk) -> None:
+        path = desk.put("dmg.csv.gz", b"?")
+        desk.put("../2003/forfaits.csv", "?")
+        desk.put("../2004/notes.txt", "?")
+        desk.put("../later/dmg.csv", "?")
+        assert delivery.years_delivered(desk.settings) == [2003, YEAR]
+        found = delivery.delivery(desk.settings, YEAR)
+        assert (found.present, found.missing) == ({"dmg": path}, ("forfaits", "beneficiaries"))
+        assert not found.is_complete
+        desk.put("forfaits.csv", "?")
+        desk.put("beneficiaries.parquet", "?")
+        assert delivery.delivery(desk.settings, YEAR).is_complete
+
+    def test_what_a_raw_table_depends_on(self, desk: Desk) -> None:
+        def version(**changes: Any) -> str:
+            return delivery.data_version(replace(desk.settings, **changes), YEAR, "dmg", "sha256 of the file")
+
+        first = version()
+        assert version(threads=1, id_key="another") == first
+        assert version(aliases={"X": "patient_id"}) != first
+        _announce(desk, {})
+        assert version() != first
