@@ -32,7 +32,7 @@ def _distribution_plot(work: Step) -> dg.MarkdownMetadataValue:
     table = work.read(catalogue.FORFAITS_PER_PATIENT)
     counts = dict(table.group_by("forfaits").agg(n=_.count()).to_pandas().itertuples(index=False))
     total = sum(counts.values())
-    shares = {str(k): 0.0 if is_small(counts.get(k, 0)) else 100 * counts.get(k, 0) / max(total, 1) for k in range(13)}
+    shares = {str(k): 100 * counts.get(k, 0) / max(total, 1) for k in range(13) if not is_small(counts.get(k, 0))}
     return plots.bars("Patients by number of forfaits, %", shares)
 
 
