@@ -14,9 +14,10 @@ from dagster._core.event_api import PartitionKeyFilter
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
-from mm_pipeline.automation import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
+from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.instance import CODE_LOCATION
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
 from mm_pipeline.storage.lake import Lake
@@ -24,6 +25,9 @@ from mm_pipeline.storage.lake import Lake
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+_AS_FROM_UI = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
+"""Tag by which the UI knows a run as one of its jobs: it is listed there, and can be started again."""
 
 
 @dataclass
@@ -67,14 +71,18 @@ class Backfill:
             results.append(result)
             if on_year:
                 on_year(result)
-        if any(result.outcome == BUILT for result in results) or not self._series_is_there():
+        if released_years(self._settings) and not self.ledger().is_series_up_to_date():
             self._refresh_series(results)
         return results
 
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()
         run = self._yearly.execute_in_process(
-            partition_key=str(year), instance=self._instance, raise_on_error=False, run_config=_QUIET
+            partition_key=str(year),
+            instance=self._instance,
+            raise_on_error=False,
+            run_config=_QUIET,
+            tags=_AS_FROM_UI,
         )
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
         for event in run.all_events:
@@ -120,13 +128,11 @@ class Backfill:
         if row["status"] == "published":
             result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])
 
-    def _series_is_there(self) -> bool:
-        materialised = self._instance.get_latest_materialization_event(dg.AssetKey(SERIES_ASSETS[-1]))
-        return materialised is not None or not released_years(self._settings)
-
     def _refresh_series(self, results: list[YearResult]) -> None:
-        run = self._series.execute_in_process(instance=self._instance, raise_on_error=False, run_config=_QUIET)
-        if not run.success:
+        run = self._series.execute_in_process(
+            instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
+        )
+        if results and not run.success:
             results[-1].problems.append("the tables of all years (job series) failed; see its run in the UI")
             results[-1].outcome = FAILED_YEAR
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from mm_pipeline.settings import Settings
 
+CODE_LOCATION = "mm_pipeline.definitions"
+"""What Dagster calls the code in ``mm-pipeline ui``: the module that it loads."""
+
 
 def dagster_home(settings: Settings) -> Path:
     """``data/dagster`` with its ``dagster.yaml``, made on first use; an existing file is left as the operator has it.

@@ -1,21 +1,31 @@
 """Is a year built, and from what? Read from Dagster's event log and held against what lies in ``data/``.
 
 A year is up to date when every one of its assets was materialised by the present code, after everything it is made
-from, and its deliveries, geography and settings are still those it was made from. The schedule, ``backfill`` and
-``status`` all ask here.
+from, and its deliveries, geography and settings are still those it was made from, and its file is there. The schedule,
+``backfill`` and ``status`` all ask here.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
+from mm_pipeline import catalogue
 from mm_pipeline.assets.deliveries import geography_version
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake
+
+_PUBLISHED = {
+    "published_year": "{year}/rates.parquet",
+    "published_series": "series/rates.parquet",
+    "atlas_page": "atlas/index.html",
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,19 @@ class Ledger:
     @cached_property
     def yearly_assets(self) -> list[str]:
         """Names in the order of the flow."""
-        order = (key for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level))
-        return [key.to_user_string() for key in order if self.graph.get(key).partitions_def is not None]
+        return [name for name in self._in_order if self._asset(name).partitions_def is not None]
+
+    @cached_property
+    def series_assets(self) -> list[str]:
+        """Names of what is made from all years, in the order of the flow."""
+        return [name for name in self._in_order if self._asset(name).partitions_def is None]
+
+    @cached_property
+    def _in_order(self) -> list[str]:
+        return [key.to_user_string() for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level)]
+
+    def _asset(self, name: str) -> AssetNode:
+        return self.graph.get(dg.AssetKey(name))
 
     def state(self, year: int) -> YearState:
         lies_there = delivery(self.settings, year)
@@ -65,11 +86,32 @@ class Ledger:
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
         return YearState(year, lies_there, built, tuple(reasons))
 
+    def is_series_up_to_date(self) -> bool:
+        """Whether all that is made from all years was made by the present code, after everything it is made from."""
+        for name in self.series_assets:
+            asset, own = self._asset(name), self._newest_of(name)
+            if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
+                return False
+            above = (self._newest_of(key.to_user_string()) for key in asset.parent_keys)
+            if any(parent is not None and parent.order > own.order for parent in above):
+                return False
+        return True
+
+    def inputs(self, lies_there: Delivery) -> str:
+        """One short hash over all that a run of the year would read: complete delivery, reference, settings, code."""
+        versions = [
+            f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
+        ]
+        parts = [*versions, str(self.settings.quarantine_limit)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
     def _why_stale(self, name: str, lies_there: Delivery) -> str | None:
-        asset = self.graph.get(dg.AssetKey(name))
+        asset = self._asset(name)
         own = self._of(name, lies_there.year)
         if own is None:
             return f"{name} has not been built"
+        if not self._file(name, lies_there.year).is_file():
+            return f"{name}: its file is not there any more"
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code"
         source = self._source_version(name, lies_there)
@@ -91,6 +133,16 @@ class Ledger:
         sha256 = files.fingerprint(lies_there.present[dataset])
         return data_version(self.settings, lies_there.year, dataset, sha256)
 
+    def _file(self, name: str, year: int = 0) -> Path:
+        if name in catalogue.LAKE_TABLES:
+            return Lake(self.settings.lake_dir).path(catalogue.LAKE_TABLES[name], year)
+        return self.settings.published_dir / _PUBLISHED[name].format(year=year)
+
+    def _newest_of(self, name: str) -> Materialisation | None:
+        """The newest materialisation of whatever year, or of an asset without years."""
+        records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
+        return _materialisation(records[0]) if records else None
+
     def _of(self, name: str, year: int) -> Materialisation | None:
         if name not in self._newest:
             self._newest[name] = self._fetch(dg.AssetKey(name))
@@ -103,19 +155,10 @@ class Ledger:
         if not newest:
             return {}
         wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values()))
-        result = {}
-        for record in self.instance.fetch_materializations(wanted, limit=len(newest)).records:
-            tags = record.asset_materialization.tags if record.asset_materialization else {}
-            result[int(record.partition_key or 0)] = Materialisation(
-                record.storage_id, (tags or {}).get(CODE_VERSION_TAG), (tags or {}).get(DATA_VERSION_TAG)
-            )
-        return result
+        records = self.instance.fetch_materializations(wanted, limit=len(newest)).records
+        return {int(record.partition_key or 0): _materialisation(record) for record in records}
 
 
-def delivery_fingerprint(settings: Settings, lies_there: Delivery) -> str:
-    """One short hash over all files of a complete delivery."""
-    versions = [
-        data_version(settings, lies_there.year, name, files.fingerprint(path))
-        for name, path in sorted(lies_there.present.items())
-    ]
-    return "-".join(version[:6] for version in versions)
+def _materialisation(record: dg.EventLogRecord) -> Materialisation:
+    tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
+    return Materialisation(record.storage_id, tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG))

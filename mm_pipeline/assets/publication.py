@@ -116,19 +116,27 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
         )
 
 
-REFRESH = (
-    # Since: an update that is seen while another year is being built must wait for that, not be forgotten.
-    dg.AutomationCondition.any_deps_updated().since(
-        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+# Since the last request: an update that is seen while another year is being built waits for that and is not forgotten.
+# Nothing more than "newly updated" is matched, so that Dagster knows its time: of an update and a request that it sees
+# together, the later one counts, and a year that comes during a refresh asks for the next.
+_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated()).since(
+    dg.AutomationCondition.newly_requested()
+)
+_NOTHING_GOING_ON = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+REFRESH_SERIES = (_UPDATED & _NOTHING_GOING_ON).with_label("a year was rebuilt")
+# In the same run as the series; or after it, when it was made by hand.
+REFRESH_PAGE = (
+    (
+        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+        | dg.AutomationCondition.any_deps_updated().since(dg.AutomationCondition.newly_requested())
     )
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("a year or table it is made from was rebuilt")
+    & _NOTHING_GOING_ON
+).with_label("the series was made again")
 
 
 @dg.asset(
     deps=["published_year"],
-    automation_condition=REFRESH,
+    automation_condition=REFRESH_SERIES,
     **declared(
         PUBLICATION,
         "The released tables of all years in one: `data/published/series/rates.csv` and `rates.parquet`. Made again by "
@@ -164,7 +172,7 @@ def released_years(settings: Settings) -> list[int]:
 
 @dg.asset(
     deps=["published_series"],
-    automation_condition=REFRESH,
+    automation_condition=REFRESH_PAGE,
     **declared(
         PUBLICATION,
         "A page for everybody: `data/published/atlas/index.html`, opens by double click. The trend of the country and "

@@ -9,6 +9,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -242,13 +243,14 @@ def delimiter_of(file: DeliveredFile) -> str:
 def header_of(file: DeliveredFile) -> list[str]:
     """The column names of a CSV file, as delivered."""
     assert file.text is not None
-    try:
-        names = next(csv.reader([file.text.header], delimiter=delimiter_of(file), strict=True, skipinitialspace=True))
-    except csv.Error:
+    header, names = file.text.header, None
+    with suppress(csv.Error):
+        names = next(csv.reader([header], delimiter=delimiter_of(file), strict=True, skipinitialspace=True))
+    if names is None or "\r" in header or len(header.encode()) >= _LONGEST_HEADER:
         raise DeliveryError(
-            f"{file.label}, line 1: the header cannot be read (a quote that is not closed, a carriage return, or more "
-            f"than {_LONGEST_HEADER} characters); expected column names on one line. Correct it, or deliver the file again."
-        ) from None
+            f"{file.label}, line 1: the header cannot be read (a quote that is not closed, a carriage return, or "
+            f"{_LONGEST_HEADER} bytes and more); expected column names on one line. Correct it, or deliver the file again."
+        )
     return [name.strip() for name in names]
 
 

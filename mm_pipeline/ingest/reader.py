@@ -8,6 +8,7 @@ happens with line breaks inside quotes or a quote that is never closed, which ot
 """
 
 import csv
+import re
 import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
@@ -249,6 +250,8 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
         except csv.Error as error:
             too_long = "field larger than" in str(error)
             return f"a value longer than {csv.field_size_limit()}" if too_long else _STRUCTURE["UNQUOTED VALUE"]
+        if any(re.match(r'\t[ \t]*"', value) for value in values):
+            return "a tab before a quote"  # a space is skipped, but of a tab and a quote Python makes a value
     if len(values) != width:
         return _STRUCTURE["TOO MANY COLUMNS" if len(values) > width else "MISSING COLUMNS"]
     return values

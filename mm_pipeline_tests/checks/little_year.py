@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import dagster as dg
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step
@@ -138,6 +140,12 @@ def build(settings: Settings, year: int, datasets: dict[str, list[Row]]) -> None
     little.publish()
 
 
+@cache
+def writer() -> Backend:
+    """An engine for all that the tests write; it reads nothing, so it cannot remember an earlier state."""
+    return ibis.duckdb.connect(memory_limit="1GB", threads=2)
+
+
 @dataclass(frozen=True)
 class LittleYear:
     """A year of the little country. ``say`` lets a check look; the rest plants faults."""
@@ -183,8 +191,7 @@ class LittleYear:
         """Replace the partition; ``account``: what its account of rows shall say instead."""
         details = self.account(table) | account
         content = ibis.memtable(pa.Table.from_pylist(list(rows), schema=table.schema))
-        with session(self.settings) as backend:
-            self.lake.write(backend, table, self.year, content, Provenance(synthetic=True, details=details))
+        self.lake.write(writer(), table, self.year, content, Provenance(synthetic=True, details=details))
 
     def change(self, table: Table, edit: Callable[[Row], Row | None]) -> None:
         """``edit`` every row; None takes it away."""
@@ -232,8 +239,8 @@ class LittleYear:
     def assert_safe(self, text: str, metadata: dict[str, Any]) -> None:
         assert_safe(text, metadata)
         everything = " ".join([text, *(_as_text(value) for value in metadata.values())])
-        numbers = set(re.findall(r"-?\d{5,}", everything))
-        assert not numbers & self.keys(), "a patient key shows"
+        numbers = set(re.findall(r"-?\d{12,}", everything))  # of 64-bit hashes, one in ten million is shorter
+        assert not numbers or not numbers & self.keys(), "a patient key shows"
 
 
 _PSEUDONYMS = re.compile(r"pseudonym-|house-|practice-")

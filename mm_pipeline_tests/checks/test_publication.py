@@ -213,6 +213,19 @@ def test_one_hidden_cell_in_a_line(year, cell):
     fails(year, "have exactly one hidden number of patients, which subtraction gives away")
 
 
+@pytest.mark.parametrize(
+    ("dimension", "category"), [("sex", "M"), ("age_group", "65+"), ("preferential", "0"), ("age_class", "45-64")]
+)
+def test_one_hidden_category_everywhere(year, dimension, category):
+    """The areas hide each other then; it is the other categories that give the hidden one away."""
+    enlarge(year)
+    hidden = [cell for cell in truth(year) if cell[2:] == (dimension, category)]
+    publish_everything(year, but=hidden)
+    with_classes = [cell for cell in hidden if cell[0] not in ("municipality", "sector")]
+    lines = len(hidden) + (len(with_classes) if dimension == "age_group" else 0)  # a group is a total of classes, too
+    fails(year, f"{lines} lines have exactly one hidden number of patients")
+
+
 def enlarge(year):
     """A country in which nothing is sensitive."""
 

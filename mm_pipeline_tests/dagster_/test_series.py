@@ -83,17 +83,24 @@ def test_does_not_forget_a_year_when_the_last_one_fails(ticks):
     assert ticks.requested() == set()
 
 
-def test_does_not_repeat_what_the_command_line_did(ticks):
-    """A backfill from the command line makes the series itself."""
+@pytest.mark.parametrize("refreshed_after", [True, False])
+def test_a_year_that_comes_during_the_refresh_is_not_lost(ticks, refreshed_after):
+    """It may have read the folder before, and ended after it."""
     ticks.published(2005)
+    assert ticks.requested() == SERIES
+    ticks.published(2006)
+    if refreshed_after:
+        ticks.refreshed()
+    assert ticks.requested() == SERIES
     ticks.refreshed()
     assert ticks.requested() == set()
 
 
-def test_a_year_that_comes_during_the_refresh_is_not_lost(ticks):
-    ticks.published(2005)
-    assert ticks.requested() == SERIES
-    ticks.published(2006)
-    ticks.refreshed()  # read the folder before 2006 was there: its run began earlier
-    ticks.published(2007)
-    assert ticks.requested() == SERIES
+def test_the_page_follows_a_series_made_by_hand(ticks):
+    ticks.instance.report_runless_asset_event(dg.AssetMaterialization("published_series"))
+    assert ticks.requested() == {dg.AssetKey("atlas_page")}
+
+
+def test_the_sensor_runs_by_default():
+    sensor = build_definitions().resolve_sensor_def("refresh_series")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

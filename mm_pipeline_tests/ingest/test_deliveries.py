@@ -167,6 +167,18 @@ REFUSED_TEXT = {
         "expected column names on one line",
         "deliver the file again",
     ),
+    "carriage return inside quotes in the header": (
+        '"patient_id","practice\r_id",practice_id\nP1,?,G1\n',
+        "line 1: the header cannot be read",
+        "expected column names on one line",
+        "deliver the file again",
+    ),
+    "endless header": (
+        "patient_id,practice_id," + "é" * 40_000 + "\nP1,G1,\n",
+        "line 1: the header cannot be read",
+        "expected column names on one line",
+        "deliver the file again",
+    ),
     "unclosed quote in the header": (
         '"' + DMG,
         "line 1: the header cannot be read (a quote that is not closed",

@@ -53,8 +53,13 @@ TOKENS = st.sampled_from(["a", ",", ";", '"', " ", "\t", "\n", "\r", "\r\n", '""
 
 
 @settings(max_examples=150, deadline=None)
-@given(content=st.lists(TOKENS, min_size=1, max_size=30).map(lambda tokens: "".join(tokens).encode()), cut=st.integers(0, 3))
-def test_chunks_make_no_difference_to_any_text(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int) -> None:
+@given(
+    content=st.lists(TOKENS, min_size=1, max_size=30).map(lambda tokens: "".join(tokens).encode()),
+    cut=st.integers(0, 3),
+)
+def test_chunks_make_no_difference_to_any_text(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(content[: len(content) - cut] or b"a")  # perhaps in the middle of a character
     whole = observed(path, 1 << 22)
@@ -99,7 +104,12 @@ def test_facts(
     tmp_path: Path, content: bytes, lines: int, has_quotes: bool, has_blanks: bool, is_regular: bool
 ) -> None:
     seen = facts(tmp_path, content)
-    assert (seen.lines, seen.has_quotes, seen.has_blanks, seen.is_regular) == (lines, has_quotes, has_blanks, is_regular)
+    assert (seen.lines, seen.has_quotes, seen.has_blanks, seen.is_regular) == (
+        lines,
+        has_quotes,
+        has_blanks,
+        is_regular,
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
     "only blanks": (HEADER + "  \n \t\n" + ROWS, ["G1", "G2", "G3"], [(2, "", TOO_FEW, "  "), (3, "", TOO_FEW, " \t")]),
     # Quotes
     "delimiters and quotes inside quotes": (
-        HEADER + '"P,1","G,1"\n"P""2","""G2"""\n"P3",G3\n"",""\n', ["G,1", '"G2"', "G3"], [(5, "patient_id", EMPTY, '"",""')],
+        HEADER + '"P,1","G,1"\n"P""2","""G2"""\n"P3",G3\n"",""\n',
+        ["G,1", '"G2"', "G3"],
+        [(5, "patient_id", EMPTY, '"",""')],
     ),
     "a quote in the middle of a value": (HEADER + 'P"1,G"1"\n', ['G"1"'], []),
     "a quote that is never closed": (
@@ -69,7 +71,7 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
         HEADER + 'P1,"G1\nP2,G2\nP3,G3"\nP4,G4\n', ["G2", 'G3"', "G4"], [(2, "", BAD_QUOTE, 'P1,"G1')],
     ),
     "a line break inside quotes": (
-        HEADER + 'P1,"G\n1"\n"P2","G2"\n', ["G2"], [(2, "", BAD_QUOTE, 'P1,"G'), (3, "", TOO_FEW, '1"')],
+        HEADER + 'P1,"G\n1"\n' + ROWS, ["G1", "G2", "G3"], [(2, "", BAD_QUOTE, 'P1,"G'), (3, "", TOO_FEW, '1"')],
     ),
     "a blank line inside quotes": (
         HEADER + 'P1,"G\n\n1"\n"P2","G2"\nP3,\n', ["G2"],
@@ -83,9 +85,12 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
         [(2, "", BAD_QUOTE, '"P1","G1"?'), (3, "", BAD_QUOTE, '"P2"?,"G2"')],
     ),
     # Blanks
-    "blanks around values": (HEADER + " P1 ,\tG1 \nP2,  G 2\nP3, \t\n", ["G1", "G 2"], [(4, "practice_id", EMPTY, "P3, \t")]),
+    "blanks around values": (
+        HEADER + " P1 ,\tG1 \nP2,  G 2\nP3, \t\n", ["G1", "G 2"], [(4, "practice_id", EMPTY, "P3, \t")],
+    ),
     "blanks inside quotes": (HEADER + '"P1"," G 1 "\n"P2"," "\n', ["G 1"], [(3, "practice_id", EMPTY, '"P2"," "')]),
-    "blanks before quotes": (HEADER + '"P1", "G1"\n\t"P2","G2"\n', ["G1", "\t"], []),
+    "blanks before quotes": (HEADER + '"P1", "G1"\n  "P2","G2"\n', ["G1", "G2"], []),
+    "a tab before quotes": (HEADER + 'P1,\t"G1"\nP2,"G2"\n', ["G2"], [(2, "", "a tab before a quote", 'P1,\t"G1"')]),
     "blanks after quotes": (HEADER + '"P1" ,"G1"\nP2,"G2"\n', ["G2"], [(2, "", BAD_QUOTE, '"P1" ,"G1"')]),
     "a blank between quotes": (HEADER + 'P1,"G" "1"\nP2,"G2"\n', ["G2"], [(2, "", BAD_QUOTE, 'P1,"G" "1"')]),
     # Line ends
@@ -100,9 +105,11 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
     ),
     "a carriage return at the end": (HEADER + "P1,G1\nP2,G2\r", ["G1", "G2"], []),
     "carriage returns inside": (
-        HEADER + "P1,G1\rP2,G2\nP3\r,G3\nP4,G4\n\rP5,G5\nP6,\n", ["G4"],
+        HEADER + "P1,G1\rP2,G2\nP3\r,G3\nP4,G4\n\rP5,G5\nP6,\n" + ROWS, ["G4", "G1", "G2", "G3"],
         [
-            (2, "", CARRIAGE_RETURN, "P1,G1\rP2,G2"), (3, "", CARRIAGE_RETURN, "P3\r,G3"), (5, "", CARRIAGE_RETURN, "\rP5,G5"),
+            (2, "", CARRIAGE_RETURN, "P1,G1\rP2,G2"),
+            (3, "", CARRIAGE_RETURN, "P3\r,G3"),
+            (5, "", CARRIAGE_RETURN, "\rP5,G5"),
             (6, "practice_id", EMPTY, "P6,"),
         ],
     ),
@@ -122,7 +129,8 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
         [(5, "", TOO_FEW, "P2"), (7, "practice_id", EMPTY, "P3,")],
     ),
     "blank lines and a line by line reading": (
-        HEADER + '\n\nP1,"G1\n\nP2,G2\n\nP3\n\n', ["G2"], [(4, "", BAD_QUOTE, 'P1,"G1'), (8, "", TOO_FEW, "P3")],
+        HEADER + '\n\nP1,"G1\n\nP2,G2\n\nP3\n\n' + ROWS, ["G2", "G1", "G2", "G3"],
+        [(4, "", BAD_QUOTE, 'P1,"G1'), (8, "", TOO_FEW, "P3")],
     ),
     # Characters
     "NUL": (HEADER + "P\x001,G\x001\nP2,\x00\n\x00\n", ["G\x001", "\x00"], [(4, "", TOO_FEW, "\x00")]),
@@ -148,13 +156,15 @@ def test_so_in_a_gzip(desk: Desk, name: str) -> None:
     assert accounted(desk, text, "dmg.csv.gz") == (kept, quarantine)
 
 
-@pytest.mark.parametrize("wrong", ["", 'P0,"G0\n', "P0\rG0,\n"], ids=["at once", "line by line: quote", "line by line: CR"])
+@pytest.mark.parametrize(
+    "wrong", ["", 'P0,"G0\n', "P0\rG0,\n"], ids=["at once", "line by line: quote", "line by line: CR"]
+)
 def test_very_long_lines(desk: Desk, wrong: str) -> None:
     long = 3_000_000 * "x"
-    first = 2 + wrong.count("\n")
-    text = f"{HEADER}{wrong}P1,G1\n\n{long},G2\nP3,{long}\nP4,G4\nP5\nP6,{long}"
+    first = 5 + wrong.count("\n")
+    text = f"{HEADER}{wrong}P1,G1\n{ROWS}\n{long},G2\nP3,{long}\nP4,G4\nP5\nP6,{long}"
     kept, quarantine = accounted(desk, text)
-    assert kept == ["G1", "G4"]
+    assert kept == ["G1", "G1", "G2", "G3", "G4"]
     assert [row[:3] for row in quarantine[-4:]] == [
         (first + 2, "", TOO_LONG),
         (first + 3, "", TOO_LONG),
@@ -196,6 +206,14 @@ def test_what_the_engine_swallows_does_not_count_as_wrong(desk: Desk) -> None:
     kept, quarantine = accounted(desk, HEADER + 'P0,"G0\n' + "".join(f"P{i},G{i}\n" for i in range(1, 6)))
     assert kept == ["G1", "G2", "G3", "G4", "G5"]
     assert [row[:3] for row in quarantine] == [(2, "", BAD_QUOTE)]
+
+
+def test_two_wrong_quotes_do_not_make_a_false_person(desk: Desk) -> None:
+    """The engine ends a bad line at its fault, and of the rest and the line after it makes a row: the numbers agree."""
+    desk.take("dmg.csv", HEADER + '"P1","G1"\n"P2","G2"\n')
+    keys = desk.values("dmg", "patient_key")
+    desk.take("dmg.csv", HEADER + '"P0"?,"G0\n"P1","G1"\n"P2","G2"\n')
+    assert desk.values("dmg", "patient_key") == keys
 
 
 def test_a_reader_that_loses_a_row_is_caught(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

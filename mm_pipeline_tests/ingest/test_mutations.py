@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import event, example, given, settings
@@ -28,7 +26,24 @@ FILES = (
     b"patient_id,practice_id,note\n\n" + b"".join(b"P%d,G,\n\n" % i for i in PEOPLE),
 )
 TOKENS = (
-    *(b",", b";", b'"', b"\n", b"\r", b"\r\n", b" ", b"\t", b"a", b"7", b"\x00", b"\\", b"'", b"#", b"\xc3\xa9", b"\xff"),
+    *(
+        b",",
+        b";",
+        b'"',
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b" ",
+        b"\t",
+        b"a",
+        b"7",
+        b"\x00",
+        b"\\",
+        b"'",
+        b"#",
+        b"\xc3\xa9",
+        b"\xff",
+    ),
     *(b'""', b'"\n', b'\n"', b'","', b'" ', b' "', b'"\n"', b"\n\n", b'"" ""'),
 )
 
@@ -46,8 +61,8 @@ def contents(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def busy_desk(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    yield Desk(backend, settings_for(tmp_path_factory.mktemp("mutations"), id_key=SECRET))
+def busy_desk(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(backend, settings_for(tmp_path_factory.mktemp("mutations"), id_key=SECRET))
 
 
 def physical_lines(content: bytes) -> list[tuple[int, str]]:
@@ -61,6 +76,8 @@ def split(text: str, delimiter: str) -> list[str] | None:
         values = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
     except csv.Error:
         return None
+    if any(value.startswith("\t") and value.lstrip(" \t").startswith('"') for value in values):
+        return None  # is it quoted? Python says no
     return [value.strip(" \t") for value in values]
 
 
@@ -82,8 +99,7 @@ def test_refused_or_accounted_for(busy_desk: Desk, content: bytes) -> None:
         return
     (_, header), *lines = physical_lines(content)
     delimiter = ";" if header.count(";") > header.count(",") else ","
-    names = split(header, delimiter)
-    assert names is not None
+    names = [name.strip() for name in split(header, delimiter) or []]
     quarantine = {number: (column, raw) for number, column, _, raw in busy_desk.quarantine("dmg")}
     event("quarantine" if quarantine else "all kept")
 

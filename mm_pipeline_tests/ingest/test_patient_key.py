@@ -1,0 +1,110 @@
+"""The patient key: the same for the same pseudonym everywhere, and no way back to it from the lake."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mm_pipeline_tests.ingest.desk import GOOD, Desk, header, line, table
+
+SECRET = "test secret"
+
+
+def key(pseudonym: str, secret: str = SECRET) -> int:
+    """The key, worked out by hand: the first 64 bits of SHA-256, as a signed number."""
+    return int.from_bytes(hashlib.sha256(f"{secret}:{pseudonym}".encode()).digest()[:8], "big") - 2**63
+
+
+def keys_of(desk: Desk, name: str, pseudonyms: list[str]) -> list[int]:
+    desk.take(f"{name}.csv", "\n".join([header(name), *(line(name, patient_id=each) for each in pseudonyms)]))
+    return desk.values(name, "patient_key")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_key_is_a_keyed_hash_in_every_dataset(desk: Desk, name: str) -> None:
+    pseudonyms = ["7", "007", "7.0", "P1", "p1", "é", "a b"]
+    assert keys_of(desk, name, pseudonyms) == [key(each) for each in pseudonyms]
+
+
+def test_numbers_and_text_have_the_same_key(desk: Desk) -> None:
+    assert keys_of(desk, "dmg", ["7", " 7 "]) == [key("7")] * 2
+    (desk.folder / "dmg.csv").unlink()
+    for array in (
+        pa.array([7]),
+        pa.array([7], pa.uint8()),
+        pa.array(["7"]),
+        pa.array([" 7"], pa.large_string()),
+        pa.array(["7"]).dictionary_encode(),
+    ):
+        desk.take("dmg.parquet", table("dmg", rows=1, patient_id=array))
+        assert desk.values("dmg", "patient_key") == [key("7")]
+
+
+def test_another_secret_gives_another_key(desk: Desk) -> None:
+    other = replace(desk, settings=replace(desk.settings, id_key="another"))
+    assert keys_of(other, "dmg", ["7"]) == [key("7", "another")] != [key("7")]
+
+
+def test_the_secret_may_hold_anything(desk: Desk) -> None:
+    strange = "a'b\"c\\ ; DROP TABLE delivered; -- $secret é"
+    other = replace(desk, settings=replace(desk.settings, id_key=strange))
+    assert keys_of(other, "dmg", ["7"]) == [key("7", strange)]
+
+
+def texts_of(path: Path, leave_out: str) -> Iterator[bytes]:
+    """Everything that stands in a Parquet file: the bytes as they lie there, and the columns uncompressed."""
+    if leave_out not in pq.read_schema(path).names:  # its statistics may quote the column that is left out
+        yield path.read_bytes()
+    yield str(pq.read_schema(path).metadata).encode()
+    for name, column in pq.read_table(path, partitioning=None).to_pydict().items():
+        if name != leave_out:
+            yield str(column).encode()
+
+
+def test_neither_pseudonym_nor_secret_is_in_the_lake(desk: Desk) -> None:
+    secret, pseudonym = "THE-SECRET-OF-THE-KEY", "PSEUDONYM-OF-A-PERSON"
+    desk = replace(desk, settings=replace(desk.settings, id_key=secret))
+    for name in GOOD:
+        others = {"house_id": "", "sex": "X", "practice_id": ""}
+        bad = line(name, patient_id=pseudonym, **{key: value for key, value in others.items() if key in GOOD[name]})
+        rows = [header(name), line(name, patient_id=pseudonym), bad, line(name, patient_id=pseudonym) + ",?"]
+        account = desk.take(f"{name}.csv", "\n".join(rows) + "\n")
+        assert (account.kept, account.quarantined) == (1, 2)
+        assert pseudonym not in str(account)
+        assert all(pseudonym in raw for *_, raw in desk.quarantine(name))
+    files = [path for path in desk.settings.lake_dir.rglob("*") if path.is_file()]
+    assert len(files) == 6
+    for path in files:
+        for text in texts_of(path, leave_out="raw_line"):
+            assert pseudonym.encode() not in text
+            assert secret.encode() not in text
+
+
+def test_neither_is_in_a_refusal(desk: Desk) -> None:
+    desk.put("dmg.csv", "patient_id,practice_id\n" + 3 * "PSEUDONYM;G1\n")
+    message = desk.refused("dmg")
+    assert "PSEUDONYM" not in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize(("pseudonyms", "collisions"), [("AABBC", 1), ("AAA", 0), ("ABAB", 1), ("ABCD", 2)])
+def test_collisions_are_counted(desk: Desk, pseudonyms: str, collisions: int) -> None:
+    """With a hash that knows two values: A and B have one key, C and D the other."""
+    desk.backend.con.execute(
+        f"CREATE TEMP MACRO sha256(x) AS CASE WHEN x IN ('{SECRET}:A', '{SECRET}:B') THEN repeat('0', 64) "
+        "ELSE repeat('1', 64) END"
+    )
+    try:
+        keys_of(desk, "dmg", list(pseudonyms))
+        assert desk.ingest("dmg").key_collisions == collisions
+    finally:
+        desk.backend.con.execute("DROP MACRO sha256")
+
+
+def test_without_collisions(desk: Desk) -> None:
+    keys_of(desk, "dmg", [str(i) for i in range(1000)])
+    assert desk.ingest("dmg").key_collisions == 0

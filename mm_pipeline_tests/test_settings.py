@@ -1,0 +1,194 @@
+"""The settings: every variable read from the environment, every value that makes no sense refused with what to do."""
+
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from mm_pipeline import settings as module
+from mm_pipeline.errors import SettingsError
+from mm_pipeline.settings import Settings, from_environment
+
+
+def test_defaults() -> None:
+    settings = from_environment({})
+    assert settings.data_dir == Path(module.__file__).parent.parent / "data"
+    assert settings == Settings(data_dir=settings.data_dir, threads=os.cpu_count() or 2)
+    assert (settings.memory_limit, settings.threshold, settings.disclosure_threshold) == ("4GB", 6, 5)
+    assert (settings.quarantine_limit, settings.aliases, settings.id_key) == (0.01, {}, "")
+
+
+def test_empty_is_not_set() -> None:
+    names = ("DATA_DIR", "MEMORY_LIMIT", "THREADS", "THRESHOLD", "DISCLOSURE_THRESHOLD", "QUARANTINE_LIMIT", "ALIASES")
+    assert from_environment({f"MM_{name}": " " for name in (*names, "ID_KEY")}) == from_environment({})
+
+
+def test_outside_a_clone_the_data_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REPOSITORY", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert from_environment({}).data_dir == tmp_path / "data"
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MM_THRESHOLD", "8")
+    assert from_environment().threshold == 8
+
+
+def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = from_environment({"MM_DATA_DIR": "elsewhere/.."})
+    assert settings.data_dir == tmp_path
+    assert [settings.raw_dir, settings.lake_dir, settings.reference_dir, settings.published_dir] == [
+        tmp_path / name for name in ("raw", "lake", "reference", "published")
+    ]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert from_environment({"MM_DATA_DIR": "~/mm"}).data_dir == tmp_path / "home" / "mm"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("MM_MEMORY_LIMIT", "2GB", "2GB"),
+        ("MM_MEMORY_LIMIT", " 800 mb ", "800 mb"),
+        ("MM_MEMORY_LIMIT", "1.5GiB", "1.5GiB"),
+        ("MM_MEMORY_LIMIT", "4G", "4G"),
+        ("MM_THREADS", "1", 1),
+        ("MM_THREADS", " 16 ", 16),
+        ("MM_THRESHOLD", "1", 1),
+        ("MM_THRESHOLD", "12", 12),
+        ("MM_DISCLOSURE_THRESHOLD", "2", 2),
+        ("MM_QUARANTINE_LIMIT", "0", 0.0),
+        ("MM_QUARANTINE_LIMIT", "1", 1.0),
+        ("MM_QUARANTINE_LIMIT", "0.05", 0.05),
+        ("MM_ALIASES", "ss00099=patient_id", {"SS00099": "patient_id"}),
+        ("MM_ALIASES", " House = House_ID , x=sex ", {"HOUSE": "house_id", "X": "sex"}),
+        ("MM_ALIASES", "A=sex,a=sex", {"A": "sex"}),
+        ("MM_ID_KEY", " secret\n", "secret"),
+    ],
+)
+def test_a_variable_is_read(variable: str, text: str, value: object) -> None:
+    field = variable.removeprefix("MM_").lower()
+    settings = from_environment({variable: text})
+    assert getattr(settings, field) == value
+    assert replace(settings, **{field: getattr(from_environment({}), field)}) == from_environment({})
+
+
+@pytest.mark.parametrize("size", ["4G", "1.5GiB", "800 mb", "2TB", "900000KB"])
+def test_the_engine_knows_every_size_that_is_accepted(size: str) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    assert from_environment({"MM_MEMORY_LIMIT": size}).memory_limit == size
+    duckdb.connect(config={"memory_limit": size}).close()
+
+
+WRONG = {
+    "MM_MEMORY_LIMIT": (
+        ["4", "GB", "-1GB", "0GB", "80%", "nan", "inf", "1e5", "4B", "4TIM", "4GBB", "4G B", "four GB"],
+        "a size such as 2GB or 800MB",
+        "4GB",
+    ),
+    "MM_THREADS": (["0", "-1", "1.5", "two", "1e3"], "a whole number from 1", str(os.cpu_count() or 2)),
+    "MM_THRESHOLD": (["0", "-6", "6.0", "six"], "a whole number of months from 1", "6"),
+    "MM_DISCLOSURE_THRESHOLD": (["1", "0", "5.5", "x"], "a whole number of people from 2", "5"),
+    "MM_QUARANTINE_LIMIT": (["-0.1", "1.1", "1%", "nan", "x"], "a share between 0 and 1, such as 0.01", "0.01"),
+    "MM_ALIASES": (
+        ["patient_id", "=patient_id", "X=", "X=sex,", ",", "X=sex,x=house_id"],
+        "pairs such as SS00099=patient_id,HOUSE=house_id",
+        "{}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variable", "text"), [(name, text) for name, (texts, *_) in WRONG.items() for text in texts])
+def test_a_value_that_makes_no_sense(variable: str, text: str) -> None:
+    _, expected, default = WRONG[variable]
+    with pytest.raises(SettingsError) as raised:
+        from_environment({variable: text})
+    message = str(raised.value)
+    assert message.startswith(f"{variable} is {text!r}; expected {expected}")
+    assert message.endswith(f"Correct it, or unset it for {default}.")
+
+
+class TestSecret:
+    def test_it_is_made_once(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path / "data")
+        secret = settings.patient_key_secret()
+        path = tmp_path / "data" / "id.key"
+        assert (len(secret), path.read_text()) == (64, secret + "\n")
+        assert Settings(data_dir=tmp_path / "data").patient_key_secret() == secret
+        assert list(path.parent.iterdir()) == [path]
+        assert Settings(data_dir=tmp_path / "other").patient_key_secret() != secret
+
+    @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+    def test_only_the_owner_may_read_it(self, tmp_path: Path, umask: int) -> None:
+        earlier = os.umask(umask)
+        try:
+            Settings(data_dir=tmp_path).patient_key_secret()
+        finally:
+            os.umask(earlier)
+        assert stat.S_IMODE((tmp_path / "id.key").stat().st_mode) == 0o600
+
+    def test_runs_that_begin_together_get_the_same(self, tmp_path: Path) -> None:
+        runs, rounds = 8, 20
+        barrier = Barrier(runs)
+
+        def secret(data_dir: Path) -> str:
+            barrier.wait()
+            return Settings(data_dir=data_dir).patient_key_secret()
+
+        with ThreadPoolExecutor(runs) as pool:
+            for i in range(rounds):
+                assert len(set(pool.map(secret, [tmp_path / str(i)] * runs))) == 1
+
+    def test_an_existing_one_is_used(self, tmp_path: Path) -> None:
+        (tmp_path / "id.key").write_text(" kept over the years \n")
+        assert Settings(data_dir=tmp_path).patient_key_secret() == "kept over the years"
+
+    @pytest.mark.parametrize("content", ["", "\n", " \n"])
+    def test_an_empty_one_is_refused(self, tmp_path: Path, content: str) -> None:
+        path = tmp_path / "id.key"
+        path.write_text(content)
+        with pytest.raises(SettingsError) as raised:
+            Settings(data_dir=tmp_path).patient_key_secret()
+        for part in (f"{path} is empty", "must hold the secret", "Restore it from a backup, or set MM_ID_KEY"):
+            assert part in str(raised.value)
+        assert path.read_text() == content
+
+    def test_the_variable_comes_first(self, tmp_path: Path) -> None:
+        settings = from_environment({"MM_DATA_DIR": str(tmp_path), "MM_ID_KEY": "from the environment"})
+        assert settings.patient_key_secret() == "from the environment"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("show", [repr, str, "{}".format], ids=["repr", "str", "format"])
+    def test_it_is_not_shown(self, tmp_path: Path, show: Callable[[object], str]) -> None:
+        settings = Settings(data_dir=tmp_path, id_key="very secret")
+        assert "secret" not in show(settings)
+        assert "id_key" not in show(settings)
+
+
+class TestFingerprint:
+    def test_what_changes_a_figure_changes_it(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path)
+        prints = {
+            settings.fingerprint(),
+            replace(settings, threshold=7).fingerprint(),
+            replace(settings, disclosure_threshold=6).fingerprint(),
+            replace(settings, aliases={"X": "sex"}).fingerprint(),
+        }
+        assert len(prints) == 4
+
+    def test_nothing_else_does(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path, aliases={"X": "sex", "Y": "house_id"})
+        other = Settings(
+            data_dir=tmp_path / "other",
+            threads=7,
+            memory_limit="1GB",
+            quarantine_limit=0.5,
+            id_key="secret",
+            aliases={"Y": "house_id", "X": "sex"},
+        )
+        assert other.fingerprint() == settings.fingerprint()
