@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mm_pipeline.ingest import reader
 from mm_pipeline_tests.ingest.desk import GOOD, Desk, table
 
 NAN = float("nan")
@@ -232,6 +234,21 @@ class TestBrokenFiles:
         message = desk.refused("dmg")
         assert "2019/dmg.parquet cannot be read as Parquet" in message
         assert "expected a complete Parquet file with text in UTF-8" in message
+
+    def test_fewer_rows_than_its_footer_says(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The footer is the independent count that a Parquet file has."""
+        desk.put("dmg.parquet", table("dmg"))
+        monkeypatch.setattr(reader, "_create", lambda *_: 1)
+        assert "2019/dmg.parquet cannot be read as Parquet" in desk.refused("dmg")
+
+    def test_too_little_memory_is_not_the_fault_of_the_file(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> int:
+            raise duckdb.OutOfMemoryException("no")
+
+        desk.put("dmg.parquet", table("dmg"))
+        monkeypatch.setattr(reader, "_create", fail)
+        with pytest.raises(duckdb.OutOfMemoryException):
+            desk.ingest("dmg")
 
     def test_no_rows(self, desk: Desk) -> None:
         desk.put("dmg.parquet", table("dmg", rows=0))
