@@ -1,10 +1,14 @@
-"""For all tests: nothing touches the data folder of the clone, and no library calls home.
+"""For all tests: nothing touches the data folder of the clone, no library calls home, no test inherits an instance.
 
 Set before anything of the package is imported: importing ``mm_pipeline.definitions`` reads the environment.
 """
 
 import os
+import shutil
+import sys
 import tempfile
+
+import pytest
 
 _NOWHERE = tempfile.mkdtemp(prefix="mm_pipeline_tests_")
 
@@ -14,7 +18,15 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
-def pytest_unconfigure() -> None:
-    import shutil
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> None:
+    """Dagster keeps the storage of the instance that was entered last in a context variable, also when it is closed.
 
+    Whoever resolves definitions after that asks an instance that is gone.
+    """
+    if (base := sys.modules.get("dagster._core.storage.defs_state.base")) is not None:
+        base._current_storage.set(None)
+
+
+def pytest_unconfigure() -> None:
     shutil.rmtree(_NOWHERE, ignore_errors=True)
