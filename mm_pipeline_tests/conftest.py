@@ -1,4 +1,4 @@
-"""For all tests: nothing touches the data folder of the clone, no library calls home, no test inherits an instance.
+"""For all tests: nothing touches the data folder of the clone, and no library calls home.
 
 Set before anything of the package is imported: importing ``mm_pipeline.definitions`` reads the environment.
 """
@@ -18,10 +18,11 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
-@pytest.fixture(autouse=True)
-def _no_instance_of_another_test() -> None:
-    """Dagster keeps the storage of the instance that was entered last in a context variable, also when it is closed.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """No test inherits the Dagster instance of another one.
 
+    Dagster keeps the storage of the instance that was entered last in a context variable, also when it is closed.
     Whoever resolves definitions after that asks an instance that is gone.
     """
     if (base := sys.modules.get("dagster._core.storage.defs_state.base")) is not None:

@@ -10,6 +10,7 @@ from mm_pipeline.assets.deliveries import CONTRACT_CHECK, raw_beneficiaries, raw
 from mm_pipeline.catalogue import GEOGRAPHY, RAW_BENEFICIARIES, RAW_DMG, RAW_FORFAITS
 from mm_pipeline.checks import deliveries as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.errors import LakeError
 from mm_pipeline_tests.checks.little_year import YEAR, deliveries, forfait
 
 every_raw_table = pytest.mark.parametrize(
@@ -454,6 +455,8 @@ def test_nobody_has_a_sector_code(year, code):
 def test_no_sectors_before_2005(year):
     outcome = year.in_year(2004).say(checks.sector_codes)
     assert (outcome.state, outcome.text) == (NOT_APPLICABLE, "Not applicable: sectors are published from 2005 on.")
+    with pytest.raises(LakeError, match=r"2005: .* has not been built yet"):  # it looks
+        year.in_year(2005).say(checks.sector_codes)
 
 
 # --- municipalities_assigned ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 from mm_pipeline.catalogue import BENEFICIARY_COUNTS, SECTOR_RATES
 from mm_pipeline.checks import rates as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.errors import LakeError
 from mm_pipeline_tests.checks.little_year import YEAR
 
 AGAIN = f"for {YEAR} again, and report it if it stays"
@@ -167,6 +168,8 @@ def test_sectors_that_do_not_add_up(year, area_code, change):
 def test_no_sectors_before_2005(year):
     outcome = year.in_year(2004).say(checks.sector_coverage)
     assert (outcome.state, outcome.text) == (NOT_APPLICABLE, "Not applicable: sectors are published from 2005 on.")
+    with pytest.raises(LakeError, match=r"2005: .* has not been built yet"):  # it looks
+        year.in_year(2005).say(checks.sector_coverage)
 
 
 def test_nobody_lives_anywhere(year):

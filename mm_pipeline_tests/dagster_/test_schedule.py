@@ -196,6 +196,7 @@ def copy_without_rates(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_requested_run_builds_the_year(delivered):
     """The request as Dagster would launch it: same job, same tags."""
     request = morning(delivered, at(2009, 7, 1))
