@@ -226,6 +226,16 @@ def test_a_lost_region_is_noticed(year):
     assert outcome.text.startswith("1 areas are not the sum of the areas below: country BE.")
 
 
+def test_no_category_of_the_unassigned_is_negative(year):
+    """The country has patients in the wrong category, though they add up."""
+    for category, patients in (("M", -9), ("F", 9)):
+        cell = {"level": "country", "dimension": "sex", "category": category}
+        change_cell(year, lambda row, patients=patients: counted(row, patients=patients), **cell)
+    assert year.say(checks.breakdowns_add_up).state == PASSED
+    outcome = year.say(checks.levels_add_up)
+    assert (outcome.state, "country BE" in outcome.text) == (FAILED, True)
+
+
 def test_the_unassigned_are_those_that_were_counted(year):
     year.change(BENEFICIARY_COUNTS, lambda row: row if row["municipality_code"] else None)
     assert year.say(checks.levels_add_up).state == FAILED
@@ -322,12 +332,17 @@ def test_a_region_without_patients_is_noticed(year):
 
 
 def test_too_few_patients_to_compare_with(year):
-    change_cell(year.in_year(YEAR - 1), lambda row: counted(row, patients=4 - row["patients"]), **TOTAL)
+    before = year.in_year(YEAR - 1)
+    change_cell(before, lambda row: counted(row, patients=4 - row["patients"]), **TOTAL)
     outcome = year.say(checks.regional_change)
     assert outcome.state == NOT_APPLICABLE
     assert outcome.text == (
         f"Not applicable: neither the country nor a region has enough patients in {YEAR - 1} to compare with."
     )
+    for own in (before, year):
+        change_cell(own, lambda row: counted(row, patients=5 - row["patients"]), level="region", **TOTAL)
+    outcome = year.say(checks.regional_change)
+    assert outcome.text == f"The rate changed plausibly against {YEAR - 1}: Flanders, Wallonia, Brussels."
 
 
 def test_the_year_before_is_not_built(year):
