@@ -139,6 +139,26 @@ PROTECTED_RATES = Table(
     (*_RATE_COLUMNS, Column("status", pa.string(), "published or suppressed")),
     _RATE_ORDER,
 )
+DISCLOSED_RATES = Table(
+    "disclosed_rates",
+    (
+        Column(
+            "release", pa.int32(), "1 for the first release of the year, 2 for what was released after a revision ..."
+        ),
+        Column("digest", pa.string(), "of the protected table, as in releases"),
+        Column("threshold", pa.int32(), "the disclosure threshold it was protected with"),
+        *(column for column in _RATE_COLUMNS if column.name not in ("rate_per_10000", "rate_percent")),
+        Column("shows_beneficiaries", pa.bool_(), "whether the release shows the number of beneficiaries"),
+        Column("shows_patients", pa.bool_(), "whether the release shows the number of patients"),
+    ),
+    ("release", *_RATE_ORDER),
+)
+"""What each release of a year was made from and what it showed, so that a later one does not give it away."""
+RELEASES = Table(
+    "releases",
+    (YEAR, Column("digest", pa.string(), "of a protected table that was released")),
+    ("digest",),
+)
 RELEASED_RATES = Table(
     "rates",
     (*PROTECTED_RATES.columns, Column("synthetic", pa.bool_(), "true when made from demonstration deliveries")),
@@ -167,5 +187,7 @@ LAKE_TABLES = {
         BENEFICIARY_COUNTS,
         SECTOR_RATES,
         PROTECTED_RATES,
+        DISCLOSED_RATES,
+        RELEASES,
     )
 }

@@ -1,4 +1,4 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | ui``.
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | ui``, and ``protect | audit`` of any table.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mm_pipeline.settings import Settings
 
 DEMO_SCALE, DEMO_SEED = 0.02, 1
+_NAMED = 20
+"""How many violations are named."""
 
 
 class Years(click.ParamType):
@@ -148,6 +151,76 @@ def ui(host: str, port: int) -> None:
     os.environ.setdefault("MM_DATA_DIR", str(settings.data_dir))
     command = [sys.executable, "-m", "dagster", "dev", "-m", "mm_pipeline.definitions", "-h", host, "-p", str(port)]
     os.execv(sys.executable, command)
+
+
+_TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_threshold = click.option(
+    "--threshold",
+    type=click.IntRange(min=2),
+    help="Smallest number of people that may be shown.  [default: MM_DISCLOSURE_THRESHOLD, or 5]",
+)
+
+
+@main.command()
+@click.argument("table", type=_TABLE)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .csv or .parquet file.")
+@_threshold
+@click.option(
+    "--earlier",
+    type=(_TABLE, _TABLE),
+    multiple=True,
+    metavar="RATES PROTECTED",
+    help="An earlier release of the same year: the rates it was made from, and what was released. May be repeated.",
+)
+@_in_words
+def protect(table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...]) -> None:
+    """Protect TABLE (CSV or Parquet, columns of sector_rates), so that nobody can work out a small number."""
+    from mm_pipeline.standalone import protected_table, read_table, write_table
+
+    threshold = threshold or _settings().disclosure_threshold
+    past = [(read_table(rates, hidden=False), read_table(told, hidden=True)) for rates, told in earlier]
+    result = protected_table(read_table(table, hidden=False), threshold, past)
+    write_table(result, out)
+    hidden = int((result["status"] == "suppressed").sum())
+    click.echo(f"{out}: {len(result)} cells, {hidden} suppressed (threshold {threshold}).")
+
+
+@main.command()
+@click.argument("table", type=_TABLE)
+@_threshold
+@_in_words
+def audit(table: Path, threshold: int | None) -> None:
+    """Audit TABLE (CSV or Parquet, columns of protected_rates): exit 1 if somebody can work out a small number."""
+    from mm_pipeline.disclosure.audit import audit as audited
+    from mm_pipeline.standalone import read_table
+
+    threshold = threshold or _settings().disclosure_threshold
+    result = audited(read_table(table, hidden=True), threshold)
+    _print_visibility(result.readable())
+    if not len(result.violations):
+        click.echo(f"No violation: of no hidden figure can anybody tell that it is below {threshold}.")
+        return
+    rows = result.violations
+    for row in rows.head(_NAMED).itertuples():
+        click.echo(f"  {row.level} {row.area_code}, {row.dimension} {row.category}: {row.figure}", err=True)
+    more = f"  ... and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    click.echo(more or "  that is all.", err=True)
+    raise OperatorError(
+        f"{len(rows)} violation(s) in {table}: these hidden figures can be told to be below {threshold}, or narrowed to "
+        f"fewer than {threshold} values, from what is shown. Do not publish it; protect it again (mm-pipeline protect)."
+    )
+
+
+def _print_visibility(rows: list[dict[str, str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify="left" if name in ("level", "dimension") else "right", no_wrap=" " not in name)
+    for row in rows:
+        table.add_row(*row.values())
+    _console().print(table)
 
 
 def _settings() -> "Settings":

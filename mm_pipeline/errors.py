@@ -24,3 +24,7 @@ class SettingsError(OperatorError):
 
 class LakeError(OperatorError):
     """A table of the lake is missing, damaged or not of its declared schema."""
+
+
+class TableError(OperatorError):
+    """A table given to the disclosure control is not in its shape, or contradicts itself. Names cells, never counts."""

@@ -11,7 +11,7 @@ from ibis import _
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import PUBLICATION, SettingsParam, declared, markdown_table, step
-from mm_pipeline.disclosure.lines import protect
+from mm_pipeline.assets.releases import mark_released, protect_year
 from mm_pipeline.partitions import all_years
 from mm_pipeline.reference.areas import refnis_file
 from mm_pipeline.reference.refnis import units_of
@@ -30,18 +30,17 @@ _REGIONS = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": 
     **declared(
         PUBLICATION,
         "The rates that may be shown. A cell that narrows down fewer than five people (setting "
-        "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and in every line of the table at least one more with it, so that no "
-        "hidden figure can be had by subtraction. Unknown-sector rows are never in it.",
+        "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all that "
+        "is published, earlier releases of the year included. Unknown-sector rows are never in it.",
         table=catalogue.PROTECTED_RATES,
         rooms=["disclosure"],
     ),
 )
 def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        rates = work.read(catalogue.SECTOR_RATES).order_by(list(catalogue.SECTOR_RATES.order)).to_pandas()
-        protected = protect(rates, settings.disclosure_threshold)
-        table = pa.Table.from_pandas(protected, schema=catalogue.PROTECTED_RATES.schema, preserve_index=False)
         provenance = work.lake.derived_from(catalogue.SECTOR_RATES, year=work.year)
+        protected, earlier = protect_year(work, provenance)
+        table = pa.Table.from_pandas(protected, schema=catalogue.PROTECTED_RATES.schema, preserve_index=False)
         written = work.lake.write(work.backend, catalogue.PROTECTED_RATES, work.year, ibis.memtable(table), provenance)
         shown = protected.assign(published=protected["status"] == "published")
         visible = (
@@ -53,6 +52,7 @@ def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) 
         return work.result(
             written,
             synthetic=provenance.synthetic,
+            earlier_releases=earlier,
             rates_by_region=_trend(settings),
             published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
         )
@@ -90,6 +90,7 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         synthetic = work.lake.provenance(catalogue.PROTECTED_RATES, work.year).synthetic
+        mark_released(work)
         rates = released_rates(work.read(catalogue.PROTECTED_RATES).to_pyarrow(), synthetic=synthetic)
         folder = settings.published_dir / str(work.year)
         sizes = write_tables(folder, [rates])

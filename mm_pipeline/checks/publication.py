@@ -1,21 +1,23 @@
-"""Checks of the publication: nothing that must be hidden shows, and the released files are the ones that were made."""
+"""Checks of the publication: nothing that must be hidden shows or can be worked out, and the released files are the ones
+that were made."""
 
-from itertools import pairwise
+import time
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step
-from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, passed
+from mm_pipeline.assets.common import Step, markdown_table
+from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.disclosure.audit import Audit, audit
+from mm_pipeline.disclosure.revision import as_published, releases_of
+from mm_pipeline.errors import OperatorError
 from mm_pipeline.release.tables import broken_checksums
 from mm_pipeline.statistic.cells import UNKNOWN
-from mm_pipeline.statistic.rates import AGE_GROUPS, LEVELS
 
 _KEY = ["level", "area_code", "dimension", "category"]
-_CELL = ["level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
-_GROUP_OF = {class_: group for group, classes in AGE_GROUPS.items() for class_ in classes}
-_ABOVE = dict(pairwise(reversed(LEVELS))) | {"unassigned": "country"}
+_NAMED = 5
+"""How many cells a message names."""
 
 
 def nothing_hidden_shows(work: Step) -> Outcome:
@@ -40,9 +42,6 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         "cells are there twice": both.duplicated(_KEY),
     }
     found = [f"{int(rows.sum())} {what}" for what, rows in problems.items() if rows.any()]
-    for figure in ("patients", "beneficiaries"):
-        if alone := _given_away(shown, true, figure, threshold):
-            found.append(f"{alone} lines have exactly one hidden number of {figure}, which subtraction gives away")
     expected = len(true) - true["area_code"].str.endswith(UNKNOWN).sum()
     if len(shown) != expected:
         found.append(f"{len(shown)} cells are there instead of {expected}")
@@ -53,7 +52,7 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         )
     hidden = int(suppressed.sum())
     return passed(
-        f"{len(shown)} cells: no sensitive one is published, and no line of areas or categories has exactly one hidden.",
+        f"{len(shown)} cells: no sensitive one is published, and what is published is what the statistic says.",
         published_cells=len(shown) - hidden,
         suppressed_cells=hidden,
     )
@@ -78,45 +77,61 @@ def _differs(both: pd.DataFrame, *columns: str, among: pd.Series) -> pd.Series:
     return different
 
 
-def _given_away(shown: pd.DataFrame, true: pd.DataFrame, figure: str, threshold: int) -> int:
-    """Lines in which ``figure`` of exactly one cell is unknown to the reader, and that one must stay so.
-
-    A line is a total and its parts: an area and those below it (per category), or an area and the categories of a
-    breakdown. The reader does not know what is hidden, nor what is never published (unknown sectors, the country's
-    people without a municipality) unless nobody is there; of the latter only what is sensitive must stay unknown.
-    """
-    visible = shown.drop_duplicates(_KEY)[[*_KEY, figure]]
-    cells = pd.concat([true[_CELL], _unassigned(true)], ignore_index=True)
-    cells = cells.merge(visible, on=_KEY, how="left", suffixes=("", "_shown"))
-    unpublished = cells["area_code"].str.endswith(UNKNOWN) | (cells["level"] == "unassigned")
-    unknown = cells[f"{figure}_shown"].isna() & ~(unpublished & (cells["beneficiaries"] == 0))
-    must_stay = {
-        "patients": _sensitive(cells["patients"], cells["beneficiaries"], threshold),
-        "beneficiaries": _few(cells["beneficiaries"], threshold),
-    }[figure]
-    cells = cells.assign(unknown=unknown, secret=unknown & (must_stay | ~unpublished))
-
-    own = cells["level"] + "/" + cells["area_code"]
-    above = cells["level"].map(_ABOVE) + "/" + cells["parent_code"]
-    category = "/" + cells["dimension"] + "/" + cells["category"]
-    dimension, group = cells["dimension"], cells["category"].map(_GROUP_OF)
-    members = [cells.assign(line=above + category, part=True), cells.assign(line=own + category, part=False)]
-    for name in ("sex", "age_group", "preferential"):
-        members.append(cells.assign(line=own + "/by " + name, part=True)[dimension == name])
-        members.append(cells.assign(line=own + "/by " + name, part=False)[dimension == "total"])
-    members.append(cells.assign(line=own + "/classes of " + group, part=True)[dimension == "age_class"])
-    members.append(cells.assign(line=own + "/classes of " + cells["category"], part=False)[dimension == "age_group"])
-    lines = pd.concat(members).groupby("line")[["unknown", "secret", "part"]].sum()
-    return int(((lines["part"] > 0) & (lines["unknown"] == 1) & (lines["secret"] == 1)).sum())
+def disclosure_audit(work: Step) -> Outcome:
+    """The promise, worked out exactly from the published table alone."""
+    started, threshold = time.monotonic(), work.settings.disclosure_threshold
+    try:
+        result = audit(work.read(catalogue.PROTECTED_RATES).to_pandas(), threshold)
+    except OperatorError as error:
+        return failed(f"{error} Nothing of {work.year} may be published; report it.")
+    seconds = round(time.monotonic() - started, 1)
+    if len(result.violations):
+        return failed(
+            f"{_broken(result, threshold)} Nothing of {work.year} may be published; report it.", seconds=seconds
+        )
+    return passed(
+        f"Whoever knows all that is published of {work.year} cannot tell that a hidden figure is below {threshold}, nor "
+        f"narrow one that could be to fewer than {threshold} values.",
+        seconds=seconds,
+        visibility=markdown_table(result.readable()),
+    )
 
 
-def _unassigned(true: pd.DataFrame) -> pd.DataFrame:
-    """The country less its regions: cells that are in no table, but that a reader can subtract."""
-    counts = ["beneficiaries", "patients"]
-    keys = ["dimension", "category"]
-    sums = {level: true[true["level"] == level].groupby(keys)[counts].sum() for level in ("country", "region")}
-    rest = sums["country"].sub(sums["region"], fill_value=0).reset_index()
-    return rest.assign(level="unassigned", area_code="unassigned", parent_code="BE")[_CELL]
+def revisions_audit(work: Step) -> Outcome:
+    """The promise, for whoever has kept the earlier releases of the year."""
+    kept = work.read(catalogue.DISCLOSED_RATES).to_pandas()
+    releases = releases_of(kept)[::-1]
+    if len(releases) == 1:
+        return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
+    started, threshold = time.monotonic(), work.settings.disclosure_threshold
+    try:
+        result = audit(as_published(releases), threshold)
+    except OperatorError as error:
+        return failed(f"The releases of {work.year} together: {error} Nothing may be published; report it.")
+    seconds = round(time.monotonic() - started, 1)
+    if not len(result.violations):
+        return passed(
+            f"Nor can anybody who has all releases of {work.year}.",
+            seconds=seconds,
+        )
+    text = f"Together with an earlier release: {_broken(result, threshold)}"
+    if kept["threshold"].min() < threshold:
+        return warning(
+            f"{text} An earlier release was made with a lower threshold, which cannot be taken back.",
+            seconds=seconds,
+        )
+    return failed(f"{text} Nothing of {work.year} may be published; report it.", seconds=seconds)
+
+
+def _broken(result: Audit, threshold: int) -> str:
+    """How many figures break the promise, and where; not what they could be."""
+    rows = result.violations
+    cells = rows[[*_KEY, "figure"]].astype(str).agg("/".join, axis=1)
+    more = f" and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""
+    return (
+        f"{len(rows)} hidden figures can be told to be below {threshold}, or narrowed to fewer than {threshold} values, "
+        f"from what is published: {', '.join(cells[:_NAMED])}{more}."
+    )
 
 
 def release_checksums(work: Step) -> Outcome:
@@ -142,10 +157,22 @@ CHECKS = [
         [
             Check(
                 "nothing_hidden_shows",
-                "No figure is published that the disclosure rule hides, and none is alone hidden in a line.",
+                "No figure is published that the disclosure rule hides, and those that are published are the statistic's.",
                 nothing_hidden_shows,
                 blocking=True,
-            )
+            ),
+            Check(
+                "disclosure_audit",
+                "Nobody can work out a hidden small number from everything that is published of the year.",
+                disclosure_audit,
+                blocking=True,
+            ),
+            Check(
+                "revisions_audit",
+                "Nobody can do so from this release and the earlier ones of the year together.",
+                revisions_audit,
+                blocking=True,
+            ),
         ],
     ),
     checks_of(

@@ -24,9 +24,9 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step
+from mm_pipeline.assets.releases import mark_released, protect_year
 from mm_pipeline.catalogue import Table
 from mm_pipeline.checks.framework import Outcome
-from mm_pipeline.disclosure.lines import protect
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.release.tables import released_rates, write_tables
@@ -211,18 +211,15 @@ class LittleYear:
         self.put(catalogue.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())
 
     def protect(self) -> None:
-        with session(self.settings) as backend:
-            rates = self.lake.read(backend, catalogue.SECTOR_RATES, self.year)
-            frame = rates.order_by(list(catalogue.SECTOR_RATES.order)).to_pandas()
-            protected = pa.Table.from_pandas(
-                protect(frame, self.settings.disclosure_threshold),
-                schema=catalogue.PROTECTED_RATES.schema,
-                preserve_index=False,
-            )
-            provenance = Provenance(synthetic=True)
-            self.lake.write(backend, catalogue.PROTECTED_RATES, self.year, ibis.memtable(protected), provenance)
+        provenance = Provenance(synthetic=True)
+        with self.step() as work:
+            protected, _ = protect_year(work, provenance)
+            table = pa.Table.from_pandas(protected, schema=catalogue.PROTECTED_RATES.schema, preserve_index=False)
+            self.lake.write(work.backend, catalogue.PROTECTED_RATES, self.year, ibis.memtable(table), provenance)
 
     def publish(self) -> Path:
+        with self.step() as work:
+            mark_released(work)
         protected = pq.read_table(self.lake.path(catalogue.PROTECTED_RATES, self.year), partitioning=None)
         folder = self.settings.published_dir / str(self.year)
         write_tables(folder, [released_rates(protected, synthetic=True)])
@@ -254,12 +251,14 @@ _NOT_PEOPLE = (
     r"\band \d+ are not the sum of their sectors",
     r"\b\d+ of level \w+, \d+ expected",
     r"outside 1 to 5 %",
+    r"\b\d+ hidden figures\b|\band \d+ more\b|is below \d|to be below \d|fewer than \d values|preferential/\d/",
     r"line \d+",
     r"is below six \(found \d+\)",
     r"(preferential|sex|of) [01]\b",
     r"[FM]\b|1 = male, 2 = female|Is 1 the code|before [12] ",
 )
 _SMALL_NUMBER = re.compile(r"(?<![\w.,+-])[1-4](?![\w-]|[.,]\d)")
+_COLUMNS_OF_CELLS = {"rows", "cells", "visible", "hidden", "narrowest interval"}
 _NUMBERS_OF_CELLS = {"published_cells", "suppressed_cells"}
 
 
@@ -278,7 +277,7 @@ def assert_safe(text: str, metadata: dict[str, Any]) -> None:
     for name, value in metadata.items():
         if isinstance(value, dg.MarkdownMetadataValue):
             for row in _table(value.value or ""):
-                people = [cell for column, cell in row.items() if column != "rows"]
+                people = [cell for column, cell in row.items() if column not in _COLUMNS_OF_CELLS]
                 assert not any(re.fullmatch("[1-4]", cell) for cell in people), value.value
         elif not isinstance(value, str) and name not in _NUMBERS_OF_CELLS:
             assert value not in (1, 2, 3, 4), (name, value)

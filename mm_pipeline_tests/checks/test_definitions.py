@@ -31,6 +31,8 @@ BLOCKING_BY_ISSUE_2 = {
 """Marked (B) in point 7 of the issue."""
 
 BLOCKING_BESIDES = {
+    ("protected_rates", "disclosure_audit"),
+    ("protected_rates", "revisions_audit"),
     ("raw_forfaits", "only_mm_forfaits"),
     ("raw_beneficiaries", "one_row_per_person"),
     ("geography", "hierarchy_complete"),

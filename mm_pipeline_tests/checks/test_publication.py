@@ -5,9 +5,9 @@ import hashlib
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import PROTECTED_RATES, SECTOR_RATES
+from mm_pipeline.catalogue import DISCLOSED_RATES, PROTECTED_RATES, SECTOR_RATES
 from mm_pipeline.checks import publication as checks
-from mm_pipeline.checks.framework import FAILED, PASSED
+from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline_tests.checks.little_year import YEAR
 
 KEY = ("level", "area_code", "dimension", "category")
@@ -191,87 +191,161 @@ def test_a_cell_is_missing(year):
     fails(year, f"{len(rows) - 1} cells are there instead of {len(rows)}")
 
 
-# --- nothing_hidden_shows: lines --------------------------------------------------------------------------------------
+# --- disclosure_audit -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        ("region", "03000", "total", "total"),
-        ("province", "60000", "preferential", "1"),
-        ("arrondissement", "21000", "sex", "M"),
-        ("municipality", "62063", "age_group", "65+"),
-        ("country", "BE", "age_class", "25-44"),
-        ("sector", "11002A101", "total", "total"),
-    ],
-    ids=lambda cell: f"{cell[0]} {cell[2]}",
-)
-def test_one_hidden_cell_in_a_line(year, cell):
-    """Everything published but one: subtraction gives it away, along every kind of line."""
-    enlarge(year)
-    publish_everything(year, but=[cell])
-    fails(year, "have exactly one hidden number of patients, which subtraction gives away")
+def test_the_promise_holds(year):
+    outcome = year.say(checks.disclosure_audit)
+    assert outcome.state == PASSED
+    assert outcome.text.startswith(f"Whoever knows all that is published of {YEAR} cannot tell")
+    assert outcome.metadata["seconds"] >= 0
+    head, _, *rows = outcome.metadata["visibility"].value.splitlines()
+    assert head == ("| level | dimension | cells | visible | hidden | people in visible areas | narrowest interval |")
+    assert len(rows) == 4 * 5 + 4 + 1
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    there = [row["status"] == "published" for row in year.rows(PROTECTED_RATES)]
+    assert sum(int(row[3]) for row in cells) == sum(there)
+    assert sum(int(row[2]) for row in cells) == len(there)
+    # An unbounded or known figure aside, nothing that could be small is narrower than the promise.
+    assert all(int(row[6]) >= 4 for row in cells if len(row) > 6 and row[6])
 
 
-@pytest.mark.parametrize(
-    ("dimension", "category"), [("sex", "M"), ("age_group", "65+"), ("preferential", "0"), ("age_class", "45-64")]
-)
-def test_one_hidden_category_everywhere(year, dimension, category):
-    """The areas hide each other then; it is the other categories that give the hidden one away."""
-    enlarge(year)
-    hidden = [cell for cell in truth(year) if cell[2:] == (dimension, category)]
-    publish_everything(year, but=hidden)
-    with_classes = [cell for cell in hidden if cell[0] not in ("municipality", "sector")]
-    lines = len(hidden) + (len(with_classes) if dimension == "age_group" else 0)  # a group is a total of classes, too
-    fails(year, f"{lines} lines have exactly one hidden number of patients")
+def test_a_complementary_cell_is_published(year):
+    """What was hidden for another one's sake gives that one away."""
+    found = []
+    true = truth(year)
+    for row in list(year.rows(PROTECTED_RATES)):
+        if row["status"] == "suppressed" and not sensitive(true[key(row)]) and true[key(row)]["patients"] > 0:
+            publish(year, row)
+            outcome = year.say(checks.disclosure_audit)
+            if outcome.state == FAILED:
+                found.append(outcome.text)
+            year.change(PROTECTED_RATES, lambda now, row=row: row if key(now) == key(row) else now)
+    assert found
+    assert all(f"Nothing of {YEAR} may be published; report it." in text for text in found)
+    assert any("hidden figures can be told to be below 5, or narrowed to fewer than 5 values" in text for text in found)
 
 
-def enlarge(year):
-    """A country in which nothing is sensitive."""
+def test_a_sensitive_cell_is_published_and_audited(year):
+    cell = find(year, "suppressed", is_sensitive=True, level="sector")
+    publish(year, cell)
+    assert year.say(checks.disclosure_audit).state == FAILED
 
-    def edit(row):
-        return row | {"beneficiaries": row["beneficiaries"] * 1000, "patients": row["patients"] * 100 + 5}
 
-    year.change(SECTOR_RATES, lambda row: edit(row) if row["beneficiaries"] else row)
+def test_the_whole_statistic_is_published(year):
     publish_everything(year)
-    assert year.say(checks.nothing_hidden_shows).state == PASSED
+    outcome = year.say(checks.disclosure_audit)
+    assert outcome.state == FAILED
+    number = int(outcome.text.split(" hidden figures", maxsplit=1)[0])
+    assert number > 20
+    assert outcome.text.count("/") == 5 * 4
+    assert f" and {number - 5} more." in outcome.text
 
 
-def test_two_hidden_cells_in_every_line_are_enough(year):
-    """Both sectors of a municipality of two: nothing tells them apart."""
-    enlarge(year)
-    sectors = [("sector", code, "total", "total") for code in ("11002J81-", "11002A101")]
-    publish_everything(year, but=sectors)
-    assert year.say(checks.nothing_hidden_shows).state == PASSED
-    publish_everything(year, but=sectors[:1])
-    fails(year, "1 lines have exactly one hidden number of patients")
+def test_a_release_that_contradicts_itself(year):
+    cell = find(year, "published", is_sensitive=False, level="region", dimension="total")
+    change(year, cell, patients=cell["patients"] + 1)
+    outcome = year.say(checks.disclosure_audit)
+    assert outcome.state == FAILED
+    assert outcome.text.startswith("The published table contradicts itself")
+    assert outcome.text.endswith(f"Nothing of {YEAR} may be published; report it.")
 
 
-def test_a_sector_beside_people_of_unknown_sector(year):
-    """These are never published, so one hidden sector beside them cannot be had by subtraction."""
-    enlarge(year)
-    publish_everything(year, but=[("sector", "62063A10-", "total", "total")])
-    assert year.say(checks.nothing_hidden_shows).state == PASSED
+def test_the_audit_takes_the_threshold_of_the_settings(year):
+    assert year.with_settings(disclosure_threshold=8).say(checks.disclosure_audit).state == FAILED
+    assert year.with_settings(disclosure_threshold=2).say(checks.disclosure_audit).state == PASSED
 
 
-def test_people_of_unknown_sector_are_given_away(year):
-    """All sectors and the municipality published: the difference is a small number of patients."""
-    enlarge(year)
-    year.change(SECTOR_RATES, lambda row: row | {"patients": 2} if row["area_code"] == "62063ZZZZ" else row)
-    fails(year, "1 lines have exactly one hidden number of patients")
+# --- revisions_audit --------------------------------------------------------------------------------------------------
 
 
-def test_people_without_a_municipality_are_given_away(year):
-    """The country less its regions is a small number of beneficiaries."""
-    publish_everything(year)
-    assert "lines have exactly one hidden number of beneficiaries" in year.say(checks.nothing_hidden_shows).text
+def revise(year, by=6):
+    """More patients at an unknown address: only the country changes, and what is worked out from it."""
+
+    def more(row):
+        male = row["category"] in ("total", "M", "18-64", "25-44", "0")
+        return row | {"patients": row["patients"] + by} if row["level"] == "country" and male else row
+
+    year.change(SECTOR_RATES, more)
+    year.protect()
 
 
-def test_one_hidden_number_of_beneficiaries_in_a_line(year):
-    enlarge(year)
-    cell = {"level": "province", "area_code": "60000", "dimension": "sex", "category": "F"}
-    change(year, cell, beneficiaries=None)
-    fails(year, "lines have exactly one hidden number of beneficiaries, which subtraction gives away")
+def test_a_year_that_was_not_revised(year):
+    outcome = year.say(checks.revisions_audit)
+    assert outcome.state == NOT_APPLICABLE
+    year.protect()
+    assert year.say(checks.revisions_audit).state == NOT_APPLICABLE, "the same again is no revision"
+
+
+def test_a_revised_year(year):
+    revise(year)
+    outcome = year.say(checks.revisions_audit)
+    assert outcome.state == PASSED
+    assert outcome.text == f"Nor can anybody who has all releases of {YEAR}."
+
+
+def test_what_never_went_out_is_forgotten(year):
+    """A table that a check stopped must not stand in the way of the next one."""
+
+    def country(release):
+        rows = (row for row in year.rows(DISCLOSED_RATES) if row["release"] == release)
+        return next(row["patients"] for row in rows if key(row) == ("country", "BE", "total", "total"))
+
+    revise(year)
+    stopped = country(2)
+    revise(year)
+    assert {row["release"] for row in year.rows(DISCLOSED_RATES)} == {1, 2}
+    assert (country(1), country(2)) == (stopped - 6, stopped + 6)
+
+
+def test_back_to_what_was_released_before(year):
+    before = year.rows(SECTOR_RATES)
+    first = year.rows(DISCLOSED_RATES)[0]["digest"]
+    revise(year)
+    year.publish()
+    year.put(SECTOR_RATES, before)
+    year.protect()
+    kept = {row["release"]: row["digest"] for row in year.rows(DISCLOSED_RATES)}
+    assert len(kept) in (2, 3)
+    if len(kept) == 2:
+        assert kept[2] == first
+    assert year.say(checks.revisions_audit).state == PASSED
+
+
+def shown_now(year, *, threshold=None):
+    """An earlier release that showed everything."""
+    rows = year.rows(DISCLOSED_RATES)
+    past = [row | {"shows_patients": True, "shows_beneficiaries": True} for row in rows]
+    past = [row for row in past if not row["area_code"].endswith("ZZZZ")]
+    if threshold:
+        past = [row | {"threshold": threshold} for row in past]
+    year.put(DISCLOSED_RATES, [*past, *(row | {"release": 2} for row in rows)])
+
+
+def test_an_earlier_release_gives_it_away(year):
+    shown_now(year)
+    outcome = year.say(checks.revisions_audit)
+    assert outcome.state == FAILED
+    assert outcome.text.startswith("Together with an earlier release: ")
+    assert f"Nothing of {YEAR} may be published; report it." in outcome.text
+
+
+def test_an_earlier_release_with_a_lower_threshold_cannot_be_taken_back(year):
+    shown_now(year, threshold=2)
+    outcome = year.say(checks.revisions_audit)
+    assert outcome.state == WARNING
+    assert "An earlier release was made with a lower threshold, which cannot be taken back." in outcome.text
+
+
+def test_releases_that_contradict_each_other(year):
+    rows = year.rows(DISCLOSED_RATES)
+    others = [row | {"release": 2} for row in rows]
+    top = next(row for row in others if row["level"] == "country" and row["dimension"] == "total")
+    top["patients"] += 1
+    year.put(DISCLOSED_RATES, [*rows, *others])
+    outcome = year.say(checks.revisions_audit)
+    assert outcome.state == FAILED
+    assert outcome.text.startswith(f"The releases of {YEAR} together: The published table contradicts itself")
 
 
 # --- release_checksums ------------------------------------------------------------------------------------------------

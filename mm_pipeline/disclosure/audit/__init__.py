@@ -1,0 +1,8 @@
+"""The audit of the disclosure control: reads only what is published and decides exactly whether the promise holds.
+
+It shares no code with the protection, so that a mistake there cannot hide here.
+"""
+
+from mm_pipeline.disclosure.audit.judgement import Audit, audit
+
+__all__ = ["Audit", "audit"]

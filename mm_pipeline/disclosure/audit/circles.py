@@ -1,0 +1,118 @@
+"""Exact extremes of every column of one small system by linear programming, in whole numbers.
+
+Columns lie in 0..width and equations have coefficients 1 and -1. The optimum of the linear program bounds the whole
+numbers from outside; each solution in whole numbers that is met is a witness from inside. Where the two meet the
+bound is exact without more; where they do not, the program is solved once more in whole numbers.
+"""
+
+import highspy
+import numpy as np
+
+ROUNDING = 1e-3
+"""Outer bounds are rounded outwards by this much more than whole: far above the solver's tolerance of 1e-7. Too wide
+a bound costs one program in whole numbers, too narrow a one would be a mistake."""
+
+
+class NoSolutionError(Exception):
+    """No whole numbers solve the equations."""
+
+
+def extremes(
+    widths: np.ndarray, sums: np.ndarray, row: np.ndarray, column: np.ndarray, sign: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of every column. Entry i: ``sign[i]`` times ``column[i]`` in equation ``row[i]``.
+
+    Raises :class:`NoSolutionError`.
+    """
+    circle = _Circle(widths, sums, row, column, sign)
+    circle.sweep()
+    for each in range(len(widths)):
+        circle.settle(each, -1.0)
+        circle.settle(each, 1.0)
+    return circle.lowest, circle.highest
+
+
+class _Circle:
+    def __init__(
+        self, widths: np.ndarray, sums: np.ndarray, row: np.ndarray, column: np.ndarray, sign: np.ndarray
+    ) -> None:
+        self.sums, self.row, self.column, self.sign = sums, row, column, sign
+        self.lowest, self.highest = np.zeros(len(widths)), widths.copy()
+        self.lowest_seen, self.highest_seen = np.full(len(widths), np.inf), np.full(len(widths), -np.inf)
+        self.widths = widths
+        self.relaxed = self._program(whole=False)
+        self.whole: highspy.Highs | None = None
+
+    def sweep(self) -> None:
+        """Push all columns down, then up, together: one solution is a witness for many."""
+        for direction in (-1.0, 1.0):
+            left = len(self.widths) + 1
+            while True:
+                pushed = np.flatnonzero(self._open(direction) & np.isfinite(self.widths))
+                if len(pushed) == 0 or len(pushed) > 0.9 * left:
+                    break
+                left = len(pushed)
+                self._optimum(self.relaxed, pushed, direction)
+
+    def settle(self, column: int, direction: float) -> None:
+        """Make the lowest (direction -1) or highest (1) of ``column`` exact."""
+        bounds, seen = (self.highest, self.highest_seen) if direction > 0 else (self.lowest, self.lowest_seen)
+        if bounds[column] == seen[column]:
+            return
+        optimum = self._optimum(self.relaxed, np.array([column]), direction)
+        # What no line bounds in real numbers no line bounds in whole numbers: the coefficients are rational.
+        bounds[column] = direction * np.floor(direction * optimum + ROUNDING)
+        if bounds[column] != seen[column] and np.isfinite(optimum):
+            self.whole = self.whole or self._program(whole=True)
+            bounds[column] = round(self._optimum(self.whole, np.array([column]), direction))
+            if bounds[column] != seen[column]:
+                raise RuntimeError("HiGHS gave a solution in whole numbers that is none")
+
+    def _open(self, direction: float) -> np.ndarray:
+        return self.highest != self.highest_seen if direction > 0 else self.lowest != self.lowest_seen
+
+    def _optimum(self, program: highspy.Highs, columns: np.ndarray, direction: float) -> float:
+        """The optimum of the sum of ``columns``; the solution becomes a witness if it is one."""
+        columns = columns.astype(np.int32)
+        program.changeColsCost(len(columns), columns, np.full(len(columns), -direction))
+        program.run()
+        status, solution = program.getModelStatus(), np.asarray(program.getSolution().col_value)
+        program.changeColsCost(len(columns), columns, np.zeros(len(columns)))
+        if status == highspy.HighsModelStatus.kInfeasible:
+            raise NoSolutionError
+        if status in (highspy.HighsModelStatus.kUnbounded, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+            return direction * np.inf
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"HiGHS ended with {status}")
+        self._witness(np.round(solution))
+        return float(solution[columns].sum())
+
+    def _witness(self, numbers: np.ndarray) -> None:
+        """Remember a solution, if in whole numbers it exactly is one."""
+        sums = np.bincount(self.row, self.sign * numbers[self.column], minlength=len(self.sums))
+        if (sums == self.sums).all() and (numbers >= 0).all() and (numbers <= self.widths).all():
+            np.minimum(self.lowest_seen, numbers, out=self.lowest_seen)
+            np.maximum(self.highest_seen, numbers, out=self.highest_seen)
+
+    def _program(self, whole: bool) -> highspy.Highs:
+        order = np.lexsort((self.column, self.row))
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = len(self.widths), len(self.sums)
+        lp.col_cost_ = np.zeros(len(self.widths))
+        lp.col_lower_, lp.col_upper_ = np.zeros(len(self.widths)), self.widths
+        lp.row_lower_ = lp.row_upper_ = self.sums
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(self.row, minlength=len(self.sums)))])
+        lp.a_matrix_.index_, lp.a_matrix_.value_ = self.column[order], self.sign[order]
+        if whole:
+            lp.integrality_ = [highspy.HighsVarType.kInteger] * len(self.widths)
+        program = highspy.Highs()
+        program.silent()
+        options: dict[str, str | float] = {"threads": 1, "mip_rel_gap": 0.0, "mip_abs_gap": 0.5}
+        # Only the cost changes from run to run: the last solution stays feasible and is where the primal simplex goes on.
+        options |= {} if whole else {"presolve": "off", "simplex_strategy": 4}
+        for option, value in options.items():
+            program.setOptionValue(option, value)
+        if program.passModel(lp) != highspy.HighsStatus.kOk:
+            raise RuntimeError("HiGHS refuses the linear program")
+        return program

@@ -1,0 +1,137 @@
+"""The promise: no reader of the releases can tell a small number, nor narrow one down.
+
+It does not know which cells are small; it judges what a reader can conclude (``docs/disclosure.md``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from mm_pipeline.disclosure.audit.intervals import intervals
+from mm_pipeline.disclosure.audit.release import KEY, SHOWN, contradiction, read
+from mm_pipeline.disclosure.audit.system import FIGURES, M, N, n, system_of
+from mm_pipeline.errors import OperatorError
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a reader can conclude from the newest release, given all of them."""
+
+    intervals: pd.DataFrame = field(repr=False)
+    """One row per figure that the newest release does not show, and per shown one that breaks the promise: KEY,
+    ``figure`` (beneficiaries, patients, or others = beneficiaries who are not patients), ``lowest``, ``highest``
+    (Int64; empty: nothing bounds it), ``broken``. Where beneficiaries are shown, others mirror patients and have a row
+    of their own only when they break the promise."""
+    summary: pd.DataFrame = field(repr=False)
+    """Per ``level`` and ``dimension``: ``cells``, ``visible``, ``hidden``, ``visible_share`` (share of the
+    beneficiaries shown that are in cells that show patients), ``narrowest`` (least highest - lowest of the hidden
+    figures that could be small; empty without any)."""
+
+    @property
+    def violations(self) -> pd.DataFrame:
+        """The rows of ``intervals`` that break the promise."""
+        return self.intervals[self.intervals.broken].reset_index(drop=True)
+
+    def readable(self) -> list[dict[str, str]]:
+        """``summary`` as text, for people."""
+        return [
+            {
+                "level": row.level,
+                "dimension": row.dimension,
+                "cells": str(row.cells),
+                "visible": str(row.visible),
+                "hidden": str(row.hidden),
+                "people in visible areas": "" if pd.isna(row.visible_share) else f"{row.visible_share:.1%}",
+                "narrowest interval": "" if pd.isna(row.narrowest) else str(row.narrowest),
+            }
+            for row in self.summary.itertuples()
+        ]
+
+
+def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> Audit:
+    """Audit one release, or several of the same year (newest first), each in the shape of ``protected_rates``.
+
+    A column ``version`` tells which cells are the same in several releases (same version: nothing changed); without
+    it all are. Rows of rests (``<NIS5>ZZZZ``; level ``unassigned``) may be there, without figures, for their version.
+
+    Raises :class:`OperatorError` for tables that contradict themselves or each other.
+    """
+    releases = [published] if isinstance(published, pd.DataFrame) else list(published)
+    if not releases:
+        raise OperatorError("There is no release to audit. Name at least one.")
+    if len({year for release in releases if "year" in release for year in release.year}) > 1:
+        raise OperatorError("The releases to audit are of several years. Expected is one year; audit each by itself.")
+    rows = pd.concat(
+        [read(release, position).assign(release=position) for position, release in enumerate(releases)],
+        ignore_index=True,
+    )
+    rows["unknown"] = rows.groupby([*KEY, "version"], sort=True).ngroup()
+    ambiguous = rows[rows.groupby("unknown")[SHOWN].transform("nunique").gt(1).any(axis=1)]
+    if len(ambiguous):
+        raise contradiction("cells of one version shown differently in two releases", ambiguous)
+    system = system_of(rows)
+    lowest, highest = intervals(system)
+    newest = rows[rows.release == 0].reset_index(drop=True)
+    own = (3 * newest.unknown.to_numpy()[:, None]) + range(len(FIGURES))
+    shows = np.isfinite(system.highest[own[:, N]])
+    lowest, highest = lowest[own], highest[own]
+    could_be_small = (lowest < threshold) & (highest > 0)
+    broken = _broken(lowest, highest, could_be_small, shows, threshold)
+    return Audit(
+        _listed(newest, lowest, highest, broken), _summary(newest, np.where(could_be_small, highest - lowest, np.nan))
+    )
+
+
+def _broken(
+    lowest: np.ndarray, highest: np.ndarray, could_be_small: np.ndarray, shows: np.ndarray, threshold: int
+) -> np.ndarray:
+    """Which figures break the promise; a row per cell, a column per figure. ``shows``: N is shown by some release."""
+    widths = highest - lowest
+    caps = np.full(lowest.shape, float(threshold))
+    # A hidden n is at least 1 where N is shown: of N = t others can be at most t - 1.
+    caps[shows, M] = np.minimum(threshold, lowest[shows, N] - 1)
+    broken = could_be_small & ((widths < threshold - 1) | (highest < caps))
+    # Everybody in the cell is a patient, or nearly: that tells of every beneficiary in it.
+    broken[:, M] |= (lowest[:, M] == 0) & (highest[:, n] > 0) & (widths[:, M] < threshold - 1)
+    return broken
+
+
+def _listed(cells: pd.DataFrame, lowest: np.ndarray, highest: np.ndarray, broken: np.ndarray) -> pd.DataFrame:
+    """:attr:`Audit.intervals`."""
+    hidden = cells[[*SHOWN, "beneficiaries"]].isna().to_numpy()  # others mirror patients where N is shown
+    row, figure = at = np.nonzero(hidden | broken)
+    listed = cells.loc[row, KEY].reset_index(drop=True)
+    listed["figure"] = np.array(FIGURES)[figure]
+    listed["lowest"] = pd.Series(lowest[at]).astype("Int64")
+    listed["highest"] = pd.Series(highest[at]).replace(np.inf, np.nan).astype("Int64")
+    listed["broken"] = broken[at]
+    return listed
+
+
+def _summary(cells: pd.DataFrame, widths: np.ndarray) -> pd.DataFrame:
+    """:attr:`Audit.summary`. ``widths``: highest - lowest of the figures that could be small, NaN for others."""
+    by = ["level", "dimension"]
+    hidden = cells[[*SHOWN, "patients"]].isna().to_numpy()
+    visible = cells.patients.notna()
+    rows = cells.assign(
+        visible=visible,
+        seen=cells.beneficiaries.where(visible),
+        narrowest=pd.DataFrame(np.where(hidden & np.isfinite(widths), widths, np.nan)).min(axis=1),
+    )
+    # The width of a rest counts with the cells of its level; the unassigned have no cells.
+    summary = rows.groupby(by).agg(
+        rests=("rest", "sum"),
+        cells=("rest", "size"),
+        visible=("visible", "sum"),
+        seen=("seen", "sum"),
+        all=("beneficiaries", "sum"),
+        narrowest=("narrowest", "min"),
+    )
+    summary["cells"] -= summary.rests
+    summary["hidden"] = summary.cells - summary.visible
+    summary["visible_share"] = summary.seen / summary["all"]
+    summary["narrowest"] = summary.narrowest.astype("Int64")
+    columns = [*by, "cells", "visible", "hidden", "visible_share", "narrowest"]
+    return summary[summary.cells > 0].reset_index()[columns]

@@ -1,0 +1,138 @@
+"""Reading one release as its reader does: the cells it shows, and the rests that it never shows.
+
+A table that is not of its shape, or that contradicts itself within one row, is refused here; what contradicts itself
+across rows shows when the system is solved.
+"""
+
+import numpy as np
+import pandas as pd
+
+from mm_pipeline.errors import OperatorError
+
+KEY = ["level", "area_code", "dimension", "category"]
+SHOWN = ["beneficiaries", "patients"]
+REQUIRED = [*KEY, "parent_code", *SHOWN]
+
+ABOVE = {
+    "region": "country",
+    "province": "region",
+    "arrondissement": "province",
+    "municipality": "arrondissement",
+    "sector": "municipality",
+    "unassigned": "country",
+}
+"""Level -> the level of its ``parent_code``."""
+
+AGE_GROUP_OF = {
+    "0-17": "0-17",
+    "18-24": "18-64",
+    "25-44": "18-64",
+    "45-64": "18-64",
+    "65-74": "65+",
+    "75-84": "65+",
+    "85+": "65+",
+}
+CATEGORIES = {
+    "total": {"total"},
+    "sex": {"M", "F"},
+    "age_group": set(AGE_GROUP_OF.values()),
+    "age_class": set(AGE_GROUP_OF),
+    "preferential": {"0", "1"},
+}
+
+UNKNOWN_SECTOR = "ZZZZ"
+
+
+def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
+    """The cells and rests of the release at ``position`` (0 is the newest), in the order of their key.
+
+    Columns: KEY, ``parent_code``, ``beneficiaries`` and ``patients`` (NaN where hidden), ``version``, ``rest``.
+    Raises :class:`OperatorError` for a table that is not in the shape of ``protected_rates``, or a row that
+    contradicts itself.
+    """
+    missing = [column for column in REQUIRED if column not in release.columns]
+    if missing:
+        raise OperatorError(
+            f"The published table lacks the column(s) {', '.join(missing)}. Expected are the columns of "
+            "protected_rates. Build the table again."
+        )
+    cells = release[[*KEY, "parent_code"]].fillna("").astype("str")
+    for column in SHOWN:
+        cells[column] = _numbers(release, column)
+    cells["version"] = _numbers(release, "version") if "version" in release.columns else 0.0
+    is_rest = (cells.level == "unassigned") | ((cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR))
+    _refuse_bad_rows(cells, release, is_rest)
+    real = cells[~is_rest].assign(rest=False)
+    rests = _rests(real).merge(cells.loc[is_rest, [*KEY, "version"]], on=KEY, how="left")
+    # A rest without a version of its own is a different unknown in each release; the versions of rows are from 0 on.
+    rests["version"] = rests.version.fillna(-1 - position)
+    return pd.concat([real, rests], ignore_index=True).sort_values(KEY, ignore_index=True)
+
+
+def contradiction(what: str, cells: pd.DataFrame) -> OperatorError:
+    """The refusal of a table: what is wrong with ``cells`` (codes only, never a count)."""
+    names = list(dict.fromkeys(cells[KEY].agg(" ".join, axis=1)))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return OperatorError(
+        f"The published table contradicts itself: {what}: {'; '.join(names[:5])}{more}. "
+        "No conclusion can be drawn from it. Build the table again; do not publish it."
+    )
+
+
+def _numbers(release: pd.DataFrame, column: str) -> np.ndarray:
+    """The column as float64 (exact for whole numbers below 2**53), NaN where empty."""
+    try:
+        return release[column].astype("Float64").to_numpy(float, na_value=np.nan)
+    except (TypeError, ValueError):
+        # The text of the cause would quote the value, which may be a count.
+        raise OperatorError(f"The published table's column {column} holds something that is not a number.") from None
+
+
+def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Series) -> None:
+    numbers = cells[[*SHOWN, "version"]]
+    shows_n = cells.patients.notna()
+    categories = {(dimension, category) for dimension, names in CATEGORIES.items() for category in names}
+    wrong = {
+        "of a level that does not exist": ~cells.level.isin(["country", *ABOVE]),
+        "of a category that does not exist": [
+            pair not in categories for pair in zip(cells.dimension, cells.category, strict=True)
+        ],
+        "there more than once": cells.duplicated(KEY, keep=False),
+        "with a figure or version that is not a whole number from 0 on": ((numbers < 0) | (numbers % 1 > 0)).any(axis=1)
+        | np.isinf(numbers).any(axis=1)
+        | cells.version.isna(),
+        "with patients shown and beneficiaries hidden": shows_n & cells.beneficiaries.isna(),
+        "with more patients than beneficiaries": cells.patients > cells.beneficiaries,
+        "a rest, of which no figure may be published": is_rest & cells[SHOWN].notna().any(axis=1),
+    }
+    for column in ["rate_per_10000", "rate_percent"]:
+        if column in release.columns:
+            wrong[f"with a {column} but no patients, which follow from it"] = release[column].notna().array & ~shows_n
+    if "status" in release.columns:
+        expected = np.where(shows_n, "published", "suppressed")
+        wrong["with a status other than what is shown"] = (release.status.array != expected) & ~is_rest
+    for what, rows in wrong.items():
+        if np.any(rows):
+            raise contradiction(f"cells {what}", cells[np.asarray(rows, bool)])
+
+
+def _rests(real: pd.DataFrame) -> pd.DataFrame:
+    """The children that exist but are never published: of municipalities with sectors, of a country with regions."""
+    parents = {
+        level: set(real.parent_code[real.level == below])
+        for below, level in [("sector", "municipality"), ("region", "country")]
+    }
+    municipal = real[
+        (real.level == "municipality") & (real.dimension == "total") & real.area_code.isin(parents["municipality"])
+    ]
+    national = real[(real.level == "country") & real.area_code.isin(parents["country"])]
+    rests = pd.concat(
+        [
+            municipal.assign(level="sector", area_code=municipal.area_code + UNKNOWN_SECTOR),
+            national.assign(level="unassigned", area_code="unassigned"),
+        ]
+    )
+    parent_code = pd.concat([municipal.area_code, national.area_code])
+    return rests.assign(parent_code=parent_code, beneficiaries=np.nan, patients=np.nan, rest=True).drop(
+        columns="version"
+    )

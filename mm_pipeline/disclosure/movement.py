@@ -1,0 +1,288 @@
+"""Movements: other tables that look the same to the reader.
+
+A movement changes hidden cells by whole numbers such that every line still adds up and every cell stays within what the
+reader knows of it: the moved table is one that the release does not tell from the true one. A hidden figure is
+protected when movements take it far enough. :class:`Block` finds the movement that needs the fewest further cells
+hidden, as a linear programme (HiGHS) over the cells of an area, everything outside standing still.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_pipeline.disclosure.mask import Mask, lower_bounds
+from mm_pipeline.disclosure.rule import Counts, Flags
+from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
+
+ROUNDS = 4
+"""How often a movement is looked for at prices that are nearer to the true ones."""
+LITTLE = 1e-3
+"""The price of a unit that is no reason for hiding anything."""
+
+Floats = NDArray[np.float64]
+Aim = Literal["beneficiaries", "patients", "others"]
+"""A figure to move: N, n, or N - n."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How far each cell of a block may move, and what it costs: of ``beneficiaries`` and of ``patients``.
+
+    ``down`` and ``up`` are at least 0; ``cost`` is what it costs to hide the cell, or next to nothing per unit where it
+    ``is_hidden`` already.
+    """
+
+    down: dict[Figure, Counts]
+    up: dict[Figure, Counts]
+    cost: dict[Figure, Floats]
+    is_hidden: dict[Figure, Flags]
+
+
+def room_of(system: System, mask: Mask, cells: Positions, most: int) -> Room:
+    """The room of a block as a mask stands; no cell needs to go further than ``most``.
+
+    Hiding costs 1 a cell, more on higher levels, and a little more the more people it is about; a total takes its
+    breakdowns along (R1), hidden beneficiaries the patients. Hidden cells cost so little that only among equal ways the
+    shorter one is taken. Every cell has a cost of its own, so that the cheapest movement is only one, whatever solver
+    finds it.
+    """
+    lower = lower_bounds(system, mask, cells)
+    own = 1 + 1e-3 * cells / len(system)
+    weight = system.weight[cells] * (1 + 0.02 * np.log1p(system.beneficiaries[cells])) * own
+    down, up, cost = {}, {}, {}
+    for figure in FIGURES:
+        value, is_shown = system.value(figure)[cells], ~mask[figure][cells]
+        companions = np.zeros(len(system), dtype="int64")
+        np.add.at(companions, system.total[cells], is_shown)
+        # A zero is shown, so it stays where it is; and so does what an earlier release has shown.
+        stays = (is_shown & ((value == 0) | system.before.is_past[cells])) | system.before.known[figure][cells]
+        down[figure] = np.where(stays, 0, np.minimum(value - np.where(is_shown, 1, lower[figure]), most))
+        up[figure] = np.where(stays, 0, most)
+        cost[figure] = np.where(is_shown, weight * np.maximum(companions[cells], 1), LITTLE * own)
+    cost["beneficiaries"] += np.where(mask.patients[cells], 0, cost["patients"])
+    return Room(down, up, cost, {figure: mask[figure][cells] for figure in FIGURES})
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Changes of the cells at ``cells``, and what it costs to hide those that are shown.
+
+    ``total``: a total that must be hidden besides, for its breakdowns to have the room.
+    """
+
+    cells: Positions
+    change: dict[Figure, Counts]
+    cost: float
+    total: int | None = None
+
+
+class Block:
+    """The cells that may move together, as a linear programme.
+
+    Each figure of a cell has two columns, its way up and its way down. ``joint``: N moves too, not only n.
+    """
+
+    def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
+        self.cells = self._cells = cells
+        self._figures: tuple[Figure, ...] = ("patients", "beneficiaries") if joint else ("patients",)
+        self._system = system
+        self._at = {int(cell): place for place, cell in enumerate(cells)}
+        self._columns = np.arange(2 * len(cells) * len(self._figures), dtype=np.int32)
+        self._room: Room | None = None
+        self._free = False
+        self._solver = self._model()
+
+    def place(self, cell: int) -> int:
+        """Where a cell stands in ``cells``."""
+        return self._at[cell]
+
+    def _model(self) -> highspy.Highs:
+        size = len(self._cells)
+        place = np.full(len(self._system), -1)
+        place[self._cells] = np.arange(size)
+        entry = place[self._system.cell] >= 0
+        _, row = np.unique(self._system.line[entry], return_inverse=True)
+        column, sign = place[self._system.cell[entry]], self._system.sign[entry].astype(float)
+        lines = int(row.max()) + 1 if len(row) else 0
+        # Per figure the lines, each with the ways up (+) and down (-); then, if joint, a link n <= N for each cell.
+        rows, columns, values = [], [], []
+        for number, _ in enumerate(self._figures):
+            first = 2 * size * number
+            rows += [row + lines * number] * 2
+            columns += [column + first, column + first + size]
+            values += [sign, -sign]
+        lower = [np.zeros(lines * len(self._figures))]
+        upper = [np.zeros(lines * len(self._figures))]
+        self._links = lines * len(self._figures)
+        if len(self._figures) == 2:
+            links = self._links + np.arange(size)
+            for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
+                rows.append(links)
+                columns.append(np.arange(size) + number * size)
+                values.append(np.full(size, value))
+            lower.append(np.full(size, -highspy.kHighsInf))
+            upper.append(self._others().astype(float))
+        all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
+        order = np.argsort(all_rows, kind="stable")
+        model = highspy.HighsLp()
+        model.num_col_, model.num_row_ = len(self._columns), self._links + (size if len(self._figures) == 2 else 0)
+        model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(self._columns))
+        model.row_lower_, model.row_upper_ = np.concatenate(lower), np.concatenate(upper)
+        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        model.a_matrix_.start_ = np.searchsorted(all_rows[order], np.arange(model.num_row_ + 1)).astype(np.int32)
+        model.a_matrix_.index_ = all_columns[order].astype(np.int32)
+        model.a_matrix_.value_ = all_values[order]
+        solver = highspy.Highs()
+        solver.silent()
+        solver.setOptionValue("presolve", "off")
+        solver.setOptionValue("threads", 1)
+        solver.setOptionValue("mip_rel_gap", 0.0)
+        solver.passModel(model)
+        return solver
+
+    def _others(self) -> Counts:
+        return self._system.beneficiaries[self._cells] - self._system.patients[self._cells]
+
+    def _refresh(self, room: Room, free: bool) -> None:
+        """Take over how far the cells may move now and what it costs, if that changed."""
+        if self._room is room and self._free == free:
+            return
+        self._room, self._free = room, free
+        up, down, cost, hidden = [], [], [], []
+        for figure in self._figures:
+            joint = len(self._figures) == 2
+            up.append(room.up[figure] if joint else np.minimum(room.up[figure], self._others()))
+            down.append(room.down[figure])
+            cost.append(room.cost[figure])
+            hidden.append(room.is_hidden[figure])
+        upper = np.stack([up, down], axis=1).astype(float)
+        if free:
+            upper *= np.stack([hidden, hidden], axis=1)
+        self._upper: Floats = upper.ravel()
+        self._cost = np.stack([cost, cost], axis=1).ravel()
+        self._shown = ~np.stack([hidden, hidden], axis=1).ravel()
+        self._solver.changeColsBounds(len(self._upper), self._columns, np.zeros(len(self._upper)), self._upper)
+
+    def cheapest(self, cell: int, aim: Aim, by: int, room: Room, *, free: bool = False) -> Movement | None:
+        """The cheapest movement that takes ``aim`` of ``cell`` at least ``by`` up (down, if negative); None if none does.
+
+        ``free``: of cells only that are hidden already.
+        """
+        self._refresh(room, free)
+        undo = self._require(self._at[cell], aim, by)
+        if undo is None:
+            return None
+        # Hiding a cell costs the same however far it moves. A linear programme charges by the unit, so it is asked
+        # again with the price of a cell spread over the units that it moved by the time before.
+        best, price = None, self._cost / np.where(self._shown, abs(by), 1)
+        for _ in range(ROUNDS):
+            self._set_price(price)
+            movement = self._solve()
+            if movement is None or (best is not None and movement.cost >= best.cost):
+                break
+            best = movement
+            if movement.cost == 0:
+                break
+            price = self._spread(movement, price)
+        undo()
+        return best
+
+    def _spread(self, movement: Movement, price: Floats) -> Floats:
+        """The price by the unit, such that what the movement moves would cost what it costs to hide it."""
+        moved = np.repeat([np.abs(movement.change[figure]) for figure in self._figures], 2, axis=0).ravel()
+        along = np.repeat([self._taken_along(movement.change[figure]) for figure in self._figures], 2, axis=0).ravel()
+        spread = self._cost / np.maximum(moved, 1)
+        return np.where(self._shown & (moved > 0), np.where(along, LITTLE, spread), price)
+
+    def _taken_along(self, change: Counts) -> Flags:
+        """Cells that are hidden anyway when all that moves is: the breakdowns of a total that moves (R1)."""
+        moves = np.zeros(len(self._system), dtype=bool)
+        moves[self._cells] = change != 0
+        total = self._system.total[self._cells]
+        return moves[total] & (total != self._cells)
+
+    def _set_price(self, price: Floats) -> None:
+        self._solver.changeColsCost(len(self._columns), self._columns, price)
+
+    def _parts(self, aim: Aim) -> list[tuple[Figure, float]]:
+        if aim != "others":
+            return [(aim, 1.0)]
+        return [("beneficiaries", 1.0), ("patients", -1.0)] if len(self._figures) == 2 else [("patients", -1.0)]
+
+    def _column(self, place: int, figure: Figure) -> int:
+        return place + 2 * len(self._cells) * self._figures.index(figure)
+
+    def _require(self, place: int, aim: Aim, by: int):  # type: ignore[no-untyped-def]
+        """Bound the model to movements of ``aim`` by at least ``by``; gives what undoes it, or None if it cannot be."""
+        parts = self._parts(aim)
+        if len(parts) == 2:
+            link, others = self._links + place, float(self._others()[place])
+            # A link row is n - N: others that go up take it down.
+            low, high = (-highspy.kHighsInf, -float(by)) if by > 0 else (float(-by), others)
+            if low > high:
+                return None
+            self._solver.changeRowBounds(link, low, high)
+            return lambda: self._solver.changeRowBounds(link, -highspy.kHighsInf, others)
+        figure, weight = parts[0]
+        upwards = by * weight > 0
+        column = self._column(place, figure)
+        wanted, against = (column, column + len(self._cells)) if upwards else (column + len(self._cells), column)
+        if self._upper[wanted] < abs(by):
+            return None
+        self._solver.changeColBounds(wanted, float(abs(by)), self._upper[wanted])
+        self._solver.changeColBounds(against, 0.0, 0.0)
+
+        def undo() -> None:
+            self._solver.changeColBounds(wanted, 0.0, self._upper[wanted])
+            self._solver.changeColBounds(against, 0.0, self._upper[against])
+
+        return undo
+
+    def _solve(self) -> Movement | None:
+        movement = self._run()
+        if movement is None or self._adds_up(movement):
+            return movement
+        # A corner of the linear programme that is not whole: ask for whole numbers.
+        integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
+        self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
+        movement = self._run()
+        continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
+        self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
+        assert movement is None or self._adds_up(movement), "a movement does not add up"
+        return movement
+
+    def _run(self) -> Movement | None:
+        self._solver.run()
+        if self._solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+            return None
+        assert self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal, self._solver.getModelStatus()
+        ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self._cells))
+        exact = ways[:, 0] - ways[:, 1]
+        self._is_whole = bool(np.abs(exact - np.rint(exact)).max() < 1e-6)
+        change = dict(zip(self._figures, np.rint(exact).astype("int64"), strict=True))
+        return Movement(self._cells, change, self._price_of(change))
+
+    def _price_of(self, change: dict[Figure, Counts]) -> float:
+        """What it costs to hide the shown cells that move."""
+        cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self._cells))[:, 0]
+        return float(
+            sum(
+                cost[number][(change[figure] != 0) & ~self._taken_along(change[figure])].sum()
+                for number, figure in enumerate(self._figures)
+            )
+        )
+
+    def _adds_up(self, movement: Movement) -> bool:
+        """In whole numbers: no line is off, though the solver's tolerance would let it be."""
+        if not self._is_whole:
+            return False
+        for change in movement.change.values():
+            moved = np.zeros(len(self._system), dtype="int64")
+            moved[self._cells] = change
+            entry = moved[self._system.cell] != 0
+            if np.bincount(self._system.line[entry], self._system.sign[entry] * moved[self._system.cell[entry]]).any():
+                return False
+        return True

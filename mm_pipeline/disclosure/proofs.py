@@ -1,0 +1,66 @@
+"""How far each figure has been seen to move, and by which movement: what the protection has proved so far."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mm_pipeline.disclosure.movement import Aim
+from mm_pipeline.disclosure.rule import Counts, Flags
+from mm_pipeline.disclosure.system import Positions, System
+
+AIMS: tuple[Aim, ...] = ("beneficiaries", "patients", "others")
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """Per figure (N, n, N - n) of each cell its true ``value``, and the ``lowest`` and ``highest`` it takes in a movement.
+
+    ``lowest_by``, ``highest_by``: the number of that movement, -1 for none; ``moved``: what each movement moves.
+    """
+
+    value: dict[Aim, Counts]
+    lowest: dict[Aim, Counts]
+    highest: dict[Aim, Counts]
+    lowest_by: dict[Aim, Counts]
+    highest_by: dict[Aim, Counts]
+    moved: list[Positions] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, system: System) -> "Proofs":
+        n, people = system.patients, system.beneficiaries
+        value: dict[Aim, Counts] = {"beneficiaries": people, "patients": n, "others": people - n}
+        nobody: dict[Aim, Counts] = {aim: np.full(len(system), -1) for aim in AIMS}
+        return cls(value, _copy(value), _copy(value), nobody, _copy(nobody))
+
+    def copy(self) -> "Proofs":
+        """``moved`` is shared: it only grows, and a number stays with its movement."""
+        lowest, highest, lowest_by, highest_by = map(
+            _copy, (self.lowest, self.highest, self.lowest_by, self.highest_by)
+        )
+        return Proofs(self.value, lowest, highest, lowest_by, highest_by, self.moved)
+
+    def add(self, cells: Positions, change: dict[Aim, Counts]) -> None:
+        """Remember a movement."""
+        for aim, by in change.items():
+            there = self.value[aim][cells] + by
+            for seen, seen_by, further in (
+                (self.lowest[aim], self.lowest_by[aim], there < self.lowest[aim][cells]),
+                (self.highest[aim], self.highest_by[aim], there > self.highest[aim][cells]),
+            ):
+                seen[cells[further]], seen_by[cells[further]] = there[further], len(self.moved)
+        self.moved.append(cells[np.any([by != 0 for by in change.values()], axis=0)])
+
+    def without(self, cells: Flags) -> "Proofs":
+        """What stays proved if these cells stand still."""
+        number = np.repeat(np.arange(len(self.moved)), [len(moved) for moved in self.moved])
+        void = np.unique(number[cells[np.concatenate([*self.moved, []]).astype("int64")]])
+        result = self.copy()
+        for aim in AIMS:
+            for seen, seen_by in ((result.lowest, result.lowest_by), (result.highest, result.highest_by)):
+                gone = np.isin(seen_by[aim], void)
+                seen[aim][gone], seen_by[aim][gone] = self.value[aim][gone], -1
+        return result
+
+
+def _copy(arrays: dict[Aim, Counts]) -> dict[Aim, Counts]:
+    return {aim: array.copy() for aim, array in arrays.items()}

@@ -1,0 +1,392 @@
+"""What must be hidden: a search for movements, figure by figure.
+
+For each hidden figure that is small, movements (:mod:`~mm_pipeline.disclosure.movement`) are looked for that take it up
+to t and over t values in all; the shown cells that the cheapest of them moves are hidden as well. Each movement found
+is a whole table that the reader cannot tell from the true one, so it is a proof, and it stays one whatever is hidden
+later. In the end cells are shown again that later movements have made needless.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, lower_bounds, primary_mask
+from mm_pipeline.disclosure.movement import Aim, Block, Movement, Room, room_of
+from mm_pipeline.disclosure.proofs import AIMS, Proofs
+from mm_pipeline.disclosure.rule import Counts, Flags, sensitive
+from mm_pipeline.disclosure.system import FIGURES, LEVELS, Figure, Positions, System
+
+Scope = tuple[str, int]
+"""A level and the number of an area (``System.within``)."""
+WHOLE: Scope = ("", -1)
+
+
+def _figures_of(aim: Aim) -> tuple[Figure, ...]:
+    """What may be hidden for a figure's sake, the more useful first."""
+    return ("beneficiaries",) if aim == "beneficiaries" else ("patients", "beneficiaries")
+
+
+class Search:
+    """The mask as it grows, and what is proved of it.
+
+    ``start``: what is hidden already.
+    """
+
+    def __init__(self, system: System, threshold: int, start: Mask | None = None) -> None:
+        self._system = system
+        self._t = threshold
+        self._mask = primary_mask(system, threshold)
+        if start is not None:
+            for figure in FIGURES:
+                self._mask[figure][:] |= start[figure]
+            complete(system, self._mask)
+        self._given = self._mask.copy()
+        self._proofs = Proofs.none(system)
+        self._value = self._proofs.value
+        self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
+        self._blocks: dict[tuple[Scope, bool], Block] = {}
+        self._version = 0
+        self._rooms: dict[int, tuple[int, Room]] = {}
+        self._follows: dict[Aim, Flags] | None = None
+        self._is_sensitive = {aim: self._sensitive(aim) for aim in AIMS}
+
+    def mask(self, *, must: bool = True) -> Mask:
+        """Hide until no figure is in need; unless it ``must``, a figure that nothing helps is passed over."""
+        while True:
+            before = (self._mask.beneficiaries.sum(), self._mask.patients.sum())
+            for cell, aim in self._needs():
+                if self._is_in_need(cell, aim):
+                    self._satisfy(cell, aim, must)
+            if before == (self._mask.beneficiaries.sum(), self._mask.patients.sum()):
+                break
+        self._clear_up()
+        return self._mask
+
+    # --- which figures are in need ------------------------------------------------------------------------------------
+
+    def _in_need(self, aim: Aim, cells: Positions | slice = slice(None)) -> Flags:
+        """Hidden figures that are small, or so near that they could be taken for small, and not seen to move enough.
+
+        Not what an earlier release has shown.
+        """
+        figure: Figure = "patients" if aim == "others" else aim
+        before, value = self._system.before, self._value[aim][cells]
+        secret = self._mask[figure][cells] & ~before.known[figure][cells] & ~before.is_past[cells]
+        lowest, highest = self._proofs.lowest[aim][cells], self._proofs.highest[aim][cells]
+        short = (highest < self._cap(aim, cells)) | (highest - lowest < self._t - 1)
+        return secret & (value < 2 * (self._t - 1)) & short
+
+    def _cap(self, aim: Aim, cells: Positions | slice) -> Counts:
+        """How high a small figure must be able to be: t. A cell that shows N = t has t - 1 others at most, as n >= 1."""
+        people = self._value["beneficiaries"][cells]
+        cap = np.full(len(people), self._t)
+        if aim == "others":
+            unknown = self._mask.beneficiaries[cells] & ~self._system.before.known["beneficiaries"][cells]
+            cap = np.where(unknown, cap, np.minimum(cap, people - 1))
+        return cap
+
+    def _is_in_need(self, cell: int, aim: Aim) -> bool:
+        return bool(self._in_need(aim, np.array([cell]))[0])
+
+    def _sensitive(self, aim: Aim) -> Flags:
+        value = self._value[aim]
+        small = (value >= 1) & (value < self._t)
+        return small | ((value == 0) & (self._value["patients"] > 0)) if aim == "others" else small
+
+    def _needs(self) -> Iterator[tuple[int, Aim]]:
+        """Sensitive figures first; upper levels first, and totals before breakdowns: what they hide is then free."""
+        level = self._system.cells["level"].map({level: rank for rank, level in enumerate(LEVELS)}).fillna(-1)
+        is_breakdown = self._system.total != np.arange(len(self._system))
+        order = np.lexsort((is_breakdown, level.to_numpy()))
+        for is_sensitive in (True, False):
+            for aim in AIMS:
+                wanting = self._in_need(aim) & (self._is_sensitive[aim] == is_sensitive)
+                for cell in order[wanting[order]]:
+                    yield int(cell), aim
+
+    # --- how a need is met --------------------------------------------------------------------------------------------
+
+    def _satisfy(self, cell: int, aim: Aim, must: bool) -> None:
+        if not self._is_sensitive[aim][cell] and not self._could_be_small(cell, aim):
+            return
+        scopes = list(self._scopes(cell, aim))
+        if scopes[0][0] == "municipality":
+            # Its own sectors will mostly do. If not: all of them (R2), or cells beyond, whichever hides less.
+            if self._satisfied_in(scopes[:1], cell, aim):
+                return
+            without = self._attempt(lambda: self._satisfied_without_sectors(cell, aim))
+            beyond = self._attempt(lambda: self._satisfied_in(scopes[1:], cell, aim))
+            found = [state for state in (without, beyond) if state is not None]
+            if found:
+                self._restore(min(found, key=lambda state: state.loss))
+                return
+        elif self._satisfied_in(scopes, cell, aim):
+            return
+        last_resort = self._attempt(lambda: self._satisfied_at_any_price(cell, aim))
+        if last_resort is not None:
+            self._restore(last_resort)
+        elif must:
+            raise AssertionError("with everything hidden, every figure is free")
+
+    def _satisfied_at_any_price(self, cell: int, aim: Aim) -> bool:
+        """R2, then R1 area by area up to the top, then all of the areas: with everything hidden, every figure is free."""
+        if self._satisfied_without_sectors(cell, aim):
+            return True
+        total = int(self._system.total[cell])
+        while total >= 0:
+            for figure in _figures_of(aim):
+                self._mask[figure][total] = True
+                self._grown()
+                if self._satisfied_in([WHOLE], cell, aim):
+                    return True
+            total = int(self._system.parent[total])
+        for scope in list(self._scopes(cell, aim)):
+            inside = self._block(scope, joint=True).cells
+            inside = inside[(self._system.beneficiaries[inside] > 0) & ~self._system.before.is_past[inside]]
+            self._mask.beneficiaries[inside] = True
+            self._grown()
+            if self._satisfied_in([WHOLE], cell, aim):
+                return True
+        return False
+
+    def _satisfied_without_sectors(self, cell: int, aim: Aim) -> bool:
+        """R2: hide all sectors of the municipality, zeros included, if that helps."""
+        if not self._is_of_sectors[cell]:
+            return False
+        municipality = int(self._system.within["municipality"][cell])
+        for figure in _figures_of(aim):
+            before = self._state()
+            hide_sectors(self._system, self._mask, figure, municipality)
+            self._grown()
+            if self._satisfied_in(list(self._scopes(cell, aim)), cell, aim):
+                return True
+            self._restore(before)
+        return False
+
+    def _satisfied_in(self, scopes: Sequence[Scope], cell: int, aim: Aim) -> bool:
+        """Whether movements in one of these blocks, small to large, do; they are taken."""
+        may_stay = aim != "beneficiaries" and self._value["beneficiaries"][cell] >= self._t
+        for scope in scopes:
+            # A hidden N need not move for n to move, unless it is small.
+            for joint in (False, True) if may_stay else (True,):
+                if joint and not self._mask.beneficiaries[cell]:
+                    break
+                if self._satisfied_by(self._block(scope, joint), cell, aim):
+                    return True
+        return False
+
+    def _satisfied_by(self, block: Block, cell: int, aim: Aim, *, free: bool = False) -> bool:
+        """Take the cheapest movements in a block that the figure needs: up to t first, then to its full width."""
+        value, cap = int(self._value[aim][cell]), int(self._cap(aim, np.array([cell]))[0])
+        if self._proofs.highest[aim][cell] < cap:
+            movement = self._cheapest(block, cell, aim, cap - value, free)
+            if movement is None:
+                return False
+            self._take(block, movement)
+        while True:
+            low, high = int(self._proofs.lowest[aim][cell]), int(self._proofs.highest[aim][cell])
+            missing = self._t - 1 - (high - low)
+            for further in range(missing, 0, -1):
+                ways = (self._cheapest(block, cell, aim, to - value, free) for to in (low - further, high + further))
+                found = [movement for movement in ways if movement is not None]
+                if found:
+                    self._take(block, min(found, key=lambda movement: movement.cost))
+                    break
+            else:
+                return missing <= 0
+
+    def _could_be_small(self, cell: int, aim: Aim) -> bool:
+        """Whether a figure that is not sensitive could be taken for one that is, given what is hidden so far."""
+        if self._known()[aim][cell]:
+            return False
+        value = int(self._value[aim][cell])
+        by = 1 if value == 0 else self._t - 1 - value
+        if self._proofs.highest[aim][cell] - value >= by > 0 or self._proofs.lowest[aim][cell] - value <= by < 0:
+            return True
+        joint = bool(self._mask.beneficiaries[cell])
+        blocks = (self._block(scope, joint) for scope in self._scopes(cell, aim))
+        return any(block.cheapest(cell, aim, by, self._room(block), free=True) is not None for block in blocks)
+
+    def _known(self) -> dict[Aim, Flags]:
+        """Figures that are shown, or that follow at once: by subtraction, or as all there is in a line is their minimum.
+
+        Only to spare the solver; what else may follow, it finds.
+        """
+        if self._follows is None:
+            system, lower = self._system, lower_bounds(self._system, self._mask)
+            known: dict[Aim, Flags] = {}
+            for figure in FIGURES:
+                unknown = self._mask[figure] & ~system.before.known[figure]
+                if figure == "patients":
+                    unknown &= ~(known["beneficiaries"] & (system.beneficiaries == 0))
+                slack = self._value[figure] - lower[figure]
+                while True:
+                    entry = unknown[system.cell]
+                    left = np.bincount(system.line, weights=entry)
+                    above = np.bincount(system.line, weights=entry * np.where(system.sign > 0, 1, slack[system.cell]))
+                    found = system.cell[((left == 1) | (above == 0))[system.line] & entry]
+                    if not len(found):
+                        break
+                    unknown[found] = False
+                known[figure] = ~unknown
+            self._follows = known | {"others": known["beneficiaries"] & known["patients"]}
+        return self._follows
+
+    def _cheapest(self, block: Block, cell: int, aim: Aim, by: int, free: bool = False) -> Movement | None:
+        """The cheapest movement, also if a total were hidden first: R1 gives its breakdowns more room."""
+        movement = block.cheapest(cell, aim, by, self._room(block), free=free)
+        if movement is None or movement.cost == 0:
+            return movement
+        moved = movement.cells[movement.change["patients"] != 0]
+        totals = np.append(moved[self._system.total[moved] == moved], self._system.total[cell])
+        for total in totals[~self._mask.patients[totals]]:
+            price = float(self._room(block).cost["patients"][block.place(int(total))])
+            if price >= movement.cost:
+                continue
+            hidden = self._mask.copy()
+            hidden.patients[total] = True
+            complete(self._system, hidden)
+            found = block.cheapest(cell, aim, by, self._room_of(block, hidden))
+            if found is not None and found.cost + price < movement.cost:
+                movement = replace(found, cost=found.cost + price, total=int(total))
+        return movement
+
+    # --- trying -------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> "_State":
+        return _State(self._mask.copy(), self._proofs.copy())
+
+    def _restore(self, state: "_State") -> None:
+        self._mask, self._proofs = state.mask, state.proofs
+        self._changed()
+
+    def _attempt(self, way: Callable[[], bool]) -> "_State | None":
+        """What a way leads to, and what is lost by it; None if it does not lead anywhere. Nothing is changed."""
+        before = self._state()
+        succeeded = way()
+        weight = self._system.weight
+        lost = sum(weight[self._mask[figure] & ~before.mask[figure]].sum() for figure in FIGURES)
+        after = _State(self._mask, self._proofs, float(lost))
+        self._restore(before)
+        return after if succeeded else None
+
+    # --- clearing up --------------------------------------------------------------------------------------------------
+
+    def _clear_up(self) -> None:
+        """Show again what other cells, hidden later, have made needless: the totals first, then what most people are in.
+
+        Not of the sectors: there one cell does, and it is not hidden before it is needed.
+        """
+        system, mask = self._system, self._mask
+        is_breakdown = system.total != np.arange(len(system))
+        # What an earlier release hid may be plain to see in this one. It moves in no proof, so none is touched.
+        plain = is_breakdown & self._known()["patients"] & system.before.hidden["patients"] & ~system.before.is_past
+        plain &= ~sensitive(system.patients, system.beneficiaries, self._t) & (system.patients > 0)
+        mask.patients[plain & ~mask.beneficiaries & ~mask.patients[system.total]] = False
+        needless = mask.patients & ~self._given.patients & (system.patients > 0)
+        needless &= ~self._is_of_sectors & ~mask.beneficiaries
+        for cell in np.lexsort((-system.beneficiaries, is_breakdown)):
+            # A breakdown of a hidden total is hidden with it.
+            if needless[cell] and not (is_breakdown[cell] and self._mask.patients[system.total[cell]]):
+                before = self._state()
+                if not self._can_show(int(cell)):
+                    self._restore(before)
+
+    def _can_show(self, cell: int) -> bool:
+        """Show a cell, and see whether those that its moving has protected find another way among the hidden ones."""
+        system = self._system
+        touched = (system.total == cell) | (np.arange(len(system)) == cell)
+        zeros = touched & (system.patients == 0) & ~self._given.patients
+        self._mask.patients[zeros | (np.arange(len(system)) == cell)] = False
+        self._changed()
+        # What is in need without it never was small enough to tell.
+        harmless = {aim: self._in_need(aim) for aim in AIMS}
+        self._proofs = self._proofs.without(touched)
+        for aim in AIMS:
+            for other in np.flatnonzero(self._in_need(aim) & ~harmless[aim]):
+                scope = next(self._scopes(int(other), aim))
+                block = self._block(scope, bool(self._mask.beneficiaries[other]))
+                if self._is_in_need(int(other), aim) and not self._satisfied_by(block, int(other), aim, free=True):
+                    return False
+        return True
+
+    # --- movements ----------------------------------------------------------------------------------------------------
+
+    def _take(self, block: Block, movement: Movement) -> None:
+        """Hide what the movement moves, and remember how far each figure goes by it, and by its reverse if that can be."""
+        cells, moved = movement.cells, movement.change
+        if movement.total is not None:
+            self._mask.patients[movement.total] = True
+            self._grown()
+        for figure, change in moved.items():
+            new = cells[(change != 0) & ~self._mask[figure][cells]]
+            if len(new):
+                self._mask[figure][new] = True
+                self._grown()
+        n = moved["patients"]
+        people = moved.get("beneficiaries", np.zeros_like(n))
+        for sign in (1, -1):
+            if sign == 1 or self._can_be(block, -n, -people):
+                changes: dict[Aim, Counts] = {"patients": n, "beneficiaries": people, "others": people - n}
+                self._proofs.add(cells, {aim: sign * change for aim, change in changes.items()})
+
+    def _can_be(self, block: Block, n: Counts, people: Counts) -> bool:
+        """Whether the cells of a block, hidden where they change, can change so as far as each of them is concerned."""
+        room = self._room(block)
+        changes: dict[Figure, Counts] = {"patients": n, "beneficiaries": people}
+        within = all(
+            (change <= room.up[figure]).all() and (-change <= room.down[figure]).all()
+            for figure, change in changes.items()
+        )
+        return within and bool((n - people <= self._value["others"][block.cells]).all())
+
+    def _grown(self) -> None:
+        complete(self._system, self._mask)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._follows = None
+
+    def _room(self, block: Block) -> Room:
+        """How far the cells of a block may move as the mask stands, and what it costs to hide what is shown."""
+        version, room = self._rooms.get(id(block), (-1, None))
+        if room is None or version != self._version:
+            room = self._room_of(block, self._mask)
+            self._rooms[id(block)] = self._version, room
+        return room
+
+    def _room_of(self, block: Block, mask: Mask) -> Room:
+        return room_of(self._system, mask, block.cells, most=8 * self._t)
+
+    # --- areas --------------------------------------------------------------------------------------------------------
+
+    def _scopes(self, cell: int, aim: Aim) -> Iterator[Scope]:
+        """The blocks that a cell is tried in, small to large: sectors by themselves where their total is shown."""
+        within = self._system.within
+        total = self._system.parent[cell]
+        if self._is_of_sectors[cell] and total >= 0 and not self._mask[_figures_of(aim)[0]][total]:
+            yield "municipality", int(within["municipality"][cell])
+        for level in ("arrondissement", "province", "region"):
+            if within[level][cell] >= 0:
+                yield level, int(within[level][cell])
+        yield WHOLE
+
+    def _block(self, scope: Scope, joint: bool) -> Block:
+        if (scope, joint) not in self._blocks:
+            level, number = scope
+            inside = np.ones(len(self._system), dtype=bool)
+            if scope != WHOLE:
+                inside = self._system.within[level] == number
+            if level == "municipality":
+                inside &= self._is_of_sectors
+            self._blocks[scope, joint] = Block(self._system, np.flatnonzero(inside), joint=joint)
+        return self._blocks[scope, joint]
+
+
+@dataclass(frozen=True)
+class _State:
+    mask: Mask
+    proofs: Proofs
+    loss: float = 0.0

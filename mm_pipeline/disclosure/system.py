@@ -1,0 +1,186 @@
+"""The table as a system of equations: its cells, and the lines along which they add up.
+
+A line is a total and its parts: an area and the areas one level down (for each category), or an area's total and the
+categories of one breakdown, or an age group and its classes. What a reader can work out follows from the lines.
+
+Two kinds of cells are never published but stand in the lines, since subtraction gives them away as well; they are the
+*rests*: the unknown-sector bucket ``<NIS5>ZZZZ`` of a municipality, and the country's beneficiaries without a
+municipality.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mm_pipeline.disclosure.rule import Counts, Flags
+
+KEY = ["level", "area_code", "dimension", "category"]
+COUNTS = ["beneficiaries", "patients"]
+LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
+UNKNOWN_SECTOR = "ZZZZ"
+UNASSIGNED = "unassigned"
+WORTH = {
+    "country": 300,
+    "region": 100,
+    "province": 10,
+    "arrondissement": 3,
+    "municipality": 1,
+    "sector": 1,
+    UNASSIGNED: 1,
+}
+"""How many municipalities' figures the figure of an area is worth, when it comes to what must be hidden."""
+AGE_GROUP_OF = {
+    "0-17": "0-17",
+    "18-24": "18-64",
+    "25-44": "18-64",
+    "45-64": "18-64",
+    "65-74": "65+",
+    "75-84": "65+",
+    "85+": "65+",
+}
+
+Figure = Literal["beneficiaries", "patients"]
+FIGURES: tuple[Figure, ...] = ("beneficiaries", "patients")
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What earlier releases of the year tell of the cells (:mod:`mm_pipeline.disclosure.revision`).
+
+    ``is_past``: a cell as an earlier release had it, with other counts than now; ``known``: shown by an earlier release
+    and unchanged, ``hidden``: hidden by one and unchanged, ``at_least``: what it told of a hidden figure.
+    """
+
+    is_past: Flags
+    known: dict[Figure, Flags]
+    hidden: dict[Figure, Flags]
+    at_least: dict[Figure, Counts]
+
+    @classmethod
+    def nothing(cls, size: int) -> "Before":
+        no, zero = np.zeros(size, dtype=bool), np.zeros(size, dtype="int64")
+        return cls(no, dict.fromkeys(FIGURES, no), dict.fromkeys(FIGURES, no), dict.fromkeys(FIGURES, zero))
+
+
+@dataclass(frozen=True)
+class System:
+    """The cells of a year, rests included, and the lines among them.
+
+    ``cells``: ``level`` ... ``category``, ``parent_code``; ``beneficiaries`` and ``patients`` are N and n of each.
+    A line is a run of entries (``line``, ``cell``, ``sign``): +1 for its total, -1 for each part; they sum to zero.
+    ``total``: for each cell the position of its area's total (its own for a total).
+    ``parent``: for each cell the position of the total of the area one level up, -1 where there is none.
+    ``within``: per level from the region down to the municipality, for each cell a number of the area of that level
+    that it lies in or belongs to, -1 where there is none.
+    """
+
+    cells: pd.DataFrame
+    beneficiaries: Counts
+    patients: Counts
+    is_rest: Flags
+    line: Positions
+    cell: Positions
+    sign: Positions
+    total: Positions
+    parent: Positions
+    within: dict[str, Positions]
+    before: Before
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """What a cell is worth to the reader, by its level."""
+        return self.cells["level"].map(WORTH).to_numpy(dtype=float)
+
+    @cached_property
+    def is_sector(self) -> Flags:
+        return (self.cells["level"] == "sector").to_numpy(dtype=bool) & ~self.is_rest & ~self.before.is_past
+
+    def value(self, figure: Figure) -> Counts:
+        return self.beneficiaries if figure == "beneficiaries" else self.patients
+
+
+def system_of(rates: pd.DataFrame) -> System:
+    """The system of a table in the shape of ``sector_rates`` (in any order of rows; parts of a table as well)."""
+    columns = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
+    rests = [_unassigned(rates[columns]), _unknown_sectors(rates[columns])]
+    cells = pd.concat([rates[columns], *rests], ignore_index=True)
+    is_rest = cells["area_code"].str.endswith(UNKNOWN_SECTOR) | (cells["level"] == UNASSIGNED)
+    level, area, parent, dimension, category = (cells[name].tolist() for name in columns[:5])
+    at = {key: position for position, key in enumerate(zip(level, area, dimension, category, strict=True))}
+
+    above = dict(zip(LEVELS[1:], LEVELS, strict=False)) | {UNASSIGNED: "country"}
+    parts: dict[int | None, list[int]] = defaultdict(list)
+    breakdowns: dict[tuple[int | None, str], list[int]] = defaultdict(list)
+    total = np.arange(len(cells))
+    higher = np.full(len(cells), -1)
+    for position in range(len(cells)):
+        if level[position] in above:
+            owner = at.get((above[level[position]], parent[position], dimension[position], category[position]))
+            parts[owner].append(position)
+            higher[position] = at.get((above[level[position]], parent[position], "total", "total"), -1)
+        if dimension[position] == "total":
+            continue
+        whole = at.get((level[position], area[position], "total", "total"))
+        total[position] = position if whole is None else whole
+        if dimension[position] == "age_class":
+            whole = at.get((level[position], area[position], "age_group", AGE_GROUP_OF[category[position]]))
+        breakdowns[whole, dimension[position]].append(position)
+    lines = [(owner, below) for owner, below in parts.items() if owner is not None]
+    lines += [(owner, below) for (owner, _), below in breakdowns.items() if owner is not None]
+    sizes = [1 + len(below) for _, below in lines]
+    return System(
+        cells=cells[columns[:5]],
+        beneficiaries=cells["beneficiaries"].to_numpy(dtype="int64"),
+        patients=cells["patients"].to_numpy(dtype="int64"),
+        is_rest=is_rest.to_numpy(dtype=bool),
+        line=np.repeat(np.arange(len(lines)), sizes),
+        cell=np.array([position for owner, below in lines for position in (owner, *below)], dtype="int64"),
+        sign=np.array([sign for _, below in lines for sign in (1, *[-1] * len(below))], dtype="int64"),
+        total=total,
+        parent=higher,
+        within=areas_of(cells),
+        before=Before.nothing(len(cells)),
+    )
+
+
+def areas_of(cells: pd.DataFrame) -> dict[str, Positions]:
+    """``System.within`` of cells with ``level``, ``area_code`` and ``parent_code``."""
+    level, area, result = cells["level"], cells["area_code"], {}
+    for above, below in zip(LEVELS[-2:0:-1], LEVELS[:1:-1], strict=True):
+        parents = cells[cells["level"] == below].drop_duplicates("area_code").set_index("area_code")["parent_code"]
+        climbs = level == below
+        area = area.where(~climbs, area.map(parents))
+        level = level.where(~climbs, above)
+        result[above] = np.where(level == above, pd.factorize(area)[0], -1)
+    return result
+
+
+def _unassigned(cells: pd.DataFrame) -> pd.DataFrame:
+    """The country less its regions, per category: the beneficiaries without a known municipality."""
+    keys = ["dimension", "category"]
+    country = cells[cells["level"] == "country"].set_index(keys)[COUNTS]
+    regions = cells[cells["level"] == "region"].groupby(keys, observed=True)[COUNTS].sum()
+    rest = (country - regions).dropna().astype("int64").reset_index()
+    return rest.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code="BE")[cells.columns]
+
+
+def _unknown_sectors(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rest of each municipality that has sectors but no row for an unknown one: mostly nobody, but who knows?"""
+    is_sector = cells["level"] == "sector"
+    missing = set(cells.loc[is_sector, "parent_code"]) - set(
+        cells.loc[is_sector & cells["area_code"].str.endswith(UNKNOWN_SECTOR), "parent_code"]
+    )
+    totals = cells[(cells["level"] == "municipality") & (cells["dimension"] == "total")].set_index("area_code")[COUNTS]
+    sectors = cells[is_sector & cells["parent_code"].isin(missing)].groupby("parent_code")[COUNTS].sum()
+    rest = (totals - sectors).dropna().astype("int64").rename_axis("parent_code").reset_index()
+    total = {"level": "sector", "dimension": "total", "category": "total"}
+    return rest.assign(area_code=rest["parent_code"] + UNKNOWN_SECTOR, **total)[cells.columns]
