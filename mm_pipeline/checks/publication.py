@@ -92,6 +92,8 @@ def disclosure_audit(work: Step) -> Outcome:
     return passed(
         f"Whoever knows all that is published of {work.year} cannot tell that a hidden figure is below {threshold}, nor "
         f"narrow one that could be to fewer than {threshold} values.",
+        hidden_cells=int(result.summary["hidden"].sum()),
+        narrowest_interval=int(result.summary["narrowest"].min()) if result.summary["narrowest"].notna().any() else "none",
         seconds=seconds,
         visibility=markdown_table(result.readable()),
     )

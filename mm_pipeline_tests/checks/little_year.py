@@ -259,7 +259,7 @@ _NOT_PEOPLE = (
 )
 _SMALL_NUMBER = re.compile(r"(?<![\w.,+-])[1-4](?![\w-]|[.,]\d)")
 _COLUMNS_OF_CELLS = {"rows", "cells", "visible", "hidden", "narrowest interval"}
-_NUMBERS_OF_CELLS = {"published_cells", "suppressed_cells"}
+_NUMBERS_OF_CELLS = {"published_cells", "suppressed_cells", "hidden_cells", "narrowest_interval"}
 
 
 def assert_safe(text: str, metadata: dict[str, Any]) -> None:

@@ -199,6 +199,7 @@ def test_the_promise_holds(year):
     assert outcome.state == PASSED
     assert outcome.text.startswith(f"Whoever knows all that is published of {YEAR} cannot tell")
     assert outcome.metadata["seconds"] >= 0
+    assert outcome.metadata["narrowest_interval"] >= 4
     head, _, *rows = outcome.metadata["visibility"].value.splitlines()
     assert head == ("| level | dimension | cells | visible | hidden | people in visible areas | narrowest interval |")
     assert len(rows) == 4 * 5 + 4 + 1
@@ -206,6 +207,7 @@ def test_the_promise_holds(year):
     there = [row["status"] == "published" for row in year.rows(PROTECTED_RATES)]
     assert sum(int(row[3]) for row in cells) == sum(there)
     assert sum(int(row[2]) for row in cells) == len(there)
+    assert outcome.metadata["hidden_cells"] == len(there) - sum(there)
     # An unbounded or known figure aside, nothing that could be small is narrower than the promise.
     assert all(int(row[6]) >= 4 for row in cells if len(row) > 6 and row[6])
 
