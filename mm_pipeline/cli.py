@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,17 +154,29 @@ def ui(host: str, port: int) -> None:
     os.execv(sys.executable, command)
 
 
-_TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+class TablePath(click.Path):
+    """A ``.csv`` or ``.parquet`` file to read (``exists``) or to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(str(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in (".csv", ".parquet"):
+            self.fail(f"{path} is neither a .csv nor a .parquet file. Export or unpack it, or name it so.", param, ctx)
+        if not self.exists and not os.access(path.parent, os.W_OK | os.X_OK):
+            self.fail(f"{path}: the folder {path.parent} is not there, or nothing may be written to it.", param, ctx)
+        return path
+
+
+_TABLE = TablePath(exists=True, dir_okay=False)
 _threshold = click.option(
     "--threshold",
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=2, max=1_000_000),
     help="Smallest number of people that may be shown.  [default: MM_DISCLOSURE_THRESHOLD, or 5]",
 )
 
 
 @main.command()
 @click.argument("table", type=_TABLE)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .csv or .parquet file.")
+@click.option("--out", type=TablePath(dir_okay=False), required=True, help="A .csv or .parquet file.")
 @_threshold
 @click.option(
     "--earlier",
@@ -175,11 +188,16 @@ _threshold = click.option(
 @_in_words
 def protect(table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...]) -> None:
     """Protect TABLE (CSV or Parquet, columns of sector_rates), so that nobody can work out a small number."""
-    from mm_pipeline.standalone import protected_table, read_table, write_table
+    from mm_pipeline.standalone import protected_table, read_earlier, read_rates, write_table
 
+    if out.exists() and any(out.samefile(path) for path in (table, *chain(*earlier))):
+        raise click.UsageError(
+            f"--out {out} would replace a table that is read, and later releases need it: rename it."
+        )
     threshold = threshold or _settings().disclosure_threshold
-    past = [(read_table(rates, hidden=False), read_table(told, hidden=True)) for rates, told in earlier]
-    result = protected_table(read_table(table, hidden=False), threshold, past)
+    rates = read_rates(table)
+    past = [read_earlier(*paths, rates) for paths in earlier]
+    result = protected_table(rates, threshold, past)
     write_table(result, out)
     hidden = int((result["status"] == "suppressed").sum())
     click.echo(f"{out}: {len(result)} cells, {hidden} suppressed (threshold {threshold}).")
@@ -191,11 +209,10 @@ def protect(table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[
 @_in_words
 def audit(table: Path, threshold: int | None) -> None:
     """Audit TABLE (CSV or Parquet, columns of protected_rates): exit 1 if somebody can work out a small number."""
-    from mm_pipeline.disclosure.audit import audit as audited
-    from mm_pipeline.standalone import read_table
+    from mm_pipeline.standalone import audited
 
     threshold = threshold or _settings().disclosure_threshold
-    result = audited(read_table(table, hidden=True), threshold)
+    result = audited(table, threshold)
     _print_visibility(result.readable())
     if not len(result.violations):
         click.echo(f"No violation: of no hidden figure can anybody tell that it is below {threshold}.")

@@ -3,111 +3,335 @@
 The table is CSV (comma, UTF-8) or Parquet with the columns of ``sector_rates`` or ``protected_rates``; only the columns
 that the counts and their places need are looked at; rates are worked out anew. Behind ``mm-pipeline protect`` and
 ``mm-pipeline audit``.
+
+What is wrong with a table is said with file, line and column, and never with what stands there: it may be a count.
 """
 
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mm_pipeline.atomic import replacing
+from mm_pipeline.disclosure.audit import Audit, audit
+from mm_pipeline.disclosure.mask import Mask, lower_bounds
 from mm_pipeline.disclosure.protect import protect
-from mm_pipeline.disclosure.revision import disclosed
-from mm_pipeline.disclosure.system import COUNTS, KEY
-from mm_pipeline.errors import TableError
+from mm_pipeline.disclosure.revision import SHOWS, disclosed
+from mm_pipeline.disclosure.system import (
+    AGE_GROUP_OF,
+    COUNTS,
+    FIGURES,
+    KEY,
+    LEVELS,
+    UNKNOWN_SECTOR,
+    system_of,
+)
+from mm_pipeline.errors import OperatorError, TableError
+
+Rule = tuple[str, pd.Series, str]
+"""A column, the rows in which it is wrong, and what is expected there."""
 
 TEXT = ["level", "area_code", "parent_code", "dimension", "category"]
-COLUMNS = ["year", *TEXT, *COUNTS, "rate_per_10000", "rate_percent", "status"]
-_FORMATS = (".csv", ".parquet")
+DERIVED = ["rate_per_10000", "rate_percent", "status"]
+COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
+
+_CELL = ", ".join(KEY)
+_NUMBER = r"0*[0-9]{1,9}(\.0*)?"
+_AREA = r"country BE|(region|province|arrondissement|municipality) [0-9]{5}|sector [0-9]{5}\S{4}"
+_CATEGORIES = {
+    "total": ["total"],
+    "sex": ["M", "F"],
+    "age_group": list(dict.fromkeys(AGE_GROUP_OF.values())),
+    "age_class": list(AGE_GROUP_OF),
+    "preferential": ["0", "1"],
+}
 
 
-def read_table(path: Path, *, hidden: bool) -> pd.DataFrame:
-    """The cells of a file: ``year`` (if there), the key, ``parent_code``, ``beneficiaries`` and ``patients`` (``Int64``).
+def read_rates(path: Path) -> pd.DataFrame:
+    """The cells of a table like ``sector_rates`` that adds up: ``year`` (if there), the key, ``parent_code``, counts.
 
-    ``hidden``: a table as in ``protected_rates``: counts may be empty, and rates and status are read too.
-    Raises :class:`TableError` naming file, line and column.
+    Its index tells the line (of Parquet the row). Raises :class:`TableError` naming file, line and column.
     """
-    try:
-        if _format(path) == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            # Codes are text: 02000 is no number, and NA no empty value.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path} cannot be read: {error}. Expected is a CSV file (comma, UTF-8) or Parquet.") from None
-    missing = [column for column in (*TEXT, *COUNTS) if column not in table.columns]
-    if missing:
-        raise TableError(
-            f"{path} lacks the column(s) {', '.join(missing)}; found {', '.join(map(str, table.columns))}. Expected are "
-            "the columns of sector_rates (or protected_rates)."
-        )
-    cells = table[TEXT].astype("string").fillna("").astype(str)
-    for column in COUNTS:
-        cells[column] = _counts(path, table[column], hidden)
-    if hidden:
-        for column in {"rate_per_10000", "rate_percent", "status"} & set(table.columns):
-            cells[column] = table[column] if column == "status" else pd.to_numeric(table[column], errors="coerce")
-    if "year" in table.columns:
-        cells.insert(0, "year", _counts(path, table["year"], hidden=False).astype("int32"))
-        if cells["year"].nunique() > 1:
-            raise TableError(f"{path} holds several years; a table of one year is protected and audited by itself.")
-    if (twice := cells.duplicated(KEY)).any():
-        raise TableError(
-            f"{path}, {_line(path, twice)}: the same cell ({'/'.join(cells.loc[twice.idxmax(), KEY])}) again."
-        )
-    if (more := cells["patients"] > cells["beneficiaries"]).any():
-        raise TableError(f"{path}, {_line(path, more)}, column patients: more patients than beneficiaries.")
+    cells = _read(path, hidden=False)
+    _refuse(path, cells, _sums(cells))
     return cells
 
 
-def protected_table(
-    rates: pd.DataFrame, threshold: int, earlier: list[tuple[pd.DataFrame, pd.DataFrame]]
-) -> pd.DataFrame:
-    """``read_table`` of rates -> the columns of ``protected_rates``. ``earlier``: (rates, protected) of past releases."""
-    rates = rates.assign(**{column: rates[column].astype("int64") for column in COUNTS})
+def read_protected(path: Path) -> pd.DataFrame:
+    """As :func:`read_rates` of a table like ``protected_rates``: counts may be empty; rates and status as text."""
+    return _read(path, hidden=True)
+
+
+def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> pd.DataFrame:
+    """What an earlier release of the year of ``now`` told (:func:`~mm_pipeline.disclosure.revision.disclosed`).
+
+    Raises :class:`TableError` also when the one table was not made from the other.
+    """
+    rates, protected = read_rates(rates_path), read_protected(protected_path)
+    if len({table["year"].iat[0] for table in (now, rates, protected) if "year" in table}) > 1:
+        raise TableError(
+            f"{rates_path}, {protected_path}: column year: of another year than the table to protect, or than each "
+            "other. --earlier takes earlier releases of the same year."
+        )
+    name = [*KEY, "parent_code"]
+    is_rest = rates["area_code"].str.endswith(UNKNOWN_SECTOR)
+    true = rates[~is_rest].set_index(name)[COUNTS]
+    told = pd.MultiIndex.from_frame(protected[name])
+    source = f"{rates_path}, the rates it was made from (--earlier RATES PROTECTED)"
+    counts = true.reindex(told).set_axis(protected.index)
+    rules: list[Rule] = [(_CELL, pd.Series(~told.isin(true.index), protected.index), f"a cell of {source}")]
+    for column in COUNTS:
+        differs = protected[column].notna() & (protected[column] != counts[column])
+        rules.append((column, differs, f"the number of {source}, or nothing"))
+    _refuse(protected_path, protected, rules)
+
+    released = disclosed(rates, protected)
+    system = system_of(released)
+    hidden = {figure: np.full(len(system), True) for figure in FIGURES}
+    for figure in FIGURES:
+        hidden[figure][: len(released)] = ~released[SHOWS[figure]]
+    lowest = lower_bounds(system, Mask(hidden["beneficiaries"], hidden["patients"]))
+    is_there = pd.MultiIndex.from_frame(rates[name]).isin(told)
+    _refuse(
+        rates_path,
+        rates,
+        [
+            (_CELL, ~is_there & ~is_rest, f"a cell that is in {protected_path}, too: all of what was released"),
+            *(
+                (
+                    figure,
+                    pd.Series((hidden[figure] & (system.value(figure) < lowest[figure]))[: len(rates)], rates.index),
+                    f"no zero where {protected_path} is empty, as zeros are shown: give the table as mm-pipeline made it",
+                )
+                for figure in FIGURES
+            ),
+        ],
+    )
+    return released
+
+
+def protected_table(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """:func:`read_rates` -> the columns of ``protected_rates``. ``earlier``: as :func:`read_earlier` gives them."""
     people = rates["beneficiaries"].where(rates["beneficiaries"] > 0).astype("float64")
     rates = rates.assign(
         rate_per_10000=rates["patients"] * 10_000.0 / people, rate_percent=rates["patients"] * 100.0 / people
     )
-    past = [disclosed(_whole(true), told) for true, told in earlier]
-    result = protect(rates, threshold, past)
+    result = protect(rates, threshold, earlier)
     return result[[column for column in COLUMNS if column in result]]
+
+
+def audited(path: Path, threshold: int) -> Audit:
+    """The audit of a table like ``protected_rates``. Raises :class:`TableError`."""
+    table = read_protected(path)
+    try:
+        return audit(table, threshold)
+    except OperatorError as error:
+        raise TableError(f"{path}: {error}") from None
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV or Parquet, by the name of the file; whole or not at all."""
-    is_parquet = _format(path) == ".parquet"
-    with replacing(path, mode=0o644) as temporary:
-        if is_parquet:
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+    try:
+        with replacing(path, mode=0o644) as temporary:
+            if _is_parquet(path):
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_csv(temporary, index=False, lineterminator="\n")
+    except OSError as error:
+        raise TableError(f"{path} cannot be written: {error.strerror}. What was there before is unchanged.") from None
 
 
-def _whole(rates: pd.DataFrame) -> pd.DataFrame:
-    return rates.assign(**{column: rates[column].astype("int64") for column in COUNTS})
+def _read(path: Path, hidden: bool) -> pd.DataFrame:
+    text = _parquet(path) if _is_parquet(path) else _csv(path)
+    if text.empty:
+        raise TableError(f"{path} holds no cell, only the names of columns. Expected is a line for each cell.")
+    cells = text[TEXT].copy()
+    area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
+    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in _CATEGORIES.items())
+    kinds = [f"{dimension} {category}" for dimension, names in _CATEGORIES.items() for category in names]
+    whole = "a whole number from 0 to 999999999"
+    whole += ", or nothing where it is hidden" if hidden else " (is this a protected table? Rates are expected here)"
+    counted = [column for column in ("year", *COUNTS) if column in text]
+    _refuse(
+        path,
+        cells,
+        [
+            ("level", ~cells["level"].isin(LEVELS), f"one of {', '.join(LEVELS)}"),
+            (
+                "area_code",
+                ~area.str.fullmatch(_AREA),
+                "BE for a country, nine characters for a sector, else five digits (02000, as text with its zero)",
+            ),
+            (
+                "parent_code",
+                ~cells["parent_code"].str.fullmatch("(BE|[0-9]{5})?"),
+                "the code of the area one level up, BE or five digits (02000, as text with its zero)",
+            ),
+            ("dimension", ~cells["dimension"].isin([*_CATEGORIES]), f"one of {', '.join(_CATEGORIES)}"),
+            ("category", ~kind.isin(kinds), f"a category of the dimension ({of})"),
+            *(
+                (
+                    column,
+                    ~text[column].str.fullmatch(_NUMBER) & ~((text[column] == "") & hidden & (column in COUNTS)),
+                    whole if column in COUNTS else "a year",
+                )
+                for column in counted
+            ),
+        ],
+        named=False,
+    )
+    if hidden:
+        cells = cells.assign(**{column: text[column].replace("", None) for column in DERIVED if column in text})
+    for column in counted:
+        numbers = pd.to_numeric(text[column].replace("", None)).astype("Int64")
+        cells[column] = numbers if hidden and column in COUNTS else numbers.astype("int64")
+    if "year" in cells:
+        cells["year"] = cells["year"].astype("int32")
+        one = cells["year"].iat[0]
+        _refuse(path, cells, [("year", cells["year"] != one, f"{one} as above: one year a file")])
+    _refuse(path, cells, _relations(cells))
+    return cells
 
 
-def _format(path: Path) -> str:
-    if path.suffix not in _FORMATS:
-        raise TableError(f"{path}: a table is a file {' or '.join(f'*{suffix}' for suffix in _FORMATS)}. Rename it.")
-    return path.suffix
+def _relations(cells: pd.DataFrame) -> list[Rule]:
+    """What the cells must be to each other for the lines to be known along which they add up."""
+    keys = pd.MultiIndex.from_frame(cells[KEY])
+
+    def lacks(**whole: object) -> pd.Series:
+        return pd.Series(~pd.MultiIndex.from_frame(cells.assign(**whole)[KEY]).isin(keys), cells.index)
+
+    level, area, parent = cells["level"], cells["area_code"], cells["parent_code"]
+    first = cells.drop_duplicates(["level", "area_code"]).set_index(["level", "area_code"])["parent_code"]
+    moves = parent != first.reindex(pd.MultiIndex.from_frame(cells[["level", "area_code"]])).to_numpy()
+    top = next(name for name in LEVELS if (level == name).any())
+    above = level.map(dict(zip(LEVELS[1:], LEVELS, strict=False))).fillna("")
+    group = cells["category"].map(AGE_GROUP_OF).fillna("")
+    is_unknown = (level == "sector") & area.str.endswith(UNKNOWN_SECTOR)
+    more = (cells["patients"] > cells["beneficiaries"]).fillna(False).astype(bool)
+    return [
+        (_CELL, cells.duplicated(KEY), "each cell once"),
+        ("parent_code", moves, "the same in all lines of an area"),
+        ("parent_code", is_unknown & (area != parent + UNKNOWN_SECTOR), "the municipality of the unknown sector"),
+        ("dimension", (level == "sector") & (cells["dimension"] != "total"), "total, as sectors have no breakdown"),
+        (
+            "parent_code",
+            (level != top) & lacks(level=above, area_code=parent),
+            "the code of an area that is in the table, one level up, with the same category",
+        ),
+        ("dimension", lacks(dimension="total", category="total"), "a breakdown of an area whose total is there"),
+        (
+            "category",
+            (cells["dimension"] == "age_class") & lacks(dimension="age_group", category=group),
+            "an age class of an age group that is there for the area",
+        ),
+        ("beneficiaries", cells["beneficiaries"].isna() & cells["patients"].notna(), "a number where patients has one"),
+        ("patients", more, "no more patients than beneficiaries"),
+    ]
 
 
-def _counts(path: Path, values: pd.Series, hidden: bool) -> pd.Series:
-    empty = values.isna() | (values.astype("string").str.strip() == "")
-    numbers = pd.to_numeric(values.where(~empty), errors="coerce")
-    bad = ~empty & ~((numbers >= 0) & (numbers % 1 == 0))
-    if not hidden:
-        bad |= empty
-    if bad.any():
-        expected = "a whole number from 0" + (", or nothing where it is hidden" if hidden else "")
+def _sums(cells: pd.DataFrame) -> list[Rule]:
+    """Where the cells do not add up: by figure and kind of line, at the total."""
+    system = system_of(cells)
+    first = np.unique(system.line, return_index=True)[1]
+    total, part = system.cell[first], system.cell[first + 1]
+    level, dimension = (system.cells[name].to_numpy(dtype=object) for name in ("level", "dimension"))
+    kinds = np.where(level[total] == level[part], dimension[part], "")
+    rules: list[Rule] = []
+    for figure in FIGURES:
+        value = system.value(figure)
+        no_rest = system.is_rest & ((value < 0) | (value > system.beneficiaries))
+        off = np.bincount(system.line, system.sign * value[system.cell]) != 0
+        off |= np.bincount(system.line, no_rest[system.cell]) > 0
+        for kind in ("", *_CATEGORIES):
+            wrong = pd.Series(np.isin(np.arange(len(cells)), total[off & (kinds == kind)]), cells.index)
+            parts = f"its lines of dimension {kind}" if kind else "its areas one level down, the unknown included"
+            rules.append((figure, wrong, f"the sum of {parts}, as only a table that adds up can be protected"))
+    return rules
+
+
+def _refuse(path: Path, cells: pd.DataFrame, rules: Sequence[Rule], *, named: bool = True) -> None:
+    """Raise :class:`TableError` for the first rule that is broken. ``named``: the key is sound, so the cell is named."""
+    for column, wrong, expected in rules:
+        if wrong.any():
+            row = int(wrong.to_numpy(dtype=bool).argmax())
+            cell = f" ({' '.join(cells[KEY].iloc[row])})" if named else ""
+            more = f" {int(wrong.sum())} lines are wrong in this way." if wrong.sum() > 1 else ""
+            place = f"{cells.index.name} {cells.index[row]}{cell}, column {column}"
+            raise TableError(f"{path}, {place}: expected is {expected}.{more}")
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """The columns that are looked at, as text without blanks around; empty is ``""``."""
+    try:
+        with pq.ParquetFile(path) as file:
+            names = _columns(path, file.schema_arrow.names)
+            table = file.read(names).to_pandas(ignore_metadata=True).astype("string")
+    except (OSError, UnicodeError, pa.ArrowException) as error:
+        raise TableError(f"{path} is no Parquet file, or not a whole one: {error}. Write it again.") from None
+    text = table.fillna("").apply(lambda column: column.str.strip()).astype("str")
+    return text.set_index(pd.RangeIndex(1, len(text) + 1, name="row"))
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """As :func:`_parquet`."""
+    records = _records(path)
+    _, header = next(records, (1, []))
+    names = _columns(path, header)
+    lines, rows = [], []
+    for line, row in records:
+        if len(row) != len(header):
+            raise TableError(
+                f"{path}, line {line}: expected are {len(header)} fields, as in the first line; found {len(row)}. Is the "
+                "file cut off there, or does a comma stand in a field without quotes?"
+            )
+        lines.append(line)
+        rows.append(row)
+    return pd.DataFrame(rows, pd.Index(lines, name="line"), header, dtype="str")[names]
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file that are not blank, each with the line where it begins as an editor counts."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TableError(f"{path}, line {line} is not UTF-8 text. Save the table as CSV UTF-8 (comma).") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if any(fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
         raise TableError(
-            f"{path}, {_line(path, bad)}, column {values.name}: expected {expected}. {int(bad.sum())} such line(s)."
+            f"{path}, line {line}: a field that begins here breaks the rules of CSV ({error}). Is a quotation mark not "
+            "closed, or the file cut off?"
+        ) from None
+
+
+def _columns(path: Path, found: Sequence[str]) -> list[str]:
+    """The columns to look at."""
+    if missing := [column for column in (*TEXT, *COUNTS) if column not in found]:
+        raise TableError(
+            f"{path} lacks the column(s) {', '.join(missing)}. Expected are the columns of sector_rates or "
+            "protected_rates; a CSV file names them in its first line, separated by commas (not by semicolons, as Excel "
+            "does in some countries)."
         )
-    return numbers.astype("Int64")
-
-
-def _line(path: Path, wrong: pd.Series) -> str:
-    """The first wrong row as a reader of the file counts: a CSV's header is line 1."""
-    row = int(wrong.to_numpy().argmax())
-    return f"line {row + 2}" if _format(path) == ".csv" else f"row {row + 1}"
+    wanted = [column for column in COLUMNS if column in found]
+    if twice := [column for column in wanted if list(found).count(column) > 1]:
+        raise TableError(
+            f"{path} has the column(s) {', '.join(twice)} more than once. Which is meant? Remove the other."
+        )
+    return wanted

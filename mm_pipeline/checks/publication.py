@@ -93,7 +93,9 @@ def disclosure_audit(work: Step) -> Outcome:
         f"Whoever knows all that is published of {work.year} cannot tell that a hidden figure is below {threshold}, nor "
         f"narrow one that could be to fewer than {threshold} values.",
         hidden_cells=int(result.summary["hidden"].sum()),
-        narrowest_interval=int(result.summary["narrowest"].min()) if result.summary["narrowest"].notna().any() else "none",
+        narrowest_interval=int(result.summary["narrowest"].min())
+        if result.summary["narrowest"].notna().any()
+        else "none",
         seconds=seconds,
         visibility=markdown_table(result.readable()),
     )

@@ -58,7 +58,7 @@ def hide_sectors(system: System, mask: Mask, figure: Figure, municipality: int) 
     """R2: hide ``figure`` of all sectors of a municipality, in place."""
     sectors = system.is_sector & (system.within["municipality"] == municipality)
     if figure == "patients":
-        sectors &= (system.beneficiaries > 0) | mask.beneficiaries
+        sectors &= system.beneficiaries > 0
     mask[figure][sectors] = True
     complete(system, mask)
 

@@ -2,10 +2,11 @@
 
 A movement changes hidden cells by whole numbers such that every line still adds up and every cell stays within what the
 reader knows of it: the moved table is one that the release does not tell from the true one. A hidden figure is
-protected when movements take it far enough. :class:`Block` finds the movement that needs the fewest further cells
-hidden, as a linear programme (HiGHS) over the cells of an area, everything outside standing still.
+protected when movements take it far enough. :class:`Block` looks for a movement that needs few further cells
+hidden, by linear programmes (HiGHS) over the cells of an area, everything outside standing still.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,9 @@ from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
 
 ROUNDS = 4
 """How often a movement is looked for at prices that are nearer to the true ones."""
+WHOLE = 1e-6
+"""What the solver's numbers may be off by for being whole."""
+_CERTAIN = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
 LITTLE = 1e-3
 """The price of a unit that is no reason for hiding anything."""
 
@@ -46,8 +50,8 @@ def room_of(system: System, mask: Mask, cells: Positions, most: int) -> Room:
 
     Hiding costs 1 a cell, more on higher levels, and a little more the more people it is about; a total takes its
     breakdowns along (R1), hidden beneficiaries the patients. Hidden cells cost so little that only among equal ways the
-    shorter one is taken. Every cell has a cost of its own, so that the cheapest movement is only one, whatever solver
-    finds it.
+    shorter one is taken. Every cell has a cost of its own, so that as little as possible is left to the solver's choice
+    among equal ways.
     """
     lower = lower_bounds(system, mask, cells)
     own = 1 + 1e-3 * cells / len(system)
@@ -86,7 +90,7 @@ class Block:
     """
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
-        self.cells = self._cells = cells
+        self.cells = cells
         self._figures: tuple[Figure, ...] = ("patients", "beneficiaries") if joint else ("patients",)
         self._system = system
         self._at = {int(cell): place for place, cell in enumerate(cells)}
@@ -100,9 +104,9 @@ class Block:
         return self._at[cell]
 
     def _model(self) -> highspy.Highs:
-        size = len(self._cells)
+        size = len(self.cells)
         place = np.full(len(self._system), -1)
-        place[self._cells] = np.arange(size)
+        place[self.cells] = np.arange(size)
         entry = place[self._system.cell] >= 0
         _, row = np.unique(self._system.line[entry], return_inverse=True)
         column, sign = place[self._system.cell[entry]], self._system.sign[entry].astype(float)
@@ -144,7 +148,7 @@ class Block:
         return solver
 
     def _others(self) -> Counts:
-        return self._system.beneficiaries[self._cells] - self._system.patients[self._cells]
+        return self._system.beneficiaries[self.cells] - self._system.patients[self.cells]
 
     def _refresh(self, room: Room, free: bool) -> None:
         """Take over how far the cells may move now and what it costs, if that changed."""
@@ -167,7 +171,7 @@ class Block:
         self._solver.changeColsBounds(len(self._upper), self._columns, np.zeros(len(self._upper)), self._upper)
 
     def cheapest(self, cell: int, aim: Aim, by: int, room: Room, *, free: bool = False) -> Movement | None:
-        """The cheapest movement that takes ``aim`` of ``cell`` at least ``by`` up (down, if negative); None if none does.
+        """A cheap movement that takes ``aim`` of ``cell`` at least ``by`` up (down, if negative); None if none does.
 
         ``free``: of cells only that are hidden already.
         """
@@ -183,6 +187,7 @@ class Block:
             movement = self._solve()
             if movement is None or (best is not None and movement.cost >= best.cost):
                 break
+            assert self._reaches(movement, cell, aim, by), "a movement does not go as far as it must"
             best = movement
             if movement.cost == 0:
                 break
@@ -200,9 +205,9 @@ class Block:
     def _taken_along(self, change: Counts) -> Flags:
         """Cells that are hidden anyway when all that moves is: the breakdowns of a total that moves (R1)."""
         moves = np.zeros(len(self._system), dtype=bool)
-        moves[self._cells] = change != 0
-        total = self._system.total[self._cells]
-        return moves[total] & (total != self._cells)
+        moves[self.cells] = change != 0
+        total = self._system.total[self.cells]
+        return moves[total] & (total != self.cells)
 
     def _set_price(self, price: Floats) -> None:
         self._solver.changeColsCost(len(self._columns), self._columns, price)
@@ -213,9 +218,9 @@ class Block:
         return [("beneficiaries", 1.0), ("patients", -1.0)] if len(self._figures) == 2 else [("patients", -1.0)]
 
     def _column(self, place: int, figure: Figure) -> int:
-        return place + 2 * len(self._cells) * self._figures.index(figure)
+        return place + 2 * len(self.cells) * self._figures.index(figure)
 
-    def _require(self, place: int, aim: Aim, by: int):  # type: ignore[no-untyped-def]
+    def _require(self, place: int, aim: Aim, by: int) -> Callable[[], object] | None:
         """Bound the model to movements of ``aim`` by at least ``by``; gives what undoes it, or None if it cannot be."""
         parts = self._parts(aim)
         if len(parts) == 2:
@@ -229,7 +234,7 @@ class Block:
         figure, weight = parts[0]
         upwards = by * weight > 0
         column = self._column(place, figure)
-        wanted, against = (column, column + len(self._cells)) if upwards else (column + len(self._cells), column)
+        wanted, against = (column, column + len(self.cells)) if upwards else (column + len(self.cells), column)
         if self._upper[wanted] < abs(by):
             return None
         self._solver.changeColBounds(wanted, float(abs(by)), self._upper[wanted])
@@ -241,48 +246,66 @@ class Block:
 
         return undo
 
+    def _reaches(self, movement: Movement, cell: int, aim: Aim, by: int) -> bool:
+        place = self._at[cell]
+        gone = sum(weight * movement.change[figure][place] for figure, weight in self._parts(aim))
+        return bool(gone >= by if by > 0 else gone <= by)
+
     def _solve(self) -> Movement | None:
-        movement = self._run()
-        if movement is None or self._adds_up(movement):
-            return movement
+        ways = self._run()
+        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_movement(ways)):
+            return self._movement(ways)
         # A corner of the linear programme that is not whole: ask for whole numbers.
         integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
         self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
-        movement = self._run()
+        ways = self._run()
         continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
         self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
-        assert movement is None or self._adds_up(movement), "a movement does not add up"
-        return movement
+        assert ways is None or self._is_movement(ways), "a movement does not add up"
+        return self._movement(ways)
 
-    def _run(self) -> Movement | None:
+    def _run(self) -> Floats | None:
+        """How far each figure of each cell goes up (+) or down (-), as the solver says; None if nothing is possible."""
         self._solver.run()
-        if self._solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+        if self._solver.getModelStatus() not in _CERTAIN:
+            # Lost on the way from the last solution: once more, from nothing.
+            self._solver.clearSolver()
+            self._solver.run()
+        status = self._solver.getModelStatus()
+        if status == highspy.HighsModelStatus.kInfeasible:
             return None
-        assert self._solver.getModelStatus() == highspy.HighsModelStatus.kOptimal, self._solver.getModelStatus()
-        ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self._cells))
-        exact = ways[:, 0] - ways[:, 1]
-        self._is_whole = bool(np.abs(exact - np.rint(exact)).max() < 1e-6)
-        change = dict(zip(self._figures, np.rint(exact).astype("int64"), strict=True))
-        return Movement(self._cells, change, self._price_of(change))
+        assert status == highspy.HighsModelStatus.kOptimal, status
+        ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self.cells))
+        return np.asarray(ways[:, 0] - ways[:, 1], dtype=np.float64)
+
+    def _movement(self, ways: Floats | None) -> Movement | None:
+        if ways is None:
+            return None
+        change = dict(zip(self._figures, np.rint(ways).astype("int64"), strict=True))
+        return Movement(self.cells, change, self._price_of(change))
+
+    def _is_movement(self, ways: Floats) -> bool:
+        """In whole numbers, as the solver's tolerance would let it be off: bounds, n <= N, and every line."""
+        whole = np.rint(ways).astype("int64")
+        up, down = self._upper.reshape(len(self._figures), 2, len(self.cells)).transpose(1, 0, 2)
+        if (whole > up).any() or (-whole > down).any():
+            return False
+        if len(self._figures) == 2 and (whole[0] - whole[1] > self._others()).any():
+            return False
+        for change in whole:
+            moved = np.zeros(len(self._system), dtype="int64")
+            moved[self.cells] = change
+            entry = moved[self._system.cell] != 0
+            if np.bincount(self._system.line[entry], self._system.sign[entry] * moved[self._system.cell[entry]]).any():
+                return False
+        return True
 
     def _price_of(self, change: dict[Figure, Counts]) -> float:
         """What it costs to hide the shown cells that move."""
-        cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self._cells))[:, 0]
+        cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self.cells))[:, 0]
         return float(
             sum(
                 cost[number][(change[figure] != 0) & ~self._taken_along(change[figure])].sum()
                 for number, figure in enumerate(self._figures)
             )
         )
-
-    def _adds_up(self, movement: Movement) -> bool:
-        """In whole numbers: no line is off, though the solver's tolerance would let it be."""
-        if not self._is_whole:
-            return False
-        for change in movement.change.values():
-            moved = np.zeros(len(self._system), dtype="int64")
-            moved[self._cells] = change
-            entry = moved[self._system.cell] != 0
-            if np.bincount(self._system.line[entry], self._system.sign[entry] * moved[self._system.cell[entry]]).any():
-                return False
-        return True

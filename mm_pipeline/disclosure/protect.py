@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.mask import Mask
-from mm_pipeline.disclosure.revision import with_earlier
+from mm_pipeline.disclosure.revision import released_mask, with_earlier
 from mm_pipeline.disclosure.search import Search
 from mm_pipeline.disclosure.system import FIGURES, KEY, UNKNOWN_SECTOR, system_of
 
@@ -45,10 +45,13 @@ def _mask(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame]) 
 
     The first looks for a mask under which all releases together keep the promise, as far as they can: they cannot where
     an earlier one was made under a lower threshold, for that is public. The second sees to it that this one does alone.
+    The last release again keeps its mask.
     """
     alone = system_of(rates)
     if not earlier:
         return Search(alone, threshold).mask()
-    together = Search(with_earlier(alone, earlier), threshold).mask(must=False)
-    start = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+    start = released_mask(alone, rates, earlier[-1])
+    if start is None:
+        together = Search(with_earlier(alone, earlier), threshold).mask(must=False)
+        start = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
     return Search(alone, threshold, start).mask()

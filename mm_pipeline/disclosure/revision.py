@@ -65,6 +65,18 @@ def remembered(
     return pd.concat([table.assign(release=number) for number, table in enumerate(tables, 1)], ignore_index=True)
 
 
+def released_mask(system: System, rates: pd.DataFrame, release: pd.DataFrame) -> Mask | None:
+    """The mask of a release (:func:`disclosed`), if it was made from these rates (sorted by KEY, as in ``system``)."""
+    columns = [*KEY, "parent_code", *COUNTS]
+    before = release.sort_values(KEY, ignore_index=True)
+    if len(before) != len(rates) or not (before[columns].to_numpy() == rates[columns].to_numpy()).all():
+        return None
+    hidden = {figure: np.ones(len(system), dtype=bool) for figure in FIGURES}
+    for figure, shows in SHOWS.items():
+        hidden[figure][: len(before)] = ~before[shows].to_numpy(dtype=bool)
+    return Mask(hidden["beneficiaries"], hidden["patients"])
+
+
 def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     """Releases (each as :func:`disclosed` gives it) as the audit reads several: figures only where they were shown, rests
     without any, and ``version``: in all releases the same number for a cell that did not change.
@@ -125,8 +137,8 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         patients=value[:, 1],
         is_rest=np.concatenate([system.is_rest, np.zeros(extra, dtype=bool)]),
         line=np.repeat(np.arange(len(lines)), sizes),
-        cell=np.concatenate([np.array(line) for line in lines]),
-        sign=np.concatenate([np.array([1] + [-1] * (size - 1)) for size in sizes]),
+        cell=np.array([cell for line in lines for cell in line], dtype="int64"),
+        sign=np.array([sign for size in sizes for sign in (1, *[-1] * (size - 1))], dtype="int64"),
         total=np.concatenate([system.total, itself]),
         parent=np.concatenate([system.parent, np.full(extra, -1)]),
         within=areas_of(every),
@@ -145,5 +157,7 @@ def _counts(system: System) -> Counts:
 
 def _lines(system: System, here: Positions) -> Iterator[tuple[int, ...]]:
     """The lines, total first, at new positions of the cells."""
+    if not len(system.line):
+        return
     for line in np.split(here[system.cell], np.flatnonzero(np.diff(system.line)) + 1):
         yield (int(line[0]), *sorted(line[1:].tolist()))

@@ -30,7 +30,8 @@ def _figures_of(aim: Aim) -> tuple[Figure, ...]:
 class Search:
     """The mask as it grows, and what is proved of it.
 
-    ``start``: what is hidden already.
+    ``start``: what is hidden already. Then a figure is looked at in all blocks before anything more is hidden for it, so
+    that a mask that is good already stays as it is.
     """
 
     def __init__(self, system: System, threshold: int, start: Mask | None = None) -> None:
@@ -42,6 +43,7 @@ class Search:
                 self._mask[figure][:] |= start[figure]
             complete(system, self._mask)
         self._given = self._mask.copy()
+        self._starts_anew = start is None
         self._proofs = Proofs.none(system)
         self._value = self._proofs.value
         self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
@@ -166,15 +168,22 @@ class Search:
 
     def _satisfied_in(self, scopes: Sequence[Scope], cell: int, aim: Aim) -> bool:
         """Whether movements in one of these blocks, small to large, do; they are taken."""
-        may_stay = aim != "beneficiaries" and self._value["beneficiaries"][cell] >= self._t
-        for scope in scopes:
-            # A hidden N need not move for n to move, unless it is small.
-            for joint in (False, True) if may_stay else (True,):
-                if joint and not self._mask.beneficiaries[cell]:
-                    break
-                if self._satisfied_by(self._block(scope, joint), cell, aim):
+        for free in (False,) if self._starts_anew else (True, False):
+            for scope in scopes:
+                if any(self._satisfied_by(block, cell, aim, free=free) for block in self._ways(scope, cell, aim)):
                     return True
         return False
+
+    def _ways(self, scope: Scope, cell: int, aim: Aim) -> Iterator[Block]:
+        """A block with every N standing still, and with hidden N that move as well, where that may be of use."""
+        people, hidden = self._value["beneficiaries"][cell], self._mask.beneficiaries
+        if aim != "beneficiaries" and people >= self._t:
+            yield self._block(scope, joint=False)
+        joint = self._block(scope, joint=True) if hidden[cell] else None
+        if joint is None and (hidden & ~self._system.is_rest)[self._block(scope, joint=False).cells].any():
+            joint = self._block(scope, joint=True)
+        if joint is not None:
+            yield joint
 
     def _satisfied_by(self, block: Block, cell: int, aim: Aim, *, free: bool = False) -> bool:
         """Take the cheapest movements in a block that the figure needs: up to t first, then to its full width."""
@@ -204,9 +213,14 @@ class Search:
         by = 1 if value == 0 else self._t - 1 - value
         if self._proofs.highest[aim][cell] - value >= by > 0 or self._proofs.lowest[aim][cell] - value <= by < 0:
             return True
-        joint = bool(self._mask.beneficiaries[cell])
-        blocks = (self._block(scope, joint) for scope in self._scopes(cell, aim))
-        return any(block.cheapest(cell, aim, by, self._room(block), free=True) is not None for block in blocks)
+        # Nobody, in a cell that may have people: whether all of them would be patients.
+        also: list[tuple[Aim, int]] = [("patients", 1)] if aim == "others" and value == 0 else []
+        questions: list[tuple[Aim, int]] = [(aim, by), *also]
+        return any(
+            block.cheapest(cell, asked, to, self._room(block), free=True) is not None
+            for block in (self._block(scope, joint=True) for scope in self._scopes(cell, aim))
+            for asked, to in questions
+        )
 
     def _known(self) -> dict[Aim, Flags]:
         """Figures that are shown, or that follow at once: by subtraction, or as all there is in a line is their minimum.
@@ -284,6 +298,7 @@ class Search:
         plain = is_breakdown & self._known()["patients"] & system.before.hidden["patients"] & ~system.before.is_past
         plain &= ~sensitive(system.patients, system.beneficiaries, self._t) & (system.patients > 0)
         mask.patients[plain & ~mask.beneficiaries & ~mask.patients[system.total]] = False
+        self._changed()
         needless = mask.patients & ~self._given.patients & (system.patients > 0)
         needless &= ~self._is_of_sectors & ~mask.beneficiaries
         for cell in np.lexsort((-system.beneficiaries, is_breakdown)):
@@ -297,7 +312,7 @@ class Search:
         """Show a cell, and see whether those that its moving has protected find another way among the hidden ones."""
         system = self._system
         touched = (system.total == cell) | (np.arange(len(system)) == cell)
-        zeros = touched & (system.patients == 0) & ~self._given.patients
+        zeros = touched & (system.patients == 0) & ~self._given.patients & ~self._mask.beneficiaries
         self._mask.patients[zeros | (np.arange(len(system)) == cell)] = False
         self._changed()
         # What is in need without it never was small enough to tell.

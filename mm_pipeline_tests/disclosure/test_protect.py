@@ -1,14 +1,17 @@
 """Protection on little countries of which one sees what must happen; on random ones, see test_promise."""
 
 import ast
+import random
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 import mm_pipeline.disclosure
 from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect
+from mm_pipeline.disclosure.revision import disclosed
 from mm_pipeline_tests.disclosure.little_tables import Area, Group, Little
 
 T = 5
@@ -146,3 +149,39 @@ def test_the_audit_shares_no_code_with_the_protection():
     }
     of_the_protection = set().union(*(imports(file) for file in room.glob("*.py")))
     assert not {name for name in of_the_protection if "audit" in name}
+
+
+def by_age(dice: random.Random, threshold: int) -> pd.DataFrame:
+    """An arrondissement by age group with many zeros and few people: what is hidden for one becomes needless by another."""
+    areas = [Area("country", "BE", ""), Area("region", "02000", "BE"), Area("province", "10000", "02000")]
+    areas.append(Area("arrondissement", "11000", "10000"))
+    groups = []
+    for number in range(dice.randint(2, 5)):
+        code = f"1100{number}"
+        areas.append(Area("municipality", code, "11000"))
+        for age_class in ("0-17", "18-24", "65-74"):
+            few, some, many = dice.randint(1, threshold - 1), dice.randint(threshold, 30), dice.randint(40, 60)
+            people, patients = dice.choice(
+                [(few, dice.randint(0, few)), (some, 0), (many, dice.randint(threshold, 30)), (many, few), (0, 0)]
+            )
+            groups.append(Group(code, "", "M", age_class, "0", people, patients))
+    return Little(tuple(areas), "arrondissement", "municipality", ("age_group",), tuple(groups)).table()
+
+
+@pytest.mark.parametrize("threshold", [2, 3, 5])
+def test_clearing_up_leaves_a_proper_table(threshold):
+    """Where a total is shown again, so are the zeros of its breakdowns, but not beside a hidden N."""
+    dice = random.Random(threshold)
+    for _ in range(50):
+        rates = by_age(dice, threshold)
+        table = protect(rates, threshold)
+        assert not len(audit(table, threshold).violations)
+        assert not (table["beneficiaries"].isna() & table["patients"].notna()).any()
+        again = protect(rates, threshold, [disclosed(rates, table)])
+        assert_frame_equal(again, table)
+
+
+def test_a_table_of_one_cell_is_revised():
+    rates = country()
+    one = rates[rates["level"] == "country"]
+    assert_frame_equal(protect(one, T, [disclosed(one, protect(one, T))]), protect(one, T))
