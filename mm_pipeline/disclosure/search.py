@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, lower_bounds, primary_mask
+from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, primary_mask
 from mm_pipeline.disclosure.movement import Aim, Block, Movement, Room, room_of
+from mm_pipeline.disclosure.needs import ALL, Needs, plainly_known
 from mm_pipeline.disclosure.proofs import AIMS, Proofs
 from mm_pipeline.disclosure.rule import Counts, Flags, sensitive
-from mm_pipeline.disclosure.system import FIGURES, LEVELS, Figure, Positions, System
+from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
 
 Scope = tuple[str, int]
 """A level and the number of an area (``System.within``)."""
@@ -44,73 +45,45 @@ class Search:
             complete(system, self._mask)
         self._given = self._mask.copy()
         self._starts_anew = start is None
+        self._needs = Needs(system, threshold)
         self._proofs = Proofs.none(system)
         self._value = self._proofs.value
         self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
         self._blocks: dict[tuple[Scope, bool], Block] = {}
         self._version = 0
         self._rooms: dict[int, tuple[int, Room]] = {}
-        self._follows: dict[Aim, Flags] | None = None
-        self._is_sensitive = {aim: self._sensitive(aim) for aim in AIMS}
+        self._plain: dict[Aim, Flags] | None = None
 
     def mask(self, *, must: bool = True) -> Mask:
         """Hide until no figure is in need; unless it ``must``, a figure that nothing helps is passed over."""
         while True:
             before = (self._mask.beneficiaries.sum(), self._mask.patients.sum())
-            for cell, aim in self._needs():
-                if self._is_in_need(cell, aim):
+            for cell, aim in self._unmet_in_order():
+                if self._is_unmet(cell, aim):
                     self._satisfy(cell, aim, must)
             if before == (self._mask.beneficiaries.sum(), self._mask.patients.sum()):
                 break
         self._clear_up()
         return self._mask
 
-    # --- which figures are in need ------------------------------------------------------------------------------------
-
-    def _in_need(self, aim: Aim, cells: Positions | slice = slice(None)) -> Flags:
-        """Hidden figures that are small, or so near that they could be taken for small, and not seen to move enough.
-
-        Not what an earlier release has shown.
-        """
-        figure: Figure = "patients" if aim == "others" else aim
-        before, value = self._system.before, self._value[aim][cells]
-        secret = self._mask[figure][cells] & ~before.known[figure][cells] & ~before.is_past[cells]
-        lowest, highest = self._proofs.lowest[aim][cells], self._proofs.highest[aim][cells]
-        short = (highest < self._cap(aim, cells)) | (highest - lowest < self._t - 1)
-        return secret & (value < 2 * (self._t - 1)) & short
-
-    def _cap(self, aim: Aim, cells: Positions | slice) -> Counts:
-        """How high a small figure must be able to be: t. A cell that shows N = t has t - 1 others at most, as n >= 1."""
-        people = self._value["beneficiaries"][cells]
-        cap = np.full(len(people), self._t)
-        if aim == "others":
-            unknown = self._mask.beneficiaries[cells] & ~self._system.before.known["beneficiaries"][cells]
-            cap = np.where(unknown, cap, np.minimum(cap, people - 1))
-        return cap
-
-    def _is_in_need(self, cell: int, aim: Aim) -> bool:
-        return bool(self._in_need(aim, np.array([cell]))[0])
-
-    def _sensitive(self, aim: Aim) -> Flags:
-        value = self._value[aim]
-        small = (value >= 1) & (value < self._t)
-        return small | ((value == 0) & (self._value["patients"] > 0)) if aim == "others" else small
-
-    def _needs(self) -> Iterator[tuple[int, Aim]]:
-        """Sensitive figures first; upper levels first, and totals before breakdowns: what they hide is then free."""
-        level = self._system.cells["level"].map({level: rank for rank, level in enumerate(LEVELS)}).fillna(-1)
-        is_breakdown = self._system.total != np.arange(len(self._system))
-        order = np.lexsort((is_breakdown, level.to_numpy()))
+    def _unmet_in_order(self) -> Iterator[tuple[int, Aim]]:
+        """Sensitive figures first; upper levels and totals first: what they hide is free for what comes after."""
         for is_sensitive in (True, False):
             for aim in AIMS:
-                wanting = self._in_need(aim) & (self._is_sensitive[aim] == is_sensitive)
-                for cell in order[wanting[order]]:
+                unmet = self._unmet(aim) & (self._needs.is_sensitive[aim] == is_sensitive)
+                for cell in self._needs.order[unmet[self._needs.order]]:
                     yield int(cell), aim
+
+    def _is_unmet(self, cell: int, aim: Aim) -> bool:
+        return bool(self._unmet(aim, np.array([cell]))[0])
+
+    def _unmet(self, aim: Aim, cells: Positions | slice = ALL) -> Flags:
+        return self._needs.unmet(aim, self._mask, self._proofs, cells)
 
     # --- how a need is met --------------------------------------------------------------------------------------------
 
     def _satisfy(self, cell: int, aim: Aim, must: bool) -> None:
-        if not self._is_sensitive[aim][cell] and not self._could_be_small(cell, aim):
+        if not self._needs.is_sensitive[aim][cell] and not self._could_be_small(cell, aim):
             return
         scopes = list(self._scopes(cell, aim))
         if scopes[0][0] == "municipality":
@@ -187,7 +160,7 @@ class Search:
 
     def _satisfied_by(self, block: Block, cell: int, aim: Aim, *, free: bool = False) -> bool:
         """Take the cheapest movements in a block that the figure needs: up to t first, then to its full width."""
-        value, cap = int(self._value[aim][cell]), int(self._cap(aim, np.array([cell]))[0])
+        value, cap = int(self._value[aim][cell]), int(self._needs.cap(aim, self._mask, np.array([cell]))[0])
         if self._proofs.highest[aim][cell] < cap:
             movement = self._cheapest(block, cell, aim, cap - value, free)
             if movement is None:
@@ -223,29 +196,9 @@ class Search:
         )
 
     def _known(self) -> dict[Aim, Flags]:
-        """Figures that are shown, or that follow at once: by subtraction, or as all there is in a line is their minimum.
-
-        Only to spare the solver; what else may follow, it finds.
-        """
-        if self._follows is None:
-            system, lower = self._system, lower_bounds(self._system, self._mask)
-            known: dict[Aim, Flags] = {}
-            for figure in FIGURES:
-                unknown = self._mask[figure] & ~system.before.known[figure]
-                if figure == "patients":
-                    unknown &= ~(known["beneficiaries"] & (system.beneficiaries == 0))
-                slack = self._value[figure] - lower[figure]
-                while True:
-                    entry = unknown[system.cell]
-                    left = np.bincount(system.line, weights=entry)
-                    above = np.bincount(system.line, weights=entry * np.where(system.sign > 0, 1, slack[system.cell]))
-                    found = system.cell[((left == 1) | (above == 0))[system.line] & entry]
-                    if not len(found):
-                        break
-                    unknown[found] = False
-                known[figure] = ~unknown
-            self._follows = known | {"others": known["beneficiaries"] & known["patients"]}
-        return self._follows
+        if self._plain is None:
+            self._plain = plainly_known(self._system, self._mask)
+        return self._plain
 
     def _cheapest(self, block: Block, cell: int, aim: Aim, by: int, free: bool = False) -> Movement | None:
         """The cheapest movement, also if a total were hidden first: R1 gives its breakdowns more room."""
@@ -316,13 +269,13 @@ class Search:
         self._mask.patients[zeros | (np.arange(len(system)) == cell)] = False
         self._changed()
         # What is in need without it never was small enough to tell.
-        harmless = {aim: self._in_need(aim) for aim in AIMS}
+        harmless = {aim: self._unmet(aim) for aim in AIMS}
         self._proofs = self._proofs.without(touched)
         for aim in AIMS:
-            for other in np.flatnonzero(self._in_need(aim) & ~harmless[aim]):
+            for other in np.flatnonzero(self._unmet(aim) & ~harmless[aim]):
                 scope = next(self._scopes(int(other), aim))
                 block = self._block(scope, bool(self._mask.beneficiaries[other]))
-                if self._is_in_need(int(other), aim) and not self._satisfied_by(block, int(other), aim, free=True):
+                if self._is_unmet(int(other), aim) and not self._satisfied_by(block, int(other), aim, free=True):
                     return False
         return True
 
@@ -362,7 +315,7 @@ class Search:
 
     def _changed(self) -> None:
         self._version += 1
-        self._follows = None
+        self._plain = None
 
     def _room(self, block: Block) -> Room:
         """How far the cells of a block may move as the mask stands, and what it costs to hide what is shown."""

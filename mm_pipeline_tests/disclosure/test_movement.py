@@ -8,7 +8,6 @@ import pytest
 
 from mm_pipeline.disclosure.mask import complete
 from mm_pipeline.disclosure.movement import Block, room_of
-from mm_pipeline.disclosure.search import Search
 from mm_pipeline.disclosure.system import FIGURES, system_of
 from mm_pipeline_tests.disclosure.test_mask import mask_of
 from mm_pipeline_tests.disclosure.test_system import at, names, table
@@ -381,14 +380,3 @@ def test_a_question_about_the_others_leaves_nothing_behind():
         case = Case(rates, *hidden, joint=True)
         assert case.cheapest("municipality 11001 total", "others", by) is not None
         assert case.cheapest("municipality 11001 total", "patients", 2) == fresh
-
-
-# --- how far a figure must go ----------------------------------------------------------------------------------------
-
-
-def test_how_many_others_a_cell_must_be_able_to_have():
-    """t = 5, but one patient at least where N is shown; where N is hidden, N may be larger."""
-    system = system_of(line_of((3, 1), (5, 5), (6, 6), (100, 100)))
-    cap = dict(zip(names(system), Search(system, 5)._cap("others", slice(None)), strict=True))
-    assert [cap[f"municipality 1100{k} total"] for k in (1, 2, 3, 4)] == [5, 4, 5, 5]
-    assert set(Search(system, 5)._cap("patients", slice(None))) == {5}

@@ -1,0 +1,74 @@
+"""The promise as the search sees it: which figures must be able to move, how far, and which have not been seen to."""
+
+import numpy as np
+
+from mm_pipeline.disclosure.mask import Mask, lower_bounds
+from mm_pipeline.disclosure.movement import Aim
+from mm_pipeline.disclosure.proofs import Proofs
+from mm_pipeline.disclosure.rule import Counts, Flags
+from mm_pipeline.disclosure.system import FIGURES, LEVELS, Figure, Positions, System
+
+ALL = slice(None)
+
+
+class Needs:
+    """What a system needs at a threshold.
+
+    ``is_sensitive``: figures that are small, or nobody at all where there are people (m = 0); ``order``: the cells, upper
+    levels first, and of a level its totals.
+    """
+
+    def __init__(self, system: System, threshold: int) -> None:
+        self._system = system
+        self._t = threshold
+        n, people = system.patients, system.beneficiaries
+        self._value: dict[Aim, Counts] = {"beneficiaries": people, "patients": n, "others": people - n}
+        self.is_sensitive = {aim: (value >= 1) & (value < threshold) for aim, value in self._value.items()}
+        self.is_sensitive["others"] |= (people == n) & (n > 0)
+        level = system.cells["level"].map({level: rank for rank, level in enumerate(LEVELS)}).fillna(-1)
+        self.order = np.lexsort((system.total != np.arange(len(system)), level.to_numpy()))
+
+    def cap(self, aim: Aim, mask: Mask, cells: Positions | slice = ALL) -> Counts:
+        """How high a small figure must be able to be: t. A cell that shows N = t has t - 1 others at most, as n >= 1."""
+        people = self._system.beneficiaries[cells]
+        cap = np.full(len(people), self._t)
+        if aim == "others":
+            unknown = mask.beneficiaries[cells] & ~self._system.before.known["beneficiaries"][cells]
+            cap = np.where(unknown, cap, np.minimum(cap, people - 1))
+        return cap
+
+    def unmet(self, aim: Aim, mask: Mask, proofs: Proofs, cells: Positions | slice = ALL) -> Flags:
+        """Hidden figures that are small, or so near that they could be taken for small, and not seen to move enough.
+
+        Not what an earlier release has shown.
+        """
+        figure: Figure = "patients" if aim == "others" else aim
+        before, value = self._system.before, self._value[aim][cells]
+        secret = mask[figure][cells] & ~before.known[figure][cells] & ~before.is_past[cells]
+        lowest, highest = proofs.lowest[aim][cells], proofs.highest[aim][cells]
+        short = (highest < self.cap(aim, mask, cells)) | (highest - lowest < self._t - 1)
+        return secret & (value < 2 * (self._t - 1)) & short
+
+
+def plainly_known(system: System, mask: Mask) -> dict[Aim, Flags]:
+    """Figures that are shown, or that follow at once: by subtraction, or as all there is in a line is their minimum.
+
+    Only to spare the solver; what else may follow, it finds.
+    """
+    lower = lower_bounds(system, mask)
+    known: dict[Aim, Flags] = {}
+    for figure in FIGURES:
+        unknown = mask[figure] & ~system.before.known[figure]
+        if figure == "patients":
+            unknown &= ~(known["beneficiaries"] & (system.beneficiaries == 0))
+        slack = system.value(figure) - lower[figure]
+        while True:
+            entry = unknown[system.cell]
+            left = np.bincount(system.line, weights=entry)
+            above = np.bincount(system.line, weights=entry * np.where(system.sign > 0, 1, slack[system.cell]))
+            found = system.cell[((left == 1) | (above == 0))[system.line] & entry]
+            if not len(found):
+                break
+            unknown[found] = False
+        known[figure] = ~unknown
+    return known | {"others": known["beneficiaries"] & known["patients"]}
