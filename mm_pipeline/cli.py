@@ -17,6 +17,7 @@ import click
 from mm_pipeline import __version__
 from mm_pipeline.clock import FIRST_YEAR, newest_year
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
     from mm_pipeline.backfill import YearResult
@@ -169,7 +170,7 @@ class TablePath(click.Path):
 _TABLE = TablePath(exists=True, dir_okay=False)
 _threshold = click.option(
     "--threshold",
-    type=click.IntRange(min=2, max=1_000_000),
+    type=click.IntRange(*DISCLOSURE_THRESHOLDS),
     help="Smallest number of people that may be shown.  [default: MM_DISCLOSURE_THRESHOLD, or 5]",
 )
 

@@ -94,6 +94,10 @@ class Settings:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
+DISCLOSURE_THRESHOLDS = 2, 20
+"""Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
+
+
 def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], default: T, expected: str) -> T:
     text = env.get(name, "").strip()
     if not text:
@@ -106,9 +110,9 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
         ) from None
 
 
-def _at_least(minimum: int) -> Callable[[str], int]:
+def _at_least(minimum: int, most: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if (value := int(text)) < minimum:
+        if (value := int(text)) < minimum or (most is not None and value > most):
             raise ValueError
         return value
 
@@ -151,9 +155,9 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         disclosure_threshold=_parsed(
             env,
             "MM_DISCLOSURE_THRESHOLD",
-            _at_least(2),
+            _at_least(*DISCLOSURE_THRESHOLDS),
             5,
-            "a whole number of people from 2 (below 2 nothing is hidden)",
+            "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
         ),
         quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),

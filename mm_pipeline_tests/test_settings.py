@@ -64,6 +64,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MM_THRESHOLD", "1", 1),
         ("MM_THRESHOLD", "12", 12),
         ("MM_DISCLOSURE_THRESHOLD", "2", 2),
+        ("MM_DISCLOSURE_THRESHOLD", "20", 20),
         ("MM_QUARANTINE_LIMIT", "0", 0.0),
         ("MM_QUARANTINE_LIMIT", "1", 1.0),
         ("MM_QUARANTINE_LIMIT", "0.05", 0.05),
@@ -95,7 +96,7 @@ WRONG = {
     ),
     "MM_THREADS": (["0", "-1", "1.5", "two", "1e3"], "a whole number from 1", str(os.cpu_count() or 2)),
     "MM_THRESHOLD": (["0", "-6", "6.0", "six"], "a whole number of months from 1", "6"),
-    "MM_DISCLOSURE_THRESHOLD": (["1", "0", "5.5", "x"], "a whole number of people from 2", "5"),
+    "MM_DISCLOSURE_THRESHOLD": (["1", "0", "21", "5.5", "x"], "a whole number of people from 2 to 20", "5"),
     "MM_QUARANTINE_LIMIT": (["-0.1", "1.1", "1%", "nan", "x"], "a share between 0 and 1, such as 0.01", "0.01"),
     "MM_ALIASES": (
         ["patient_id", "=patient_id", "X=", "X=sex,", ",", "X=sex,x=house_id"],
