@@ -110,9 +110,9 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
         ) from None
 
 
-def _at_least(minimum: int, most: int | None = None) -> Callable[[str], int]:
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if (value := int(text)) < minimum or (most is not None and value > most):
+        if (value := int(text)) < least or (most is not None and value > most):
             raise ValueError
         return value
 
@@ -150,12 +150,12 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         data_dir=Path(data_dir).expanduser().resolve() if data_dir else _default_data_dir(),
         memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _memory, "4GB", "a size such as 2GB or 800MB"),
-        threads=_parsed(env, "MM_THREADS", _at_least(1), os.cpu_count() or 2, "a whole number from 1"),
-        threshold=_parsed(env, "MM_THRESHOLD", _at_least(1), 6, "a whole number of months from 1"),
+        threads=_parsed(env, "MM_THREADS", _whole_number(1), os.cpu_count() or 2, "a whole number from 1"),
+        threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1), 6, "a whole number of months from 1"),
         disclosure_threshold=_parsed(
             env,
             "MM_DISCLOSURE_THRESHOLD",
-            _at_least(*DISCLOSURE_THRESHOLDS),
+            _whole_number(*DISCLOSURE_THRESHOLDS),
             5,
             "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
         ),

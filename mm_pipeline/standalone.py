@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from mm_pipeline.atomic import replacing
 from mm_pipeline.disclosure.audit import Audit, audit
-from mm_pipeline.disclosure.mask import Mask, lower_bounds
+from mm_pipeline.disclosure.audit.release import CATEGORIES
+from mm_pipeline.disclosure.mask import lower_bounds
 from mm_pipeline.disclosure.protect import protect
-from mm_pipeline.disclosure.revision import SHOWS, disclosed
+from mm_pipeline.disclosure.revision import disclosed, mask_of
 from mm_pipeline.disclosure.system import (
     AGE_GROUP_OF,
     COUNTS,
@@ -43,13 +44,6 @@ COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
 _CELL = ", ".join(KEY)
 _NUMBER = r"0*[0-9]{1,9}(\.0*)?"
 _AREA = r"country BE|(region|province|arrondissement|municipality) [0-9]{5}|sector [0-9]{5}\S{4}"
-_CATEGORIES = {
-    "total": ["total"],
-    "sex": ["M", "F"],
-    "age_group": list(dict.fromkeys(AGE_GROUP_OF.values())),
-    "age_class": list(AGE_GROUP_OF),
-    "preferential": ["0", "1"],
-}
 
 
 def read_rates(path: Path) -> pd.DataFrame:
@@ -92,10 +86,8 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
     released = disclosed(rates, protected)
     system = system_of(released)
-    hidden = {figure: np.full(len(system), True) for figure in FIGURES}
-    for figure in FIGURES:
-        hidden[figure][: len(released)] = ~released[SHOWS[figure]]
-    lowest = lower_bounds(system, Mask(hidden["beneficiaries"], hidden["patients"]))
+    hidden = mask_of(system, released)
+    lowest = lower_bounds(system, hidden)
     is_there = pd.MultiIndex.from_frame(rates[name]).isin(told)
     _refuse(
         rates_path,
@@ -152,8 +144,8 @@ def _read(path: Path, hidden: bool) -> pd.DataFrame:
         raise TableError(f"{path} holds no cell, only the names of columns. Expected is a line for each cell.")
     cells = text[TEXT].copy()
     area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
-    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in _CATEGORIES.items())
-    kinds = [f"{dimension} {category}" for dimension, names in _CATEGORIES.items() for category in names]
+    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
+    kinds = [f"{dimension} {category}" for dimension, names in CATEGORIES.items() for category in names]
     whole = "a whole number from 0 to 999999999"
     whole += ", or nothing where it is hidden" if hidden else " (is this a protected table? Rates are expected here)"
     counted = [column for column in ("year", *COUNTS) if column in text]
@@ -172,7 +164,7 @@ def _read(path: Path, hidden: bool) -> pd.DataFrame:
                 ~cells["parent_code"].str.fullmatch("(BE|[0-9]{5})?"),
                 "the code of the area one level up, BE or five digits (02000, as text with its zero)",
             ),
-            ("dimension", ~cells["dimension"].isin([*_CATEGORIES]), f"one of {', '.join(_CATEGORIES)}"),
+            ("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}"),
             ("category", ~kind.isin(kinds), f"a category of the dimension ({of})"),
             *(
                 (
@@ -247,7 +239,7 @@ def _sums(cells: pd.DataFrame) -> list[Rule]:
         no_rest = system.is_rest & ((value < 0) | (value > system.beneficiaries))
         off = np.bincount(system.line, system.sign * value[system.cell]) != 0
         off |= np.bincount(system.line, no_rest[system.cell]) > 0
-        for kind in ("", *_CATEGORIES):
+        for kind in ("", *CATEGORIES):
             wrong = pd.Series(np.isin(np.arange(len(cells)), total[off & (kinds == kind)]), cells.index)
             parts = f"its lines of dimension {kind}" if kind else "its areas one level down, the unknown included"
             rules.append((figure, wrong, f"the sum of {parts}, as only a table that adds up can be protected"))

@@ -21,8 +21,7 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
     threshold = work.settings.disclosure_threshold
     rates = work.read(catalogue.SECTOR_RATES).to_pandas()
     kept, released = _kept(work, catalogue.DISCLOSED_RATES), set(_kept(work, catalogue.RELEASES)["digest"])
-    earlier = [table for table in releases_of(kept) if table["digest"].iat[0] in released]
-    protected = protect(rates, threshold, earlier)
+    protected = protect(rates, threshold, releases_of(kept, released))
     now = disclosed(rates, protected).assign(year=work.year)
     kept = remembered(kept, now, digest=digest_of(protected), threshold=threshold, released=released)
     _keep(work, catalogue.DISCLOSED_RATES, kept, provenance)

@@ -70,7 +70,7 @@ def lower_bounds(system: System, mask: Mask, cells: Positions | None = None) -> 
     """
     at = np.arange(len(system)) if cells is None else cells
     total, before = system.total[at], system.before
-    is_breakdown = total != at
+    is_breakdown = system.is_breakdown[at]
     zero: dict[Figure, Flags] = {
         "beneficiaries": (
             system.is_rest[at]

@@ -8,7 +8,6 @@ hidden, by linear programmes (HiGHS) over the cells of an area, everything outsi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import highspy
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from mm_pipeline.disclosure.mask import Mask, lower_bounds
 from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
+from mm_pipeline.disclosure.system import FIGURES, Aim, Figure, Positions, System
 
 ROUNDS = 4
 """How often a movement is looked for at prices that are nearer to the true ones."""
@@ -27,8 +26,6 @@ LITTLE = 1e-3
 """The price of a unit that is no reason for hiding anything."""
 
 Floats = NDArray[np.float64]
-Aim = Literal["beneficiaries", "patients", "others"]
-"""A figure to move: N, n, or N - n."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class Block:
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
         self.cells = cells
+        self._joint = joint
         self._figures: tuple[Figure, ...] = ("patients", "beneficiaries") if joint else ("patients",)
         self._system = system
         self._at = {int(cell): place for place, cell in enumerate(cells)}
@@ -121,7 +119,7 @@ class Block:
         lower = [np.zeros(lines * len(self._figures))]
         upper = [np.zeros(lines * len(self._figures))]
         self._links = lines * len(self._figures)
-        if len(self._figures) == 2:
+        if self._joint:
             links = self._links + np.arange(size)
             for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
                 rows.append(links)
@@ -132,7 +130,7 @@ class Block:
         all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
         order = np.argsort(all_rows, kind="stable")
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(self._columns), self._links + (size if len(self._figures) == 2 else 0)
+        model.num_col_, model.num_row_ = len(self._columns), self._links + (size if self._joint else 0)
         model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(self._columns))
         model.row_lower_, model.row_upper_ = np.concatenate(lower), np.concatenate(upper)
         model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
@@ -148,7 +146,7 @@ class Block:
         return solver
 
     def _others(self) -> Counts:
-        return self._system.beneficiaries[self.cells] - self._system.patients[self.cells]
+        return self._system.others[self.cells]
 
     def _refresh(self, room: Room, free: bool) -> None:
         """Take over how far the cells may move now and what it costs, if that changed."""
@@ -157,8 +155,7 @@ class Block:
         self._room, self._free = room, free
         up, down, cost, hidden = [], [], [], []
         for figure in self._figures:
-            joint = len(self._figures) == 2
-            up.append(room.up[figure] if joint else np.minimum(room.up[figure], self._others()))
+            up.append(room.up[figure] if self._joint else np.minimum(room.up[figure], self._others()))
             down.append(room.down[figure])
             cost.append(room.cost[figure])
             hidden.append(room.is_hidden[figure])
@@ -206,8 +203,7 @@ class Block:
         """Cells that are hidden anyway when all that moves is: the breakdowns of a total that moves (R1)."""
         moves = np.zeros(len(self._system), dtype=bool)
         moves[self.cells] = change != 0
-        total = self._system.total[self.cells]
-        return moves[total] & (total != self.cells)
+        return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
 
     def _set_price(self, price: Floats) -> None:
         self._solver.changeColsCost(len(self._columns), self._columns, price)
@@ -215,7 +211,7 @@ class Block:
     def _parts(self, aim: Aim) -> list[tuple[Figure, float]]:
         if aim != "others":
             return [(aim, 1.0)]
-        return [("beneficiaries", 1.0), ("patients", -1.0)] if len(self._figures) == 2 else [("patients", -1.0)]
+        return [("beneficiaries", 1.0), ("patients", -1.0)] if self._joint else [("patients", -1.0)]
 
     def _column(self, place: int, figure: Figure) -> int:
         return place + 2 * len(self.cells) * self._figures.index(figure)
@@ -290,7 +286,7 @@ class Block:
         up, down = self._upper.reshape(len(self._figures), 2, len(self.cells)).transpose(1, 0, 2)
         if (whole > up).any() or (-whole > down).any():
             return False
-        if len(self._figures) == 2 and (whole[0] - whole[1] > self._others()).any():
+        if self._joint and (whole[0] - whole[1] > self._others()).any():
             return False
         for change in whole:
             moved = np.zeros(len(self._system), dtype="int64")

@@ -3,10 +3,9 @@
 import numpy as np
 
 from mm_pipeline.disclosure.mask import Mask, lower_bounds
-from mm_pipeline.disclosure.movement import Aim
 from mm_pipeline.disclosure.proofs import Proofs
 from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import FIGURES, LEVELS, Figure, Positions, System
+from mm_pipeline.disclosure.system import AIMS, FIGURES, LEVELS, Aim, Figure, Positions, System
 
 ALL = slice(None)
 
@@ -21,12 +20,12 @@ class Needs:
     def __init__(self, system: System, threshold: int) -> None:
         self._system = system
         self._t = threshold
-        n, people = system.patients, system.beneficiaries
-        self._value: dict[Aim, Counts] = {"beneficiaries": people, "patients": n, "others": people - n}
-        self.is_sensitive = {aim: (value >= 1) & (value < threshold) for aim, value in self._value.items()}
-        self.is_sensitive["others"] |= (people == n) & (n > 0)
+        self.is_sensitive: dict[Aim, Flags] = {
+            aim: (system.value(aim) >= 1) & (system.value(aim) < threshold) for aim in AIMS
+        }
+        self.is_sensitive["others"] |= (system.others == 0) & (system.patients > 0)
         level = system.cells["level"].map({level: rank for rank, level in enumerate(LEVELS)}).fillna(-1)
-        self.order = np.lexsort((system.total != np.arange(len(system)), level.to_numpy()))
+        self.order = np.lexsort((system.is_breakdown, level.to_numpy()))
 
     def cap(self, aim: Aim, mask: Mask, cells: Positions | slice = ALL) -> Counts:
         """How high a small figure must be able to be: t. A cell that shows N = t has t - 1 others at most, as n >= 1."""
@@ -43,7 +42,7 @@ class Needs:
         Not what an earlier release has shown.
         """
         figure: Figure = "patients" if aim == "others" else aim
-        before, value = self._system.before, self._value[aim][cells]
+        before, value = self._system.before, self._system.value(aim)[cells]
         secret = mask[figure][cells] & ~before.known[figure][cells] & ~before.is_past[cells]
         lowest, highest = proofs.lowest[aim][cells], proofs.highest[aim][cells]
         short = (highest < self.cap(aim, mask, cells)) | (highest - lowest < self._t - 1)

@@ -4,11 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mm_pipeline.disclosure.movement import Aim
 from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import Positions, System
-
-AIMS: tuple[Aim, ...] = ("beneficiaries", "patients", "others")
+from mm_pipeline.disclosure.system import AIMS, Aim, Positions, System
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,7 @@ class Proofs:
 
     @classmethod
     def none(cls, system: System) -> "Proofs":
-        n, people = system.patients, system.beneficiaries
-        value: dict[Aim, Counts] = {"beneficiaries": people, "patients": n, "others": people - n}
+        value: dict[Aim, Counts] = {aim: system.value(aim) for aim in AIMS}
         nobody: dict[Aim, Counts] = {aim: np.full(len(system), -1) for aim in AIMS}
         return cls(value, _copy(value), _copy(value), nobody, _copy(nobody))
 

@@ -16,6 +16,7 @@ import pandas as pd
 from mm_pipeline.disclosure.mask import Mask, lower_bounds
 from mm_pipeline.disclosure.rule import Counts
 from mm_pipeline.disclosure.system import (
+    COLUMNS,
     COUNTS,
     FIGURES,
     KEY,
@@ -37,12 +38,13 @@ def disclosed(rates: pd.DataFrame, protected: pd.DataFrame) -> pd.DataFrame:
     true counts of ``sector_rates``) and ``shows_beneficiaries``, ``shows_patients`` (whether the release showed them).
     """
     shown = protected.set_index(KEY)[COUNTS].notna().reindex(pd.MultiIndex.from_frame(rates[KEY]), fill_value=False)
-    columns = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-    return rates[columns].assign(**{name: shown[figure].to_numpy(dtype=bool) for figure, name in SHOWS.items()})
+    return rates[COLUMNS].assign(**{name: shown[figure].to_numpy(dtype=bool) for figure, name in SHOWS.items()})
 
 
-def releases_of(kept: pd.DataFrame) -> list[pd.DataFrame]:
-    """The releases of a year, oldest first, of a table as :func:`remembered` makes it."""
+def releases_of(kept: pd.DataFrame, among: Set[str] | None = None) -> list[pd.DataFrame]:
+    """The releases of a year, oldest first, of a table as :func:`remembered` makes it; ``among``: of these digests only."""
+    if among is not None:
+        kept = kept[kept["digest"].isin(among)]
     return [release for _, release in kept.groupby("release", sort=True)]
 
 
@@ -60,20 +62,23 @@ def remembered(
     ``kept`` has the columns of ``now`` (:func:`disclosed`) and ``release``, ``digest``, ``threshold``; it may be empty.
     A table that never went out is forgotten. The one made now comes last.
     """
-    past = [table for table in releases_of(kept) if table["digest"].iat[0] in released - {digest}]
-    tables = [*past, now.assign(digest=digest, threshold=threshold)]
+    tables = [*releases_of(kept, released - {digest}), now.assign(digest=digest, threshold=threshold)]
     return pd.concat([table.assign(release=number) for number, table in enumerate(tables, 1)], ignore_index=True)
 
 
 def released_mask(system: System, rates: pd.DataFrame, release: pd.DataFrame) -> Mask | None:
     """The mask of a release (:func:`disclosed`), if it was made from these rates (sorted by KEY, as in ``system``)."""
-    columns = [*KEY, "parent_code", *COUNTS]
     before = release.sort_values(KEY, ignore_index=True)
-    if len(before) != len(rates) or not (before[columns].to_numpy() == rates[columns].to_numpy()).all():
+    if len(before) != len(rates) or not (before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all():
         return None
+    return mask_of(system, before)
+
+
+def mask_of(system: System, release: pd.DataFrame) -> Mask:
+    """What a release (:func:`disclosed`; ``system`` is made of it) did not show, the rests included."""
     hidden = {figure: np.ones(len(system), dtype=bool) for figure in FIGURES}
     for figure, shows in SHOWS.items():
-        hidden[figure][: len(before)] = ~before[shows].to_numpy(dtype=bool)
+        hidden[figure][: len(release)] = ~release[shows].to_numpy(dtype=bool)
     return Mask(hidden["beneficiaries"], hidden["patients"])
 
 
@@ -85,11 +90,10 @@ def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     tables = []
     for release in releases:
         system = system_of(release)
-        shown = release.reset_index(drop=True).reindex(range(len(system)))
+        mask = mask_of(system, release)
         table = system.cells.assign(version=[number.setdefault(key, len(number)) for key in _identities(system)])
         for figure in FIGURES:
-            counts = pd.Series(system.value(figure), dtype="Int64")
-            table[figure] = counts.where(shown[SHOWS[figure]].eq(True))
+            table[figure] = pd.Series(system.value(figure), dtype="Int64").mask(mask[figure])
         tables.append(table)
     return tables
 
@@ -104,8 +108,7 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
     told: list[tuple[Positions, Mask, dict[Figure, Counts]]] = []
     for table in earlier:
         past = system_of(table)
-        shown = table.reset_index(drop=True).reindex(range(len(past)))
-        mask = Mask(*(shown[SHOWS[figure]].ne(True).to_numpy() for figure in FIGURES))
+        mask = mask_of(past, table)
         here = np.array([at.setdefault(key, len(at)) for key in _identities(past)])
         is_new = here >= sum(map(len, cells))
         cells.append(past.cells[is_new])

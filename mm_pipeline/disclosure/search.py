@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, primary_mask
-from mm_pipeline.disclosure.movement import Aim, Block, Movement, Room, room_of
+from mm_pipeline.disclosure.movement import Block, Movement, Room, room_of
 from mm_pipeline.disclosure.needs import ALL, Needs, plainly_known
-from mm_pipeline.disclosure.proofs import AIMS, Proofs
+from mm_pipeline.disclosure.proofs import Proofs
 from mm_pipeline.disclosure.rule import Counts, Flags, sensitive
-from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
+from mm_pipeline.disclosure.system import AIMS, FIGURES, Aim, Figure, Positions, System
 
 Scope = tuple[str, int]
 """A level and the number of an area (``System.within``)."""
@@ -47,11 +47,9 @@ class Search:
         self._starts_anew = start is None
         self._needs = Needs(system, threshold)
         self._proofs = Proofs.none(system)
-        self._value = self._proofs.value
         self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
         self._blocks: dict[tuple[Scope, bool], Block] = {}
-        self._version = 0
-        self._rooms: dict[int, tuple[int, Room]] = {}
+        self._rooms: dict[Block, Room] = {}
         self._plain: dict[Aim, Flags] | None = None
 
     def mask(self, *, must: bool = True) -> Mask:
@@ -149,7 +147,7 @@ class Search:
 
     def _ways(self, scope: Scope, cell: int, aim: Aim) -> Iterator[Block]:
         """A block with every N standing still, and with hidden N that move as well, where that may be of use."""
-        people, hidden = self._value["beneficiaries"][cell], self._mask.beneficiaries
+        people, hidden = self._system.beneficiaries[cell], self._mask.beneficiaries
         if aim != "beneficiaries" and people >= self._t:
             yield self._block(scope, joint=False)
         joint = self._block(scope, joint=True) if hidden[cell] else None
@@ -160,7 +158,7 @@ class Search:
 
     def _satisfied_by(self, block: Block, cell: int, aim: Aim, *, free: bool = False) -> bool:
         """Take the cheapest movements in a block that the figure needs: up to t first, then to its full width."""
-        value, cap = int(self._value[aim][cell]), int(self._needs.cap(aim, self._mask, np.array([cell]))[0])
+        value, cap = int(self._system.value(aim)[cell]), int(self._needs.cap(aim, self._mask, np.array([cell]))[0])
         if self._proofs.highest[aim][cell] < cap:
             movement = self._cheapest(block, cell, aim, cap - value, free)
             if movement is None:
@@ -182,7 +180,7 @@ class Search:
         """Whether a figure that is not sensitive could be taken for one that is, given what is hidden so far."""
         if self._known()[aim][cell]:
             return False
-        value = int(self._value[aim][cell])
+        value = int(self._system.value(aim)[cell])
         by = 1 if value == 0 else self._t - 1 - value
         if self._proofs.highest[aim][cell] - value >= by > 0 or self._proofs.lowest[aim][cell] - value <= by < 0:
             return True
@@ -206,7 +204,7 @@ class Search:
         if movement is None or movement.cost == 0:
             return movement
         moved = movement.cells[movement.change["patients"] != 0]
-        totals = np.append(moved[self._system.total[moved] == moved], self._system.total[cell])
+        totals = np.append(moved[~self._system.is_breakdown[moved]], self._system.total[cell])
         for total in totals[~self._mask.patients[totals]]:
             price = float(self._room(block).cost["patients"][block.place(int(total))])
             if price >= movement.cost:
@@ -246,7 +244,7 @@ class Search:
         Not of the sectors: there one cell does, and it is not hidden before it is needed.
         """
         system, mask = self._system, self._mask
-        is_breakdown = system.total != np.arange(len(system))
+        is_breakdown = system.is_breakdown
         # What an earlier release hid may be plain to see in this one. It moves in no proof, so none is touched.
         plain = is_breakdown & self._known()["patients"] & system.before.hidden["patients"] & ~system.before.is_past
         plain &= ~sensitive(system.patients, system.beneficiaries, self._t) & (system.patients > 0)
@@ -264,9 +262,12 @@ class Search:
     def _can_show(self, cell: int) -> bool:
         """Show a cell, and see whether those that its moving has protected find another way among the hidden ones."""
         system = self._system
-        touched = (system.total == cell) | (np.arange(len(system)) == cell)
-        zeros = touched & (system.patients == 0) & ~self._given.patients & ~self._mask.beneficiaries
-        self._mask.patients[zeros | (np.arange(len(system)) == cell)] = False
+        touched = system.total == cell
+        touched[cell] = True
+        self._mask.patients[touched & (system.patients == 0) & ~self._given.patients & ~self._mask.beneficiaries] = (
+            False
+        )
+        self._mask.patients[cell] = False
         self._changed()
         # What is in need without it never was small enough to tell.
         harmless = {aim: self._unmet(aim) for aim in AIMS}
@@ -284,14 +285,12 @@ class Search:
     def _take(self, block: Block, movement: Movement) -> None:
         """Hide what the movement moves, and remember how far each figure goes by it, and by its reverse if that can be."""
         cells, moved = movement.cells, movement.change
-        if movement.total is not None:
-            self._mask.patients[movement.total] = True
+        if movement.cost > 0:
+            if movement.total is not None:
+                self._mask.patients[movement.total] = True
+            for figure, change in moved.items():
+                self._mask[figure][cells[change != 0]] = True
             self._grown()
-        for figure, change in moved.items():
-            new = cells[(change != 0) & ~self._mask[figure][cells]]
-            if len(new):
-                self._mask[figure][new] = True
-                self._grown()
         n = moved["patients"]
         people = moved.get("beneficiaries", np.zeros_like(n))
         for sign in (1, -1):
@@ -307,23 +306,21 @@ class Search:
             (change <= room.up[figure]).all() and (-change <= room.down[figure]).all()
             for figure, change in changes.items()
         )
-        return within and bool((n - people <= self._value["others"][block.cells]).all())
+        return within and bool((n - people <= self._system.others[block.cells]).all())
 
     def _grown(self) -> None:
         complete(self._system, self._mask)
         self._changed()
 
     def _changed(self) -> None:
-        self._version += 1
+        self._rooms.clear()
         self._plain = None
 
     def _room(self, block: Block) -> Room:
         """How far the cells of a block may move as the mask stands, and what it costs to hide what is shown."""
-        version, room = self._rooms.get(id(block), (-1, None))
-        if room is None or version != self._version:
-            room = self._room_of(block, self._mask)
-            self._rooms[id(block)] = self._version, room
-        return room
+        if block not in self._rooms:
+            self._rooms[block] = self._room_of(block, self._mask)
+        return self._rooms[block]
 
     def _room_of(self, block: Block, mask: Mask) -> Room:
         return room_of(self._system, mask, block.cells, most=8 * self._t)

@@ -21,6 +21,7 @@ from mm_pipeline.disclosure.rule import Counts, Flags
 
 KEY = ["level", "area_code", "dimension", "category"]
 COUNTS = ["beneficiaries", "patients"]
+COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
 LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
 UNKNOWN_SECTOR = "ZZZZ"
 UNASSIGNED = "unassigned"
@@ -46,6 +47,9 @@ AGE_GROUP_OF = {
 
 Figure = Literal["beneficiaries", "patients"]
 FIGURES: tuple[Figure, ...] = ("beneficiaries", "patients")
+Aim = Literal["beneficiaries", "patients", "others"]
+"""A figure that the promise is about: N, n, or N - n. The first two are published."""
+AIMS: tuple[Aim, ...] = ("beneficiaries", "patients", "others")
 Positions = NDArray[np.int64]
 
 
@@ -104,17 +108,25 @@ class System:
     def is_sector(self) -> Flags:
         return (self.cells["level"] == "sector").to_numpy(dtype=bool) & ~self.is_rest & ~self.before.is_past
 
-    def value(self, figure: Figure) -> Counts:
-        return self.beneficiaries if figure == "beneficiaries" else self.patients
+    @cached_property
+    def is_breakdown(self) -> Flags:
+        return self.total != np.arange(len(self))
+
+    @cached_property
+    def others(self) -> Counts:
+        """N - n: beneficiaries who are not patients."""
+        return self.beneficiaries - self.patients
+
+    def value(self, aim: Aim) -> Counts:
+        return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[aim]
 
 
 def system_of(rates: pd.DataFrame) -> System:
     """The system of a table in the shape of ``sector_rates`` (in any order of rows; parts of a table as well)."""
-    columns = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-    rests = [_unassigned(rates[columns]), _unknown_sectors(rates[columns])]
-    cells = pd.concat([rates[columns], *rests], ignore_index=True)
+    rests = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]
+    cells = pd.concat([rates[COLUMNS], *rests], ignore_index=True)
     is_rest = cells["area_code"].str.endswith(UNKNOWN_SECTOR) | (cells["level"] == UNASSIGNED)
-    level, area, parent, dimension, category = (cells[name].tolist() for name in columns[:5])
+    level, area, parent, dimension, category = (cells[name].tolist() for name in COLUMNS[:5])
     at = {key: position for position, key in enumerate(zip(level, area, dimension, category, strict=True))}
 
     above = dict(zip(LEVELS[1:], LEVELS, strict=False)) | {UNASSIGNED: "country"}
@@ -138,7 +150,7 @@ def system_of(rates: pd.DataFrame) -> System:
     lines += [(owner, below) for (owner, _), below in breakdowns.items() if owner is not None]
     sizes = [1 + len(below) for _, below in lines]
     return System(
-        cells=cells[columns[:5]],
+        cells=cells[COLUMNS[:5]],
         beneficiaries=cells["beneficiaries"].to_numpy(dtype="int64"),
         patients=cells["patients"].to_numpy(dtype="int64"),
         is_rest=is_rest.to_numpy(dtype=bool),

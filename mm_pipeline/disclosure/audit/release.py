@@ -33,11 +33,11 @@ AGE_GROUP_OF = {
     "85+": "65+",
 }
 CATEGORIES = {
-    "total": {"total"},
-    "sex": {"M", "F"},
-    "age_group": set(AGE_GROUP_OF.values()),
-    "age_class": set(AGE_GROUP_OF),
-    "preferential": {"0", "1"},
+    "total": ["total"],
+    "sex": ["M", "F"],
+    "age_group": list(dict.fromkeys(AGE_GROUP_OF.values())),
+    "age_class": list(AGE_GROUP_OF),
+    "preferential": ["0", "1"],
 }
 
 UNKNOWN_SECTOR = "ZZZZ"
