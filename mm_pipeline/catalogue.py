@@ -159,10 +159,92 @@ RELEASES = Table(
     (YEAR, Column("digest", pa.string(), "of a protected table that was released")),
     ("digest",),
 )
+THRESHOLD_COUNTS = Table(
+    "threshold_counts",
+    (
+        YEAR,
+        Column("level", pa.string(), "country or region"),
+        Column("area_code", pa.string(), "NIS code, or BE"),
+        Column("parent_code", pa.string(), "the area one level up; empty for BE"),
+        Column("threshold", pa.int32(), "number of forfaits, 1 to 12"),
+        Column("beneficiaries", pa.int64(), "persons in the beneficiaries delivery of the year"),
+        Column("patients", pa.int64(), "beneficiaries who would be attributed if this number of forfaits were enough"),
+    ),
+    ("level", "area_code", "threshold"),
+)
+_SENSITIVITY_COLUMNS = (
+    *THRESHOLD_COUNTS.columns[:4],
+    Column("rule", pa.string(), "at_least or exactly this number of forfaits"),
+    *THRESHOLD_COUNTS.columns[4:],
+)
+_SENSITIVITY_ORDER = ("level", "area_code", "rule", "threshold")
+PROTECTED_SENSITIVITY = Table(
+    "protected_sensitivity",
+    (*_SENSITIVITY_COLUMNS, Column("status", pa.string(), "published or suppressed")),
+    _SENSITIVITY_ORDER,
+)
+SHOWN_SENSITIVITY = Table(
+    "shown_sensitivity",
+    (*THRESHOLD_COUNTS.columns[:3], THRESHOLD_COUNTS.columns[4]),
+    ("level", "area_code", "threshold"),
+)
+"""The thresholds that releases of a year have shown: a later one shows no other, for the same reason as above."""
+
+_INTERVAL = (
+    Column("rate_per_10000_lower", pa.float64(), "lower end of the 95 % Wilson interval of the rate"),
+    Column("rate_per_10000_upper", pa.float64(), "upper end of the 95 % Wilson interval of the rate"),
+)
+_NAMES = (
+    Column("area_name_fr", pa.string(), "French name of the area; empty for a sector of a year without a sector table"),
+    Column("area_name_nl", pa.string(), "Dutch name of the area"),
+    Column("area_name_de", pa.string(), "German name of the area"),
+)
+_SYNTHETIC = Column("synthetic", pa.bool_(), "true when made from demonstration deliveries")
 RELEASED_RATES = Table(
     "rates",
-    (*PROTECTED_RATES.columns, Column("synthetic", pa.bool_(), "true when made from demonstration deliveries")),
+    (
+        *PROTECTED_RATES.columns,
+        *_INTERVAL,
+        Column("reliability", pa.string(), "reliable, or care: fewer than 20 patients or 50 beneficiaries"),
+        Column(
+            "geography_vintage",
+            pa.int32(),
+            "the area as it was on 31 December of this year; of a sector, the year of the sector table (empty: none)",
+        ),
+        *_NAMES,
+        _SYNTHETIC,
+    ),
     _RATE_ORDER,
+)
+RELEASED_STANDARDISED = Table(
+    "standardised",
+    (
+        *_RATE_COLUMNS[:4],
+        Column("rate_per_10000", pa.float64(), "the rate of rates.csv, for comparison"),
+        Column(
+            "standardised_per_10000",
+            pa.float64(),
+            "the rate if the area had the ages of the European Standard Population 2013",
+        ),
+        Column("standardised_per_10000_lower", pa.float64(), "lower end of its 95 % interval"),
+        Column("standardised_per_10000_upper", pa.float64(), "upper end of its 95 % interval"),
+        Column("status", pa.string(), "published, or suppressed: the rate of an age class is hidden"),
+        *_NAMES,
+        _SYNTHETIC,
+    ),
+    ("level", "area_code"),
+)
+RELEASED_SENSITIVITY = Table(
+    "sensitivity",
+    (
+        *_SENSITIVITY_COLUMNS,
+        Column("rate_per_10000", pa.float64(), "10 000 x patients / beneficiaries"),
+        *_INTERVAL,
+        PROTECTED_SENSITIVITY.columns[-1],
+        *_NAMES,
+        _SYNTHETIC,
+    ),
+    _SENSITIVITY_ORDER,
 )
 QUARANTINE = Table(
     "quarantine",
@@ -186,8 +268,11 @@ LAKE_TABLES = {
         ATTRIBUTED_PATIENTS,
         BENEFICIARY_COUNTS,
         SECTOR_RATES,
+        THRESHOLD_COUNTS,
         PROTECTED_RATES,
+        PROTECTED_SENSITIVITY,
         DISCLOSED_RATES,
         RELEASES,
+        SHOWN_SENSITIVITY,
     )
 }

@@ -168,6 +168,23 @@ def statistic(
     )
 
 
+def sensitivity(
+    year: int,
+    forfaits: Sequence[Row],
+    beneficiaries: Sequence[Row],
+    dmg: Sequence[Row],
+    areas: Sequence[Row],
+) -> dict[tuple[str, str, int], RateValue]:
+    """(level, area_code, threshold) -> what the whole definition gives the country and the regions at this threshold."""
+    counts = {}
+    for threshold in range(1, 13):
+        rates = statistic(year, forfaits, beneficiaries, dmg, areas, threshold).rates
+        for (level, code, dimension, _), value in rates.items():
+            if level in ("country", "region") and dimension == "total":
+                counts[level, code, threshold] = value
+    return counts
+
+
 # --- reading: one value, one row, one delivery ------------------------------------------------------------------------
 
 

@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from mm_pipeline import catalogue
+from mm_pipeline.statistic.sensitivity import threshold_counts
+from mm_pipeline.storage.engine import session
+from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests import worked_example
 from mm_pipeline_tests.harness import build_year, geography_table, rates_of, settings_for, table_of
-from mm_pipeline_tests.oracle import statistic
+from mm_pipeline_tests.oracle import sensitivity, statistic
 from mm_pipeline_tests.strategies import PLAIN_FORMATS, Delivery, deliveries, formats, oddities, write_delivery
 
 SLOW = settings(
@@ -49,6 +52,39 @@ def test_engine_equals_oracle(delivery, chosen):
             path = own.lake_dir / "quarantine" / name / f"year={delivery.year}" / "part-0.parquet"
             first = 1 if chosen[name].kind == "parquet" else 2  # the header is line 1
             assert pq.read_table(path, partitioning=None)["line"].to_pylist() == [row + first for row in sorted(rows)]
+
+
+def threshold_counts_of(own, year):
+    """What the engine makes of the tables in the lake: (level, area, threshold) -> (parent, beneficiaries, patients)."""
+    tables = ("FORFAITS_PER_PATIENT", "RAW_DMG", "RAW_BENEFICIARIES", "GEOGRAPHY", "BENEFICIARY_COUNTS")
+    with session(own) as backend:
+        lake = Lake(own.lake_dir)
+        counts = threshold_counts(*(lake.read(backend, getattr(catalogue, name), year) for name in tables), year)
+        rows = counts.to_pyarrow().to_pylist()
+    found = {
+        (row["level"], row["area_code"], row["threshold"]): (row["parent_code"], row["beneficiaries"], row["patients"])
+        for row in rows
+    }
+    assert len(found) == len(rows), "a cell is there twice"
+    assert {row["year"] for row in rows} == {year}
+    return found
+
+
+@settings(SLOW, max_examples=30)
+@given(delivery=deliveries(), threshold=st.integers(1, 12))
+def test_other_thresholds_equal_oracle(delivery, threshold):
+    """Twelve readings of the definition, and at the threshold of the setting the rates themselves."""
+    oracle = sensitivity(delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas)
+    with tempfile.TemporaryDirectory() as folder:
+        own, _ = build(Path(folder), delivery, threshold=threshold)
+        found = threshold_counts_of(own, delivery.year)
+        rates = rates_of(own, delivery.year)
+    assert found == oracle
+    event(f"patients at {sum(found['country', 'BE', k][2] > 0 for k in range(1, 13))} thresholds")
+    totals = {key: value for key, value in rates.items() if key[0] in ("country", "region") and key[2] == "total"}
+    assert {(level, area): found[level, area, threshold] for level, area, _d, _c in totals} == {
+        (level, area): value for (level, area, _d, _c), value in totals.items()
+    }
 
 
 @settings(SLOW, max_examples=10)

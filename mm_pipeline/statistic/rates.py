@@ -49,7 +49,7 @@ def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geograp
         patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*keys, "beneficiaries", "patients"),
     )
     by_municipality = _added_up(both, ["municipality_code", "sex", "age_class", "preferential"])
-    long = _breakdowns(by_municipality).left_join(_ladder(geography), "municipality_code")
+    long = _breakdowns(by_municipality).left_join(ladder(geography), "municipality_code")
     # An unassigned municipality is on no rung of the ladder, and counts in the country.
     long = long.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))
     counted = _added_up(long, ["level", "area_code", "dimension", "category"])
@@ -118,7 +118,7 @@ def _breakdowns(cells: ir.Table) -> ir.Table:
     )
 
 
-def _ladder(geography: ir.Table) -> ir.Table:
+def ladder(geography: ir.Table) -> ir.Table:
     """Every municipality once per level above it and its own: ``municipality_code``, ``level``, ``area_code``."""
     parents = {
         level: geography.filter(_.level == level).select(area_code=_.area_code, above=_.parent_code) for level in LEVELS

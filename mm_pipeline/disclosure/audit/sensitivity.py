@@ -1,0 +1,123 @@
+"""The audit of the sensitivity table: the promise, for persons by their number of forfaits.
+
+It knows nothing of how the thresholds were chosen. The unknowns are the persons of each region, and of the country without
+a region, with 0, 1 ... 12 forfaits; every figure that shows is a sum of them. Judged is every sum that a reader may ask
+for: those with i to j - 1 forfaits, for all i < j, in every region, without a region, and in the country.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from mm_pipeline.disclosure.audit.circles import NoSolutionError, extremes
+
+MOST = 12
+_REST = "(without a region)"
+
+
+def audit_sensitivity(
+    shown: pd.DataFrame,
+    protected_totals: pd.DataFrame,
+    main_threshold: int,
+    t: int,
+    earlier: pd.DataFrame | None = None,
+) -> list[str]:
+    """What is wrong with a sensitivity table as published, in words without numbers of people; empty if nothing is.
+
+    ``shown``: ``level``, ``area_code``, ``rule``, ``threshold``, ``beneficiaries``, ``patients``, ``status``.
+    ``protected_totals``: the rows of ``protected_rates`` of the country and the regions with dimension total. ``earlier``:
+    ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the year showed; None
+    or empty if there is none.
+    """
+    wrong = _form(shown, protected_totals, main_threshold)
+    if earlier is not None and len(earlier):
+        now = shown[(shown["rule"] == "at_least") & shown["patients"].notna() & (shown["threshold"] != main_threshold)]
+        before = set(zip(earlier["area_code"], earlier["threshold"], strict=True))
+        wrong += [
+            f"{row.area_code}: threshold {row.threshold} was not shown by an earlier release of the year."
+            for row in now.itertuples()
+            if (row.area_code, row.threshold) not in before
+        ]
+    return wrong or _promise(shown, t)
+
+
+def _form(shown: pd.DataFrame, totals: pd.DataFrame, main: int) -> list[str]:
+    """What must hold line by line: complete, as ``protected_rates`` has it, and in agreement with itself."""
+    wrong = []
+    expected = sorted((rule, k) for rule, k in [("exactly", 6), *(("at_least", k) for k in range(1, MOST + 1))])
+    place = ["level", "area_code"]
+    if {*map(tuple, shown[place].to_numpy())} != {*map(tuple, totals[place].to_numpy())}:
+        wrong.append("The areas are not those of protected_rates.")
+    for total in totals.itertuples():
+        rows = shown[(shown["level"] == total.level) & (shown["area_code"] == total.area_code)]
+        area = total.area_code
+        if sorted(zip(rows["rule"], rows["threshold"], strict=True)) != expected:
+            wrong.append(f"{area}: a threshold is missing or there twice.")
+            continue
+        if (rows["status"] != rows["patients"].notna().map({True: "published", False: "suppressed"})).any():
+            wrong.append(f"{area}: a status does not fit its patients.")
+        if not _same(rows["beneficiaries"], total.beneficiaries):
+            wrong.append(f"{area}: the beneficiaries are not those of protected_rates.")
+        by = {(row.rule, row.threshold): row.patients for row in rows.itertuples()}
+        if not _same(pd.Series([by["at_least", main]]), total.patients):
+            wrong.append(f"{area}: the patients at the threshold of the statistic are not those of protected_rates.")
+        if pd.isna(total.patients) and rows["patients"].notna().any():
+            wrong.append(f"{area}: protected_rates hides its patients, but a threshold shows some.")
+    return wrong
+
+
+def _same(values: pd.Series, value: object) -> bool:
+    return bool(values.isna().all() if pd.isna(value) else (values.notna() & (values == value)).all())
+
+
+def _promise(shown: pd.DataFrame, t: int) -> list[str]:
+    regions = sorted(shown.loc[shown["level"] == "region", "area_code"].unique())
+    (country,) = shown.loc[shown["level"] == "country", "area_code"].unique()
+    members = {region: [number] for number, region in enumerate([*regions, _REST])}
+    members[country] = [number for (number,) in members.values()]
+
+    def cells(area: str, low: int, high: int) -> list[int]:
+        return [number * (MOST + 1) + k for number in members[area] for k in range(low, high)]
+
+    figures = [(area, low, high) for area in members for low, high in combinations(range(MOST + 2), 2)]
+    size = len(members[country]) * (MOST + 1)
+    entries = [
+        (line, column, sign)
+        for line, (area, low, high) in enumerate(figures)
+        for column, sign in [(size + line, -1), *((cell, 1) for cell in cells(area, low, high))]
+    ]
+    sums = [0] * len(figures)
+    known = {
+        (row.area_code, row.threshold, row.threshold + 1 if row.rule == "exactly" else MOST + 1): row.patients
+        for row in shown.itertuples()
+    } | {(row.area_code, 0, MOST + 1): row.beneficiaries for row in shown.itertuples()}
+    for (area, low, high), people in known.items():
+        if not pd.isna(people):
+            entries += [(len(sums), cell, 1) for cell in cells(area, low, high)]
+            sums.append(int(people))
+
+    line, column, sign = np.array(entries).T
+    widths = np.full(size + len(figures), np.inf)
+    try:
+        lowest, highest = extremes(widths, np.array(sums, dtype=float), line, column, sign.astype(float))
+    except NoSolutionError:
+        return ["The figures contradict each other."]
+    ends = dict(zip(figures, zip(lowest[size:], highest[size:], strict=True), strict=True))
+    return [
+        f"{area}: it can be told too well how many have {low} to {high - 1} forfaits."
+        for (area, low, high), (least, most) in ends.items()
+        if _broken(least, most, t) or (low == 0 and high <= MOST and _everybody(ends, area, high, t))
+    ]
+
+
+def _broken(least: float, most: float, t: int) -> bool:
+    """(a) of the promise: it could be from 1 to t - 1, and cannot be t, or is one of fewer than t numbers."""
+    could_be_small = least <= t - 1 and most >= 1
+    return could_be_small and (most < t or most - least < t - 1)
+
+
+def _everybody(ends: dict[tuple[str, int, int], tuple[float, float]], area: str, threshold: int, t: int) -> bool:
+    """(b): perhaps nobody has less than ``threshold``, somebody may have as many, and there are fewer than t numbers."""
+    least, most = ends[area, 0, threshold]
+    return least == 0 and ends[area, threshold, MOST + 1][1] > 0 and most - least < t - 1

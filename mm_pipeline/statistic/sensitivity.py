@@ -1,0 +1,60 @@
+"""What another threshold would give: patients of the country and the regions with at least 1, 2 ... 12 forfaits."""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from mm_pipeline.statistic.attribution import attributed_patients, with_residence
+from mm_pipeline.statistic.cells import whole
+from mm_pipeline.statistic.rates import COUNTRY, ladder
+
+THRESHOLDS = range(1, 13)
+"""A year has twelve months, so nobody has more forfaits."""
+LEVELS = ("country", "region")
+
+
+def threshold_counts(
+    forfaits_per_patient: ir.Table,
+    raw_dmg: ir.Table,
+    raw_beneficiaries: ir.Table,
+    geography: ir.Table,
+    beneficiary_counts: ir.Table,
+    year: int,
+) -> ir.Table:
+    """Patients of each area if ``threshold`` forfaits were asked for; all else is the definition of the statistic.
+
+    Columns ``year``, ``level`` (country, region), ``area_code``, ``parent_code``, ``threshold`` (1 to 12, int32),
+    ``beneficiaries``, ``patients`` (both int64); a row for every area and threshold. Confidential: holds small numbers.
+    At the threshold of the statistic they are the totals of ``sector_rates``.
+    """
+    # A foreign DMG excludes whatever the threshold is, so the patients at 12 are among those at 1.
+    attributed = with_residence(attributed_patients(forfaits_per_patient, raw_dmg, threshold=1), raw_beneficiaries)
+    # Counted by municipality before anything is joined to them: persons are many, municipalities few.
+    patients = attributed.filter(_.is_beneficiary).group_by("municipality_code", "forfaits").agg(people=_.count())
+    people = beneficiary_counts.group_by("municipality_code").agg(people=whole(_.beneficiaries.sum()))
+    area = ["level", "area_code"]
+
+    rows = ibis.memtable([{"level": level, "threshold": threshold} for level in LEVELS for threshold in THRESHOLDS])
+    rows = rows.mutate(threshold=_.threshold.cast("int32"))
+    reached = _placed(patients, geography).inner_join(rows, "level").filter(_.forfaits >= _.threshold)
+    reached = reached.group_by(*area, "threshold").agg(patients=whole(_.people.sum()))
+    living = _placed(people, geography).group_by(area).agg(beneficiaries=whole(_.people.sum()))
+    areas = geography.select(*area, "parent_code").inner_join(rows, "level")
+    counts = areas.left_join(living, area).drop("level_right", "area_code_right")
+    return counts.left_join(reached, [*area, "threshold"]).select(
+        year=ibis.literal(year, "int32"),
+        level=_.level,
+        area_code=_.area_code,
+        parent_code=_.parent_code,
+        threshold=_.threshold,
+        beneficiaries=_.beneficiaries.fill_null(0),
+        patients=_.patients.fill_null(0),
+    )
+
+
+def _placed(by_municipality: ir.Table, geography: ir.Table) -> ir.Table:
+    """The rows once for their region and once for the country; without a known municipality, for the country alone."""
+    placed = by_municipality.left_join(ladder(geography), "municipality_code").drop("municipality_code_right")
+    return placed.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY)).filter(
+        _.level.isin(LEVELS)
+    )
