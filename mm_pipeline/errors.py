@@ -26,5 +26,9 @@ class LakeError(OperatorError):
     """A table of the lake is missing, damaged or not of its declared schema."""
 
 
+class ReleaseError(OperatorError):
+    """The release cannot be made of what lies in ``data/published``."""
+
+
 class TableError(OperatorError):
     """A table given to the disclosure control is not in its shape, or contradicts itself. Names cells, never counts."""

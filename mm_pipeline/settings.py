@@ -45,6 +45,8 @@ class Settings:
     """Largest share of quarantined rows with which a delivery is still used."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
+    release_url: str = ""
+    """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     id_key: str = field(default="", repr=False)
     """Secret of the patient key; empty means: the one kept in ``data/id.key``."""
 
@@ -106,7 +108,7 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
         return parse(text)
     except ValueError:
         raise SettingsError(
-            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {default}."
+            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {'none' if default == '' else default}."
         ) from None
 
 
@@ -136,6 +138,12 @@ def _aliases(text: str) -> dict[str, str]:
     return result
 
 
+def _web_address(text: str) -> str:
+    if re.fullmatch(r"https?://[^\s<>\"]+", text) is None:
+        raise ValueError
+    return text.rstrip("/") + "/"
+
+
 def _memory(text: str) -> str:
     size = re.fullmatch(r"(\d+(?:\.\d+)?) ?[KMGT](?:i?B)?", text, re.IGNORECASE)
     if size is None or float(size[1]) == 0:
@@ -151,7 +159,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         data_dir=Path(data_dir).expanduser().resolve() if data_dir else _default_data_dir(),
         memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _memory, "4GB", "a size such as 2GB or 800MB"),
         threads=_parsed(env, "MM_THREADS", _whole_number(1), os.cpu_count() or 2, "a whole number from 1"),
-        threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1), 6, "a whole number of months from 1"),
+        threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1, 12), 6, "a whole number of months from 1 to 12"),
         disclosure_threshold=_parsed(
             env,
             "MM_DISCLOSURE_THRESHOLD",
@@ -161,5 +169,6 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         ),
         quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
+        release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
         id_key=env.get("MM_ID_KEY", "").strip(),
     )

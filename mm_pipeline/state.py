@@ -16,6 +16,7 @@ from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSIO
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.deliveries import geography_version
+from mm_pipeline.assets.publication import series_version
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.settings import Settings
@@ -87,10 +88,13 @@ class Ledger:
         return YearState(year, lies_there, built, tuple(reasons))
 
     def is_series_up_to_date(self) -> bool:
-        """Whether all that is made from all years was made by the present code, after everything it is made from."""
+        """Whether all that is made from all years was made by the present code, after everything it is made from, with
+        the present outlines and settings."""
         for name in self.series_assets:
             asset, own = self._asset(name), self._newest_of(name)
             if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
+                return False
+            if own.data_version != series_version(self.settings):
                 return False
             above = (self._newest_of(key.to_user_string()) for key in asset.parent_keys)
             if any(parent is not None and parent.order > own.order for parent in above):

@@ -11,7 +11,7 @@ from mm_pipeline import catalogue
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
-from mm_pipeline.statistic import attribution, cells, forfaits, rates
+from mm_pipeline.statistic import attribution, cells, forfaits, rates, sensitivity
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -58,6 +58,17 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
         counts = read(catalogue.BENEFICIARY_COUNTS)
         patients = cells.patient_counts(read(catalogue.ATTRIBUTED_PATIENTS), counts, year)
         write(catalogue.SECTOR_RATES, rates.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year))
+        write(
+            catalogue.THRESHOLD_COUNTS,
+            sensitivity.threshold_counts(
+                read(catalogue.FORFAITS_PER_PATIENT),
+                read(catalogue.RAW_DMG),
+                read(catalogue.RAW_BENEFICIARIES),
+                read(catalogue.GEOGRAPHY),
+                counts,
+                year,
+            ),
+        )
     return accounts
 
 

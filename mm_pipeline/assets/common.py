@@ -49,13 +49,13 @@ PUBLICATION = Stage("publication", "team:publication", "public")
 def code_version(*rooms: str) -> str:
     """A hash of the source of these rooms (folders or modules of the package): what a result depends on beside data.
 
-    A module's room holds what has its name, such as the template of a page.
+    A room holds all its files: texts, templates and scripts count as much as code.
     """
     digest = hashlib.sha256()
     for room in sorted({*rooms, "catalogue"}):
         path = _PACKAGE / room
-        files = sorted(path.rglob("*.py")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}.*"))
-        for file in files:
+        files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}.*")
+        for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
             digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -120,14 +120,15 @@ def geography_version(settings: Settings, year: int) -> str:
 def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         table = areas(settings.reference_dir, work.year)
-        sources = [path.name for path in reference_files(settings.reference_dir, work.year)]
-        provenance = Provenance(synthetic=False, details={"files": sources})
+        read = {path.name: files.fingerprint(path) for path in reference_files(settings.reference_dir, work.year)}
+        sources = {f"references/{name}": sha256 for name, sha256 in read.items()}
+        provenance = Provenance(synthetic=False, details={"files": list(read)}, sources=sources)
         written = work.lake.write(work.backend, catalogue.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
         counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
         return work.result(
             written,
             data_version=geography_version(settings, work.year),
-            files=", ".join(sources),
+            files=", ".join(read),
             **{row["level"]: row["count_all"] for row in counts},
         )
 

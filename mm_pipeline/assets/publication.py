@@ -1,47 +1,74 @@
 """Group ``publication`` (public): the protected table and what is made from it. Nothing here reads anything above
 ``protected_rates``, except ``protected_rates`` itself."""
 
+import hashlib
+from pathlib import Path
+
 import dagster as dg
-import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import PUBLICATION, SettingsParam, declared, markdown_table, step
+from mm_pipeline.assets.common import PUBLICATION, SettingsParam, Step, code_version, declared, markdown_table, step
 from mm_pipeline.assets.releases import mark_released, protect_year
+from mm_pipeline.atomic import replacing_folder
+from mm_pipeline.clock import now
+from mm_pipeline.errors import ReleaseError
+from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.partitions import all_years
-from mm_pipeline.reference.areas import refnis_file
-from mm_pipeline.reference.refnis import units_of
-from mm_pipeline.release.page import write_page
-from mm_pipeline.release.tables import released_rates, write_tables
+from mm_pipeline.reference.areas import areas
+from mm_pipeline.reference.outlines import outline_files, outlines_for
+from mm_pipeline.reference.sectors import files_by_year
+from mm_pipeline.release.codelists import area_codes, read_area_codes
+from mm_pipeline.release.files import sizes, write_checksums
+from mm_pipeline.release.history import History, read_history
+from mm_pipeline.release.metadata.fiche import fiche
+from mm_pipeline.release.series import About, write_series
+from mm_pipeline.release.tables import released_rates, released_sensitivity
+from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
 SERIES = "series"
 
+_OF_A_YEAR = [
+    "release/year",
+    "release/tables",
+    "release/interval",
+    "release/standardised",
+    "release/files",
+    "release/codelists",
+    "release/history",
+    "release/metadata",
+    "release/texts",
+    "reference/areas",
+    "reference/refnis",
+    "reference/sectors",
+]
+_OF_OUTLINES = ["reference/outlines", "reference/provinces"]
+
 _REGIONS = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
 
 
 @dg.asset(
-    deps=["sector_rates"],
+    deps=["sector_rates", "threshold_counts"],
     **declared(
         PUBLICATION,
         "The rates that may be shown. A cell that narrows down fewer than five people (setting "
         "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all that "
-        "is published, earlier releases of the year included. Unknown-sector rows are never in it.",
+        "is published, earlier releases of the year included. Unknown-sector rows are never in it. Beside it "
+        "`protected_sensitivity`: what other thresholds than six would give, as far as it may be shown.",
         table=catalogue.PROTECTED_RATES,
         rooms=["disclosure"],
     ),
 )
 def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        provenance = work.lake.derived_from(catalogue.SECTOR_RATES, year=work.year)
+        provenance = work.lake.derived_from(catalogue.SECTOR_RATES, catalogue.THRESHOLD_COUNTS, year=work.year)
         protected, earlier = protect_year(work, provenance)
-        table = pa.Table.from_pandas(protected, schema=catalogue.PROTECTED_RATES.schema, preserve_index=False)
-        written = work.lake.write(work.backend, catalogue.PROTECTED_RATES, work.year, ibis.memtable(table), provenance)
+        written = work.lake.written(catalogue.PROTECTED_RATES, work.year)
         shown = protected.assign(published=protected["status"] == "published")
         visible = (
             shown.groupby(["level", "dimension"], sort=True)
@@ -80,23 +107,19 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
     deps=["protected_rates"],
     **declared(
         PUBLICATION,
-        "The released tables of the year: `data/published/<year>/rates.csv`, `rates.parquet` and their checksums.",
+        "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to the "
+        "threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data dictionary, checksums. "
+        "The folder is switched in one step.",
         table=catalogue.RELEASED_RATES,
-        rooms=["release/tables"],
+        rooms=_OF_A_YEAR,
         kinds={"csv", "parquet"},
         uri="data/published/<year>/rates.csv",
     ),
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        synthetic = work.lake.provenance(catalogue.PROTECTED_RATES, work.year).synthetic
-        mark_released(work)
-        rates = released_rates(work.read(catalogue.PROTECTED_RATES).to_pyarrow(), synthetic=synthetic)
-        folder = settings.published_dir / str(work.year)
-        sizes = write_tables(folder, [rates])
-        top = work.read(catalogue.PROTECTED_RATES).filter(
-            _.level.isin(["country", "region"]), _.dimension == "total", _.status == "published"
-        )
+        rates = publish_year(work)
+        country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
         preview = [
             {
                 "area": _REGIONS[row["area_code"]],
@@ -104,17 +127,47 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
                 "patients": row["patients"],
                 "rate per 10 000": round(row["rate_per_10000"], 1),
             }
-            for row in top.order_by("level", "area_code").to_pyarrow().to_pylist()
+            for row in country.to_pylist()
+            if row["status"] == "published"
         ]
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rates.num_rows,
-                "synthetic": synthetic,
-                "files": markdown_table([{"file": name, "bytes": size} for name, size in sizes.items()]),
+                "synthetic": rates["synthetic"][0].as_py(),
+                "files": _files(settings.published_dir / str(work.year)),
                 "preview": markdown_table(preview),
                 "rates_by_region": _trend(settings),
             }
         )
+
+
+def publish_year(work: Step) -> pa.Table:
+    """Write and switch the year's folder, after marking what goes out; return the released rates."""
+    folder, reference = work.settings.published_dir / str(work.year), work.settings.reference_dir
+    provenance = work.lake.provenance(catalogue.PROTECTED_RATES, work.year)
+    sources: dict[str, dict[str, dict[str, str]]] = {"deliveries": {}, "references": {}}
+    for name, sha256 in sorted(provenance.sources.items()):
+        kind, _slash, file = name.partition("/")
+        sources[kind][file] = {"sha256": sha256}
+    year_areas = areas(reference, work.year)
+    rates = released_rates(
+        work.read(catalogue.PROTECTED_RATES).to_pyarrow(),
+        year_areas,
+        sector_vintage=max(files_by_year(reference, "sectors", work.year), default=None),
+        synthetic=provenance.synthetic,
+    )
+    sensitivity = released_sensitivity(
+        work.read(catalogue.PROTECTED_SENSITIVITY).to_pyarrow(), year_areas, synthetic=provenance.synthetic
+    )
+    with replacing_folder(folder) as new:
+        codes = area_codes(year_areas, work.year)
+        write_year(new, work.year, rates=rates, sensitivity=sensitivity, areas=codes, sources=sources)
+        mark_released(work)
+    return rates
+
+
+def _files(folder: Path) -> dg.MarkdownMetadataValue:
+    return markdown_table([{"file": name, "bytes": size} for name, size in sizes(folder).items()])
 
 
 # Since the last request: an update that is seen while another year is being built waits for that and is not forgotten.
@@ -140,30 +193,60 @@ REFRESH_PAGE = (
     automation_condition=REFRESH_SERIES,
     **declared(
         PUBLICATION,
-        "The released tables of all years in one: `data/published/series/rates.csv` and `rates.parquet`. Made again by "
-        "itself when a year was rebuilt.",
+        "The release of all years, `data/published/series/`: the tables of all years in one, workbooks in four languages, "
+        "the fiche of the statistic, metadata for catalogues, provenance, and the changelog with the number of cells that "
+        "changed. Made again by itself when a year was rebuilt; the folder is switched in one step.",
         table=catalogue.RELEASED_RATES,
-        rooms=["release/tables"],
-        kinds={"csv", "parquet"},
+        rooms=["release/series", "release/workbook", *_OF_A_YEAR],
+        kinds={"csv", "parquet", "excel"},
         yearly=False,
         uri="data/published/series/rates.csv",
     ),
 )
-def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    years = released_years(settings)
-    files = {year: settings.published_dir / str(year) / "rates.parquet" for year in years}
-    sizes = write_tables(
-        settings.published_dir / SERIES, (pq.read_table(path, partitioning=None) for path in files.values())
+def published_series(settings: SettingsParam) -> dg.MaterializeResult:
+    years = {year: settings.published_dir / str(year) for year in released_years(settings)}
+    place = settings.published_dir / SERIES
+    about = About(
+        threshold=settings.threshold,
+        disclosure_threshold=settings.disclosure_threshold,
+        code_versions={
+            room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
+        },
+        base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
     )
-    rows = sum(pq.read_metadata(path).num_rows for path in files.values())
+    with replacing_folder(place) as folder:
+        history = write_series(folder, years, earlier=place, about=about, today=now().date())
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(series_version(settings)),
         metadata={
-            "dagster/row_count": rows,
-            "years": f"{years[0]} to {years[-1]} ({len(years)})" if years else "none",
-            "files": markdown_table([{"file": name, "bytes": size} for name, size in sizes.items()]),
+            "dagster/row_count": pq.read_metadata(place / "rates.parquet").num_rows,
+            "release": f"{history.release.number} of {history.release.date.isoformat()}",
+            "years": history.release.span,
+            "notes": " ".join(history.notes) or "none",
+            "changed_cells": _changes(history),
+            "files": _files(place),
             "rates_by_region": _trend(settings),
-        }
+        },
     )
+
+
+def _changes(history: History) -> dg.MarkdownMetadataValue:
+    """Cells of this release that differ from the one before; of years, not of people."""
+    changes = history.entries[0].changes
+    return markdown_table(
+        [
+            {"year": year, "cells": of.cells, "changed": of.changed, "added": of.added, "removed": of.removed}
+            for year, of in sorted(changes.items())
+            if not of.none
+        ]
+    )
+
+
+def series_version(settings: Settings) -> str:
+    """What the series and the page depend on beside the released years: outlines, thresholds and the public address."""
+    digests = [fingerprint(path) for path in outline_files(settings.reference_dir)]
+    parts = [settings.release_url, str(settings.threshold), str(settings.disclosure_threshold), *digests]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def released_years(settings: Settings) -> list[int]:
@@ -176,34 +259,44 @@ def released_years(settings: Settings) -> list[int]:
     automation_condition=REFRESH_PAGE,
     **declared(
         PUBLICATION,
-        "A page for everybody: `data/published/atlas/index.html`, opens by double click. The trend of the country and "
-        "the regions, and the rate of every province, arrondissement and municipality.",
-        rooms=["release/page"],
+        "The atlas, a page for everybody: `data/published/atlas/index.html`, opens by double click. Map and trend of every "
+        "area, down to the municipalities and sectors where `data/reference/` has their outlines (else the provinces).",
+        rooms=["release/atlas", *_OF_OUTLINES, *_OF_A_YEAR],
         kinds={"html"},
         yearly=False,
         uri="data/published/atlas/index.html",
     ),
 )
-def atlas_page(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    series = pq.read_table(settings.published_dir / SERIES / "rates.parquet", partitioning=None)
-    path = write_page(settings.published_dir / "atlas", series, _names(settings, series))
+def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
+    from mm_pipeline.release.atlas.page import write_atlas
+
+    series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"
+    if not series.is_dir():
+        raise ReleaseError("data/published/series is not there. Materialise published_series first.")
+    history = read_history(series)
+    outlines = outlines_for(settings.reference_dir, history.release.years)
+    with replacing_folder(place) as folder:
+        write_atlas(
+            folder,
+            rates=pq.ParquetFile(series / "rates.parquet").read(),
+            standardised=pq.ParquetFile(series / "standardised.parquet").read(),
+            areas=read_area_codes(series / AREAS),
+            outlines=outlines,
+            fiche=fiche(history.release, settings.threshold, settings.disclosure_threshold),
+            release=history.release,
+        )
+        write_checksums(folder)
+    vintages = {of.year: of for of in outlines.values()}
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(series_version(settings)),
         metadata={
-            "page": dg.MetadataValue.path(str(path.relative_to(settings.data_dir.parent))),
-            "bytes": path.stat().st_size,
+            "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
+            "release": f"{history.release.number} of {history.release.date.isoformat()}",
+            "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
+            "files": _files(place),
             "rates_by_region": _trend(settings),
-        }
+        },
     )
-
-
-def _names(settings: Settings, series: pa.Table) -> dict[str, str]:
-    """Names of the areas down to the municipality, of each code's newest vintage; both languages where they differ."""
-    names = {}
-    for year in sorted(pc.unique(series["year"]).to_pylist()):
-        for unit in units_of(year, refnis_file(settings.reference_dir)):
-            both = dict.fromkeys([unit.name_fr, unit.name_nl])
-            names[unit.code] = " / ".join(both)
-    return names
 
 
 ASSETS = [protected_rates, published_year, published_series, atlas_page]

@@ -5,7 +5,7 @@ from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import RATES, SettingsParam, declared, markdown_table, people, step
-from mm_pipeline.statistic import cells, rates
+from mm_pipeline.statistic import cells, rates, sensitivity
 
 
 @dg.asset(
@@ -30,7 +30,7 @@ def beneficiary_counts(context: dg.AssetExecutionContext, settings: SettingsPara
             work.year,
             has_sector_table=has_sector_table,
         )
-        provenance = work.lake.derived_from(catalogue.RAW_BENEFICIARIES, year=work.year)
+        provenance = work.lake.derived_from(catalogue.RAW_BENEFICIARIES, catalogue.GEOGRAPHY, year=work.year)
         written = work.lake.write(work.backend, catalogue.BENEFICIARY_COUNTS, work.year, counts, provenance)
         total = work.read(catalogue.BENEFICIARY_COUNTS).beneficiaries.sum().execute()
         return work.result(written, beneficiaries=people(int(total)), sector_table=has_sector_table)
@@ -58,4 +58,31 @@ def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> 
         return work.result(written, rows_by_level=markdown_table(by_level))
 
 
-ASSETS = [beneficiary_counts, sector_rates]
+@dg.asset(
+    deps=["forfaits_per_patient", "raw_dmg", "raw_beneficiaries", "beneficiary_counts", "geography"],
+    **declared(
+        RATES,
+        "What another threshold than six forfaits would give: beneficiaries with at least 1, 2 … 12 forfaits and no global "
+        "medical record elsewhere, of the country and the regions. Before protection: holds small numbers.",
+        table=catalogue.THRESHOLD_COUNTS,
+        rooms=["statistic/sensitivity", "statistic/attribution", "statistic/rates"],
+    ),
+)
+def threshold_counts(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        counts = sensitivity.threshold_counts(
+            work.read(catalogue.FORFAITS_PER_PATIENT),
+            work.read(catalogue.RAW_DMG),
+            work.read(catalogue.RAW_BENEFICIARIES),
+            work.read(catalogue.GEOGRAPHY),
+            work.read(catalogue.BENEFICIARY_COUNTS),
+            work.year,
+        )
+        provenance = work.lake.derived_from(
+            catalogue.FORFAITS_PER_PATIENT, catalogue.RAW_DMG, catalogue.BENEFICIARY_COUNTS, year=work.year
+        )
+        written = work.lake.write(work.backend, catalogue.THRESHOLD_COUNTS, work.year, counts, provenance)
+        return work.result(written)
+
+
+ASSETS = [beneficiary_counts, sector_rates, threshold_counts]

@@ -8,11 +8,13 @@ import pyarrow.parquet as pq
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, markdown_table
+from mm_pipeline.assets.releases import sensitivity_totals
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.disclosure.audit import Audit, audit
+from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
 from mm_pipeline.disclosure.revision import as_published, releases_of
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.release.tables import broken_checksums
+from mm_pipeline.release.files import broken_checksums
 from mm_pipeline.statistic.cells import UNKNOWN
 
 _KEY = ["level", "area_code", "dimension", "category"]
@@ -127,6 +129,34 @@ def revisions_audit(work: Step) -> Outcome:
     return failed(f"{text} Nothing of {work.year} may be published; report it.", seconds=seconds)
 
 
+def sensitivity_audit(work: Step) -> Outcome:
+    """The same promise for the table of other thresholds, and that what it shows is what was counted."""
+    threshold = work.settings.disclosure_threshold
+    shown = work.read(catalogue.PROTECTED_SENSITIVITY).to_pandas()
+    totals = sensitivity_totals(work.read(catalogue.PROTECTED_RATES).to_pandas())
+    earlier = None
+    if work.lake.has(catalogue.SHOWN_SENSITIVITY, work.year):
+        earlier = work.read(catalogue.SHOWN_SENSITIVITY).to_pandas()
+    wrong = audit_sensitivity(shown, totals, work.settings.threshold, threshold, earlier)
+    counted = work.read(catalogue.THRESHOLD_COUNTS).to_pandas().set_index(["area_code", "threshold"])["patients"]
+    at_least = shown[(shown["rule"] == "at_least") & shown["patients"].notna()]
+    true = counted.reindex(pd.MultiIndex.from_frame(at_least[["area_code", "threshold"]])).to_numpy()
+    if (at_least["patients"].to_numpy() != true).any():
+        wrong.append("What it shows is not what was counted.")
+    if wrong:
+        more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
+        return failed(
+            f"The sensitivity table: {' '.join(wrong[:_NAMED])}{more} Nothing of {work.year} may be published: materialise "
+            "protected_rates again, and report it if it stays."
+        )
+    published = shown[shown["status"] == "published"].groupby(["level", "area_code"]).size()
+    by_area = published.reindex(pd.MultiIndex.from_frame(totals[["level", "area_code"]]), fill_value=0)
+    return passed(
+        "From the other thresholds nobody can work out a small number either.",
+        cells_by_area=markdown_table([{"area": code, "cells": int(cells)} for (_, code), cells in by_area.items()]),
+    )
+
+
 def _broken(result: Audit, threshold: int) -> str:
     """How many figures break the promise, and where; not what they could be."""
     rows = result.violations
@@ -169,6 +199,12 @@ CHECKS = [
                 "disclosure_audit",
                 "Nobody can work out a hidden small number from everything that is published of the year.",
                 disclosure_audit,
+                blocking=True,
+            ),
+            Check(
+                "sensitivity_audit",
+                "Nobody can work out a small number from what other thresholds than six would give.",
+                sensitivity_audit,
                 blocking=True,
             ),
             Check(

@@ -224,7 +224,49 @@ def _places(rows: pd.DataFrame) -> str:
     return "; ".join(places)
 
 
+def thresholds_agree(work: Step) -> Outcome:
+    """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
+    main = work.settings.threshold
+    counts = work.read(catalogue.THRESHOLD_COUNTS).to_pandas()
+    rates = _rates(work)
+    totals = rates[rates["level"].isin(["country", "region"]) & (rates["dimension"] == "total")]
+    by_area = counts.sort_values("threshold").groupby(["level", "area_code"])
+    problems = {
+        "have not each number of forfaits from 1 to 12 once": by_area["threshold"]
+        .agg(list)
+        .map(lambda found: found != list(range(1, 13))),
+        "have more patients at a higher threshold": ~by_area["patients"].agg(lambda n: n.is_monotonic_decreasing),
+        "have several numbers of beneficiaries": by_area["beneficiaries"].nunique() > 1,
+    }
+    keys = ["level", "area_code", *_COUNTS]
+    both = counts[counts["threshold"] == main][keys].merge(totals[keys], how="outer", indicator=True)
+    if main <= 12:
+        problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
+            lambda side: (side != "both").any()
+        )
+    for what, is_wrong in problems.items():
+        if is_wrong.any():
+            areas = ", ".join(code for _, code in is_wrong[is_wrong].index)
+            return failed(
+                f"{areas} {what}: threshold_counts and sector_rates do not go together. Materialise both for {work.year} "
+                "again, and report it if it stays."
+            )
+    return passed(f"Each of {by_area.ngroups} areas has twelve thresholds, and at {main} the patients of sector_rates.")
+
+
 CHECKS = [
+    checks_of(
+        catalogue.THRESHOLD_COUNTS,
+        [
+            Check(
+                "thresholds_agree",
+                "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
+                thresholds_agree,
+                blocking=True,
+                after=(catalogue.SECTOR_RATES.name,),
+            )
+        ],
+    ),
     checks_of(
         catalogue.SECTOR_RATES,
         [
@@ -259,5 +301,5 @@ CHECKS = [
                 published_figures,
             ),
         ],
-    )
+    ),
 ]

@@ -83,7 +83,11 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
     )
-    provenance = Provenance(synthetic=bool(announced and announced.synthetic), details=asdict(account))
+    provenance = Provenance(
+        synthetic=bool(announced and announced.synthetic),
+        details=asdict(account),
+        sources={f"deliveries/{file.path.name}": file.sha256},
+    )
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
     kept = backend.table("judged").filter(_.verdict == KEPT)
     lake.write(backend, dataset.table, year, kept, provenance)

@@ -1,74 +1,70 @@
-"""The released tables: one row a cell, as CSV (comma, point, UTF-8) and Parquet, with checksums beside them."""
+"""The released tables: what is added to the protected ones, and the order of their rows. Not here: files (``files``)."""
 
-import hashlib
-from collections.abc import Iterable
-from contextlib import ExitStack
-from pathlib import Path
-
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
-from mm_pipeline.atomic import replacing
-from mm_pipeline.catalogue import PROTECTED_RATES, RELEASED_RATES
-
-FILES = ("rates.csv", "rates.parquet")
-CHECKSUMS = "SHA256SUMS"
+from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, Table
+from mm_pipeline.release.interval import needs_care, wilson
 
 _READING_ORDER = {
     "level": ("country", "region", "province", "arrondissement", "municipality", "sector"),
     "dimension": ("total", "sex", "age_group", "age_class", "preferential"),
+    "rule": ("at_least", "exactly"),
 }
+_KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
 
 
-def released_rates(protected: pa.Table, *, synthetic: bool) -> pa.Table:
-    """``protected_rates`` as released: marked as synthetic or not, from the country down to the sectors."""
-    table = protected.select(PROTECTED_RATES.column_names)
-    table = table.append_column("synthetic", pa.array([synthetic] * len(table), pa.bool_()))
-    ranks = {name: pc.index_in(table[name], pa.array(order)) for name, order in _READING_ORDER.items()}
-    ordered = table
-    for name, rank in ranks.items():
-        ordered = ordered.append_column(f"{name}_rank", rank)
-    keys = ["year", "level_rank", "area_code", "dimension_rank", "category"]
-    ordered = ordered.sort_by([(key, "ascending") for key in keys])
-    return ordered.select(RELEASED_RATES.column_names).cast(RELEASED_RATES.schema)
+def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int | None, synthetic: bool) -> pa.Table:
+    """Columns of ``catalogue.RELEASED_RATES`` of one year, from the country down to the sectors.
 
-
-def write_tables(folder: Path, rates: Iterable[pa.Table]) -> dict[str, int]:
-    """Write ``rates.csv``, ``rates.parquet`` and ``SHA256SUMS`` into ``folder``; return bytes per file.
-
-    ``rates``: released tables, written one after the other (years), so that memory holds one at a time. Each file is
-    replaced whole; the checksums come last (a stack unwinds from its top).
+    ``protected``: columns of ``catalogue.PROTECTED_RATES``. ``areas``: the area table of the year (``level``,
+    ``area_code``, ``name_fr``, ``name_nl``, ``name_de``). ``sector_vintage``: the year of its sector table, if there
+    is one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    options = pa.csv.WriteOptions(quoting_style="needed")
-    with ExitStack() as replaced:
-        temporary = {name: replaced.enter_context(replacing(folder / name, mode=0o644)) for name in (CHECKSUMS, *FILES)}
-        with (
-            pa.csv.CSVWriter(temporary["rates.csv"], RELEASED_RATES.schema, write_options=options) as text,
-            pq.ParquetWriter(temporary["rates.parquet"], RELEASED_RATES.schema, compression="zstd") as parquet,
-        ):
-            for table in rates:
-                text.write_table(table)
-                parquet.write_table(table)
-        temporary[CHECKSUMS].write_text("".join(f"{_sha256(temporary[name])}  {name}\n" for name in FILES))
-        return {name: path.stat().st_size for name, path in sorted(temporary.items())}
+    table = _with_interval(protected)
+    has_rate = pc.is_valid(table["rate_per_10000"])
+    care = needs_care(*_counts(table))
+    reliability = pc.if_else(has_rate, pa.array(np.where(care, "care", "reliable"), pa.string()), None)
+    vintage = pc.if_else(pc.equal(table["level"], "sector"), pa.scalar(sector_vintage, pa.int32()), table["year"])
+    table = table.append_column("reliability", reliability).append_column("geography_vintage", vintage)
+    return _finished(table, RELEASED_RATES, areas, synthetic)
 
 
-def broken_checksums(folder: Path) -> list[str]:
-    """The files of a released folder that do not match its ``SHA256SUMS``, or are missing from it or from the folder."""
-    sums_file = folder / CHECKSUMS
-    if not sums_file.is_file():
-        return [CHECKSUMS]
-    lines = (line.partition("  ") for line in sums_file.read_text().splitlines())
-    sums = {name: digest for digest, _, name in lines}
-    present = {path.name for path in folder.iterdir() if path.name != CHECKSUMS}
-    return sorted(
-        name for name in present | set(sums) if name not in present or sums.get(name) != _sha256(folder / name)
+def released_sensitivity(protected: pa.Table, areas: pa.Table, *, synthetic: bool) -> pa.Table:
+    """Columns of ``catalogue.RELEASED_SENSITIVITY`` of one year, from ``catalogue.PROTECTED_SENSITIVITY``."""
+    patients, people = _counts(protected)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = pa.array(10_000 * patients / people, pa.float64(), from_pandas=True)
+    return _finished(
+        _with_interval(protected.append_column("rate_per_10000", rate)), RELEASED_SENSITIVITY, areas, synthetic
     )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _counts(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Patients and beneficiaries; NaN where hidden."""
+    patients, people = (table[name].cast(pa.float64()).to_numpy() for name in ("patients", "beneficiaries"))
+    return patients, people
+
+
+def _with_interval(table: pa.Table) -> pa.Table:
+    for name, share in zip(("lower", "upper"), wilson(*_counts(table)), strict=True):
+        column = pa.array(10_000 * share, pa.float64(), from_pandas=True)
+        table = table.append_column(f"rate_per_10000_{name}", column)
+    return table
+
+
+def _finished(table: pa.Table, shape: Table, areas: pa.Table, synthetic: bool) -> pa.Table:
+    """With names and mark, in reading order, of the declared columns."""
+    names = areas.select(["level", "area_code", "name_fr", "name_nl", "name_de"])
+    names = names.rename_columns(["level", "area_code", "area_name_fr", "area_name_nl", "area_name_de"])
+    table = table.join(names, ["level", "area_code"], join_type="left outer")
+    table = table.append_column("synthetic", pa.array([synthetic] * len(table), pa.bool_()))
+    keys = [key for key in _KEYS if key in table.column_names]
+    ranks = {
+        f"{key} rank": pc.index_in(table[key], pa.array(_READING_ORDER[key])) for key in keys if key in _READING_ORDER
+    }
+    for name, rank in ranks.items():
+        table = table.append_column(name, rank)
+    order = [(f"{key} rank" if key in _READING_ORDER else key, "ascending") for key in keys]
+    return table.sort_by(order).select(shape.column_names).cast(shape.schema)

@@ -25,10 +25,14 @@ _FOOTER_KEY = b"mm_pipeline"
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a partition was made from. ``details`` is free (ingest keeps its account of rows there); no row data."""
+    """What a partition was made from. ``details`` is free (ingest keeps its account of rows there); no row data.
+
+    ``sources``: ``deliveries/<file>`` or ``references/<file>`` -> SHA-256 of its content; what is derived has them too.
+    """
 
     synthetic: bool
     details: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def footer(self) -> dict[str, str]:
         """JSON, percent-encoded but for what makes it legible: Ibis would garble backslashes and break on apostrophes,
@@ -80,8 +84,11 @@ class Lake:
         return Provenance(**json.loads(unquote(footer[_FOOTER_KEY])))
 
     def derived_from(self, *tables: Table, year: int) -> Provenance:
-        """The provenance of something made from these partitions: synthetic as soon as one of them is."""
-        return Provenance(synthetic=any(self.provenance(table, year).synthetic for table in tables))
+        """The provenance of something made from these partitions: synthetic as soon as one of them is, of all their
+        sources."""
+        above = [self.provenance(table, year) for table in tables]
+        sources = {name: digest for provenance in above for name, digest in provenance.sources.items()}
+        return Provenance(synthetic=any(provenance.synthetic for provenance in above), sources=sources)
 
     def write(self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
         """Replace the partition by ``rows``, in the catalogue's columns, types and order."""

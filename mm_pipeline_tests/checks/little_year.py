@@ -24,12 +24,12 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step
-from mm_pipeline.assets.releases import mark_released, protect_year
+from mm_pipeline.assets.publication import publish_year
+from mm_pipeline.assets.releases import protect_year
 from mm_pipeline.catalogue import Table
 from mm_pipeline.checks.framework import Outcome
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
-from mm_pipeline.release.tables import released_rates, write_tables
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -211,19 +211,13 @@ class LittleYear:
         self.put(catalogue.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())
 
     def protect(self) -> None:
-        provenance = Provenance(synthetic=True)
         with self.step() as work:
-            protected, _ = protect_year(work, provenance)
-            table = pa.Table.from_pandas(protected, schema=catalogue.PROTECTED_RATES.schema, preserve_index=False)
-            self.lake.write(work.backend, catalogue.PROTECTED_RATES, self.year, ibis.memtable(table), provenance)
+            protect_year(work, Provenance(synthetic=True))
 
     def publish(self) -> Path:
         with self.step() as work:
-            mark_released(work)
-        protected = pq.read_table(self.lake.path(catalogue.PROTECTED_RATES, self.year), partitioning=None)
-        folder = self.settings.published_dir / str(self.year)
-        write_tables(folder, [released_rates(protected, synthetic=True)])
-        return folder
+            publish_year(work)
+        return self.settings.published_dir / str(self.year)
 
     # --- what may show ------------------------------------------------------------------------------------------------
 
@@ -253,6 +247,7 @@ _NOT_PEOPLE = (
     r"outside 1 to 5 %",
     r"\b\d+ hidden figures\b|\band \d+ more\b|is below \d|to be below \d|fewer than \d values|preferential/\d/",
     r"line \d+",
+    r"\bthreshold \d+\b|\bforfaits from 1 to 12\b|\bhave \d+ to \d+ forfaits\b",
     r"is below six \(found \d+\)",
     r"(preferential|sex|of) [01]\b",
     r"[FM]\b|1 = male, 2 = female|Is 1 the code|before [12] ",

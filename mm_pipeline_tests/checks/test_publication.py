@@ -1,13 +1,19 @@
 """The checks of the publication: for every state a fault that reaches it, and what is said then."""
 
-import hashlib
-
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import DISCLOSED_RATES, PROTECTED_RATES, SECTOR_RATES
+from mm_pipeline.catalogue import (
+    DISCLOSED_RATES,
+    PROTECTED_RATES,
+    PROTECTED_SENSITIVITY,
+    SECTOR_RATES,
+    SHOWN_SENSITIVITY,
+    THRESHOLD_COUNTS,
+)
 from mm_pipeline.checks import publication as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.release.files import write_checksums
 from mm_pipeline_tests.checks.little_year import YEAR
 
 KEY = ("level", "area_code", "dimension", "category")
@@ -258,7 +264,63 @@ def test_the_audit_takes_the_threshold_of_the_settings(year):
     assert year.with_settings(disclosure_threshold=2).say(checks.disclosure_audit).state == PASSED
 
 
-# --- revisions_audit --------------------------------------------------------------------------------------------------
+# --- sensitivity_audit ------------------------------------------------------------------------------------------------
+
+
+def test_the_other_thresholds_keep_the_promise(year):
+    outcome = year.say(checks.sensitivity_audit)
+    assert (outcome.state, outcome.text) == (
+        PASSED,
+        "From the other thresholds nobody can work out a small number either.",
+    )
+    assert [line.split("|")[1].strip() for line in outcome.metadata["cells_by_area"].value.splitlines()[2:]] == [
+        row["area_code"] for row in year.rows(THRESHOLD_COUNTS) if row["threshold"] == 1
+    ]
+
+
+def show_all_thresholds(year):
+    """As if nothing had to be protected."""
+    counts = {(row["area_code"], row["threshold"]): row["patients"] for row in year.rows(THRESHOLD_COUNTS)}
+
+    def edit(row):
+        area, threshold = row["area_code"], row["threshold"]
+        patients = counts[area, threshold]
+        if row["rule"] == "exactly":
+            patients -= counts[area, threshold + 1]
+        return row | {"patients": patients, "status": "published"}
+
+    year.change(PROTECTED_SENSITIVITY, edit)
+
+
+def test_all_thresholds_give_somebody_away(year):
+    """In the little country few people have any other number of forfaits than twelve."""
+    show_all_thresholds(year)
+    outcome = year.say(checks.sensitivity_audit)
+    assert outcome.state == FAILED
+    assert outcome.text.startswith("The sensitivity table: ")
+    assert f"Nothing of {YEAR} may be published" in outcome.text
+
+
+def test_a_threshold_shows_another_number_than_was_counted(year):
+    """The table is in itself in order: every threshold has the patients of the main one, plus and minus some."""
+    year.change(THRESHOLD_COUNTS, lambda row: row | {"patients": row["patients"] + 7})
+    outcome = year.say(checks.sensitivity_audit)
+    assert outcome.state == FAILED
+    assert "What it shows is not what was counted." in outcome.text
+
+
+def test_a_later_release_shows_no_threshold_that_an_earlier_one_hid(year):
+    year.publish()
+    assert year.say(checks.sensitivity_audit).state == PASSED
+    shown = [row for row in year.rows(SHOWN_SENSITIVITY) if row["threshold"] == year.settings.threshold]
+    others = [row for row in year.rows(SHOWN_SENSITIVITY) if row["threshold"] != year.settings.threshold]
+    if not others:
+        pytest.skip("the little country shows no other threshold")
+    year.put(SHOWN_SENSITIVITY, shown)
+    assert "was not shown by an earlier release" in year.say(checks.sensitivity_audit).text
+
+
+# --- revisions_audit ----------------------------------------------------------------------------------------------------
 
 
 def revise(year, by=6):
@@ -393,11 +455,7 @@ def test_the_release_is_of_another_table(year):
     folder = year.settings.published_dir / str(YEAR)
     table = pq.read_table(folder / "rates.parquet", partitioning=None)
     pq.write_table(table.slice(1), folder / "rates.parquet")
-    sums = [
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in ("rates.csv", "rates.parquet")
-    ]
-    (folder / "SHA256SUMS").write_text("".join(sums))
+    write_checksums(folder)
     outcome = year.say(checks.release_checksums)
     assert outcome.state == FAILED
     assert outcome.text.startswith(

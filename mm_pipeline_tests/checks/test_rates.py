@@ -2,7 +2,7 @@
 
 import pytest
 
-from mm_pipeline.catalogue import BENEFICIARY_COUNTS, SECTOR_RATES
+from mm_pipeline.catalogue import BENEFICIARY_COUNTS, SECTOR_RATES, THRESHOLD_COUNTS
 from mm_pipeline.checks import rates as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.errors import LakeError
@@ -411,3 +411,50 @@ def test_no_figure_was_published(year):
     outcome = year.in_year(2018).say(checks.published_figures)
     assert outcome.state == NOT_APPLICABLE
     assert outcome.text == "Not applicable: no figure published for 2018 is known to the project."
+
+
+# --- thresholds_agree -------------------------------------------------------------------------------------------------
+
+
+def at(number, area="BE", **values):
+    """A change of one row of the thresholds."""
+
+    def edit(row):
+        return row | values if (row["area_code"], row["threshold"]) == (area, number) else row
+
+    return edit
+
+
+def test_the_thresholds_agree_with_the_rates(year):
+    outcome = year.say(checks.thresholds_agree)
+    assert (outcome.state, outcome.text) == (
+        PASSED,
+        "Each of 4 areas has twelve thresholds, and at 6 the patients of sector_rates.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (at(3, "03000", threshold=2), "03000 have not each number of forfaits from 1 to 12 once"),
+        (at(12, "02000", patients=10_000), "02000 have more patients at a higher threshold"),
+        (at(2, beneficiaries=0), "BE have several numbers of beneficiaries"),
+        (lambda row: row | {"patients": row["patients"] + 1}, "02000, 03000, 04000 are not in both tables"),
+        (lambda row: row | {"beneficiaries": row["beneficiaries"] - 1}, "are not in both tables with the same counts"),
+    ],
+)
+def test_thresholds_that_do_not_go_with_the_rates(year, edit, said):
+    year.change(THRESHOLD_COUNTS, edit)
+    outcome = year.say(checks.thresholds_agree)
+    assert outcome.state == FAILED
+    assert said in outcome.text
+    assert f"Materialise both for {YEAR} again" in outcome.text
+
+
+def test_an_area_is_not_in_the_thresholds(year):
+    year.change(THRESHOLD_COUNTS, lambda row: None if row["area_code"] == "04000" else row)
+    assert "04000 are not in both tables" in year.say(checks.thresholds_agree).text
+
+
+def test_the_thresholds_are_held_against_the_setting(year):
+    assert year.with_settings(threshold=7).say(checks.thresholds_agree).state == FAILED

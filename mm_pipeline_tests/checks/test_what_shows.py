@@ -15,6 +15,7 @@ from mm_pipeline.catalogue import (
     FORFAITS_PER_PATIENT,
     GEOGRAPHY,
     PROTECTED_RATES,
+    PROTECTED_SENSITIVITY,
     RAW_BENEFICIARIES,
     RAW_DMG,
     RAW_FORFAITS,
@@ -37,7 +38,7 @@ def outcomes(year):
     return states
 
 
-TABLES = {"reasons", "months", "rates", "figures", "visibility"}
+TABLES = {"reasons", "months", "rates", "figures", "visibility", "cells_by_area"}
 
 
 def test_all_is_well_in_a_good_year(year):
@@ -111,6 +112,7 @@ def spoil(year):
     )
     cells = year.rows(PROTECTED_RATES)
     year.put(PROTECTED_RATES, [row | {"status": "published"} if n < 40 else row for n, row in enumerate(cells[:-2])])
+    year.change(PROTECTED_SENSITIVITY, lambda row: row | {"status": "published"})
 
 
 def test_a_little_is_wrong_everywhere(year):

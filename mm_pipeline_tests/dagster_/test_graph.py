@@ -1,6 +1,7 @@
 """The shape of the data product: who reads whom, what each asset says of itself, and walls between the rooms."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -203,13 +204,15 @@ def test_a_code_version_covers_all_that_its_rooms_import():
 
 def _files(room: str) -> list[Path]:
     path = PACKAGE / room
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    return sorted(path.rglob("*.py")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}.py"))
 
 
 def _declared_rooms(path: Path) -> Iterator[list[str]]:
+    names = vars(importlib.import_module(f"mm_pipeline.assets.{path.stem}"))
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "declared":
-            yield next(ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "rooms")
+            (rooms,) = (keyword.value for keyword in call.keywords if keyword.arg == "rooms")
+            yield eval(compile(ast.Expression(rooms), path.name, "eval"), names)
 
 
 # --- Dagster's own commands

@@ -1,100 +1,93 @@
-"""The released tables: complete, in reading order, marked, and matching their checksums."""
-
-import csv
-import hashlib
-import stat
+"""What is added to the protected tables: interval, mark of care, vintage, names; and nothing to a hidden cell."""
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import PROTECTED_RATES, RELEASED_RATES
-from mm_pipeline.release.tables import broken_checksums, released_rates, write_tables
+from mm_pipeline.catalogue import PROTECTED_SENSITIVITY, RELEASED_RATES, RELEASED_SENSITIVITY
+from mm_pipeline.release.tables import released_rates, released_sensitivity
+from mm_pipeline_tests.release.protected import AREAS, protected, released, row
+
+DERIVED = ["rate_per_10000", "rate_percent", "rate_per_10000_lower", "rate_per_10000_upper", "reliability"]
 
 
-def row(level: str, area: str, dimension: str = "total", category: str = "total", patients: int | None = 50) -> dict:
-    rate = None if patients is None else patients / 1000
-    return {
-        "year": 2024,
-        "level": level,
-        "area_code": area,
-        "parent_code": "",
-        "dimension": dimension,
-        "category": category,
-        "beneficiaries": 1000,
-        "patients": patients,
-        "rate_per_10000": None if rate is None else 10_000 * rate,
-        "rate_percent": None if rate is None else 100 * rate,
-        "status": "suppressed" if patients is None else "published",
-    }
-
-
-@pytest.fixture
-def protected() -> pa.Table:
-    rows = [
+def test_reading_order_and_mark():
+    table = released(
         row("sector", "11002A00-", patients=None),
         row("municipality", "11002", "sex", "M"),
         row("municipality", "11002"),
         row("country", "BE", "age_group", "0-17"),
         row("country", "BE"),
-    ]
-    return pa.Table.from_pylist(rows, schema=PROTECTED_RATES.schema)
-
-
-def test_reading_order_and_mark(protected):
-    table = released_rates(protected, synthetic=True)
+    )
     assert table.schema == RELEASED_RATES.schema
     assert table["level"].to_pylist() == ["country", "country", "municipality", "municipality", "sector"]
     assert table["dimension"].to_pylist() == ["total", "age_group", "total", "sex", "total"]
     assert set(table["synthetic"].to_pylist()) == {True}
+    assert set(released(row("country", "BE"), synthetic=False)["synthetic"].to_pylist()) == {False}
 
 
-def test_csv_and_parquet_say_the_same(protected, tmp_path):
-    table = released_rates(protected, synthetic=False)
-    write_tables(tmp_path, [table, table])
-    with (tmp_path / "rates.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    parquet = pq.read_table(tmp_path / "rates.parquet").to_pylist()
-    assert len(rows) == len(parquet) == 10
-    for text, value in zip(rows, parquet, strict=True):
-        assert text["area_code"] == value["area_code"]
-        assert text["patients"] == ("" if value["patients"] is None else str(value["patients"]))
-        assert text["rate_per_10000"] == "" or float(text["rate_per_10000"]) == value["rate_per_10000"]
-        assert text["synthetic"] == "false"
+def test_what_is_protected_stays_as_it_is():
+    rows = [row("country", "BE"), row("province", "10000", patients=None), row("municipality", "11002", people=0)]
+    table = released(*rows)
+    assert table.select(protected().column_names).to_pylist() == protected(*rows).to_pylist()
 
 
-def test_checksums(protected, tmp_path):
-    write_tables(tmp_path, [released_rates(protected, synthetic=True)])
-    sums = dict(reversed(line.split("  ")) for line in (tmp_path / "SHA256SUMS").read_text().splitlines())
-    for name, digest in sums.items():
-        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
-    assert broken_checksums(tmp_path) == []
-    (tmp_path / "rates.csv").write_text("changed")
-    (tmp_path / "stranger.txt").write_text("x")
-    assert broken_checksums(tmp_path) == ["rates.csv", "stranger.txt"]
-    (tmp_path / "rates.parquet").unlink()
-    assert "rates.parquet" in broken_checksums(tmp_path)
-    (tmp_path / "SHA256SUMS").unlink()
-    assert broken_checksums(tmp_path) == ["SHA256SUMS"]
+def test_a_hidden_cell_has_nothing_that_is_derived_from_it():
+    for hidden in (
+        row("municipality", "11002", patients=None),
+        row("municipality", "11002", patients=None, people=None),
+    ):
+        (cell,) = released(hidden).to_pylist()
+        assert [cell[name] for name in DERIVED] == [None] * len(DERIVED)
 
 
-def test_same_bytes_again_and_readable_by_everybody(protected, tmp_path):
-    for folder in ("one", "two"):
-        write_tables(tmp_path / folder, [released_rates(protected, synthetic=True)])
-    for name in ("rates.csv", "rates.parquet", "SHA256SUMS"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-        assert stat.S_IMODE((tmp_path / "one" / name).stat().st_mode) == 0o644
+def test_an_empty_area_has_no_rate_and_no_interval():
+    (cell,) = released(row("municipality", "11002", patients=0, people=0)).to_pylist()
+    assert cell["status"] == "published"
+    assert [cell[name] for name in DERIVED] == [None] * len(DERIVED)
 
 
-def test_a_failing_write_leaves_the_old_release(protected, tmp_path):
-    table = released_rates(protected, synthetic=True)
-    write_tables(tmp_path, [table])
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+@pytest.mark.parametrize(
+    ("patients", "people", "reliability"),
+    [(19, 1000, "care"), (20, 1000, "reliable"), (30, 49, "care"), (30, 50, "reliable"), (0, 1000, "care")],
+)
+def test_few_patients_or_beneficiaries_are_to_be_interpreted_with_care(patients, people, reliability):
+    (cell,) = released(row("municipality", "11002", patients=patients, people=people)).to_pylist()
+    assert cell["reliability"] == reliability
 
-    def breaks():
-        yield table
-        raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
-        write_tables(tmp_path, breaks())
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+def test_names_are_those_of_the_level_and_code():
+    cells = released(row("region", "04000"), row("province", "04000"), row("sector", "11002A00-")).to_pylist()
+    assert [cell["area_name_nl"] for cell in cells] == ["Brussel", "Brussel", None]
+    assert len(cells) == 3
+
+
+def test_vintage_is_the_year_but_for_sectors_that_of_their_table():
+    cells = released(row("municipality", "11002"), row("sector", "11002A00-"))
+    assert cells["geography_vintage"].to_pylist() == [2024, 2021]
+    without = released_rates(protected(row("sector", "11002A00-")), AREAS, sector_vintage=None, synthetic=True)
+    assert without["geography_vintage"].to_pylist() == [None]
+
+
+def test_sensitivity_has_rates_where_it_is_published():
+    def cell(threshold: int, patients: int | None, rule: str = "at_least") -> dict:
+        return {
+            "year": 2024,
+            "level": "country",
+            "area_code": "BE",
+            "parent_code": "",
+            "rule": rule,
+            "threshold": threshold,
+            "beneficiaries": 1000,
+            "patients": patients,
+            "status": "suppressed" if patients is None else "published",
+        }
+
+    rows = [cell(6, 30, "exactly"), cell(12, None), cell(6, 40), cell(1, 60)]
+    table = released_sensitivity(
+        pa.Table.from_pylist(rows, schema=PROTECTED_SENSITIVITY.schema), AREAS, synthetic=False
+    )
+    assert table.schema == RELEASED_SENSITIVITY.schema
+    assert table["threshold"].to_pylist() == [1, 6, 12, 6]
+    assert table["rate_per_10000"].to_pylist() == [600.0, 400.0, None, 300.0]
+    assert [value is None for value in table["rate_per_10000_upper"].to_pylist()] == [False, False, True, False]
+    assert set(table["area_name_fr"].to_pylist()) == {"Belgique"}

@@ -1,0 +1,77 @@
+"""The released figures and the names of areas, packed for the page: counts only, from which it works out the rates.
+
+A rate and its interval follow from the two counts (``release.interval``), so that these are all the page holds. Here
+is no figure that the released table does not show: a suppressed one is the mark ``HIDDEN``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mm_pipeline.release.codelists import LABELS, LANGUAGES
+
+ABSENT, HIDDEN = -2, -1
+"""No such row in the table (the area is not of that year), and a count that is not shown."""
+
+_READING_ORDER = [(dimension, category) for dimension, labels in LABELS["category"].items() for category in labels]
+_DECIMALS = 2
+_STANDARDISED = ["standardised_per_10000", "standardised_per_10000_lower", "standardised_per_10000_upper"]
+
+
+def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
+    """The counts of one level.
+
+    ``rates``: released rows of the level; ``areas``: its rows of the code list. The result: ``cells``, pairs
+    (dimension, category) in reading order; ``areas``, one entry an area, sorted by code: [code, history, counts].
+    History is a list of [first year, last year, code of the parent, names] with the names in fr, nl, de, en, or one
+    name where all are the same. Counts has an entry a cell: beneficiaries and patients of the first year, of the
+    second year ..., with ``ABSENT`` and ``HIDDEN`` in their place.
+    """
+    keys = pd.MultiIndex.from_frame(rates[["dimension", "category"]])
+    cells = [cell for cell in _READING_ORDER if cell in set(keys)]
+    codes = sorted(set(rates["area_code"]))
+    counts = np.full((len(codes), len(cells), len(years), 2), ABSENT, dtype=np.int64)
+    place = (
+        pd.Index(codes).get_indexer(rates["area_code"]),
+        pd.Index(cells).get_indexer(keys),
+        pd.Index(years).get_indexer(rates["year"]),
+    )
+    for position, column in enumerate(("beneficiaries", "patients")):
+        counts[(*place, position)] = rates[column].fillna(HIDDEN).to_numpy(np.int64)
+    histories = _histories(rates, areas)
+    flat = counts.reshape(len(codes), len(cells), -1).tolist()
+    return {
+        "cells": [list(cell) for cell in cells],
+        "areas": [[code, histories[code], figures] for code, figures in zip(codes, flat, strict=True)],
+    }
+
+
+def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dict[str, list[float]]:
+    """Area code -> rate and both ends of its interval, of the first year, the second ..., for one level.
+
+    A suppressed one is ``HIDDEN``, a rate or interval that does not exist ``ABSENT``.
+    """
+    packed: dict[str, list[float]] = {}
+    for row in standardised.itertuples(index=False):
+        entry = packed.setdefault(row.area_code, [float(ABSENT)] * 3 * len(years))
+        start = 3 * years.index(row.year)
+        missing = HIDDEN if row.status == "suppressed" else ABSENT
+        values = [getattr(row, column) for column in _STANDARDISED]
+        entry[start : start + 3] = [missing if pd.isna(value) else round(value, _DECIMALS) for value in values]
+    return dict(sorted(packed.items()))
+
+
+def _histories(rates: pd.DataFrame, areas: pd.DataFrame) -> dict[str, list[list[Any]]]:
+    """Area code -> its history. An area that the code list does not have is named by its code."""
+    histories: dict[str, list[list[Any]]] = {}
+    for row in areas.fillna("").sort_values(["area_code", "first_year"]).itertuples(index=False):
+        labels = [getattr(row, f"label_{language}") for language in LANGUAGES]
+        names = [label or next(filter(None, labels), row.area_code) for label in labels]
+        names = names[:1] if len(set(names)) == 1 else names
+        histories.setdefault(row.area_code, []).append([row.first_year, row.last_year, row.parent_code, names])
+    unnamed = rates[~rates["area_code"].isin(list(histories))]
+    for (code, parent), rows in unnamed.groupby(["area_code", "parent_code"])["year"]:
+        histories.setdefault(code, []).append([int(rows.min()), int(rows.max()), parent, [code]])
+    return histories

@@ -1,0 +1,174 @@
+"""The page, put together: ``index.html`` with everything in it but the sectors, which it loads by arrondissement.
+
+Here: what goes into which file. Not here: how figures and outlines are packed (``figures``, ``paths``), and what the page
+does with them (``*.js``). Nothing is loaded from anywhere: libraries, fonts, style and data are in the file, and a
+policy in its head forbids the rest.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from mm_pipeline.reference.outlines import Outlines
+from mm_pipeline.release.atlas.figures import packed_level, packed_standardised
+from mm_pipeline.release.atlas.paths import frame, svg_paths
+from mm_pipeline.release.codelists import LABELS
+from mm_pipeline.release.history import Release
+from mm_pipeline.release.interval import FEW_BENEFICIARIES, FEW_PATIENTS, Z
+
+_HERE = Path(__file__).parent
+_VENDOR = _HERE / "vendor"
+
+_LEVELS = ("country", "region", "province", "arrondissement", "municipality")
+_LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
+_SCRIPTS = ("core.js", "map.js", "charts.js", "table.js", "search.js", "download.js", "atlas.js")
+_FONTS = {"inter": "inter.woff2", "source-serif": "source-serif.woff2"}
+
+
+def write_atlas(
+    folder: Path,
+    *,
+    rates: pa.Table,
+    standardised: pa.Table | None,
+    areas: pd.DataFrame,
+    outlines: Mapping[int, Outlines],
+    fiche: Mapping[str, Mapping[str, Any]],
+    release: Release,
+) -> dict[str, int]:
+    """Write the page into an empty folder; return bytes per file, by its path in the folder.
+
+    ``rates``, ``standardised``: the released tables of all years (columns of the catalogue). ``areas``: the code list
+    of areas (first_year, last_year, level, area_code, parent_code, label_fr, label_nl, label_de, label_en).
+    ``outlines``: those of each year; years of the same vintage share them, and they are written once. ``fiche``:
+    language -> title, description, remarks (list), method (a paragraph a line), citation. The files are ``index.html``,
+    ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``.
+    """
+    table, years = _frame(rates), list(release.years)
+    vintages = {outline.year: outline for _, outline in sorted(outlines.items())}
+    vintage_of_year = [_position(vintages, outlines.get(year)) for year in years]
+    places = dict(_places(table))
+    content = {
+        "release": {"number": release.number, "date": release.date.isoformat(), "synthetic": release.synthetic},
+        "years": years,
+        "levels": _levels(table, areas, years),
+        "standardised": _standardised(standardised, years),
+        "outlines": [_base_outlines(outline) for outline in vintages.values()],
+        "outlines_of_year": vintage_of_year,
+        "frame": frame(shape for outline in vintages.values() for shape in _base_shapes(outline)),
+        "places": sorted(places),
+        "interval": {"z": Z, "patients": FEW_PATIENTS, "beneficiaries": FEW_BENEFICIARIES},
+        "labels": LABELS,
+        "texts": json.loads(_text("texts.json")),
+        "fiche": fiche,
+    }
+    sector_names = areas[areas["level"] == "sector"]
+    files = {"index.html": page(content), "LICENSES.txt": _text("vendor/LICENSES.txt")}
+    for place, rows in sorted(places.items()):
+        codes = set(rows["area_code"])
+        part = {
+            "release": release.number,
+            "place": place,
+            **packed_level(rows, sector_names[sector_names["area_code"].isin(codes)], years),
+            "outlines": [_sector_outlines(outline, codes) for outline in vintages.values()],
+        }
+        files[f"sectors/{place}.js"] = f"receiveSectors({_json(part)});\n"
+    return {name: _write(folder / name, text) for name, text in files.items()}
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The HTML file that shows ``content``."""
+    scripts = [_text(name) for name in (*_LIBRARIES, *_SCRIPTS)]
+    fonts = {name: base64.b64encode((_VENDOR / file).read_bytes()).decode() for name, file in _FONTS.items()}
+    style = re.sub(r"font:([\w-]+)", lambda font: f"data:font/woff2;base64,{fonts[font[1]]}", _text("atlas.css"))
+    # A script that says "</script" would end there. None does: in JSON it is escaped, and ours are tested for it.
+    parts = {
+        "policy": _policy(scripts),
+        "style": style,
+        "data": _json(content),
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], _text("index.html"))
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Only these scripts, and the sectors beside the page (``file:`` when it is opened by double click)."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    return "; ".join(
+        [
+            "default-src 'none'",
+            " ".join(["script-src 'self' file:", *(f"'sha256-{digest}'" for digest in digests)]),
+            "style-src 'unsafe-inline'",
+            "font-src data:",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    wanted = ["year", "level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
+    return table.select(wanted).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+
+
+def _levels(table: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
+    present = [level for level in _LEVELS if (table["level"] == level).any()]
+    return {
+        level: packed_level(table[table["level"] == level], areas[areas["level"] == level], years) for level in present
+    }
+
+
+def _standardised(table: pa.Table | None, years: Sequence[int]) -> dict[str, dict[str, list[float]]]:
+    if table is None:
+        return {}
+    rows = table.to_pandas()
+    return {level: packed_standardised(part, list(years)) for level, part in rows.groupby("level")}
+
+
+def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """The rows of sectors by arrondissement: that of their municipality in the year."""
+    municipalities = table[(table["level"] == "municipality") & (table["dimension"] == "total")]
+    place = municipalities.set_index(["year", "area_code"])["parent_code"].rename("place")
+    sectors = table[table["level"] == "sector"].join(place, on=["year", "parent_code"])
+    return ((str(code), rows) for code, rows in sectors.groupby("place"))
+
+
+def _position(vintages: Mapping[int | None, Outlines], outline: Outlines | None) -> int | None:
+    return None if outline is None else list(vintages).index(outline.year)
+
+
+def _base_outlines(outline: Outlines) -> dict[str, Any]:
+    paths = {level: svg_paths(outline.areas[level]) for level in _LEVELS if level in outline.areas}
+    return {"year": outline.year, "source": outline.source, "paths": paths}
+
+
+def _base_shapes(outline: Outlines) -> Iterable[Any]:
+    return (shape for level, shapes in outline.areas.items() if level in _LEVELS for shape in shapes.values())
+
+
+def _sector_outlines(outline: Outlines, codes: set[str]) -> dict[str, str]:
+    return svg_paths({code: shape for code, shape in outline.areas.get("sector", {}).items() if code in codes})
+
+
+def _json(content: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _write(target: Path, text: str) -> int:
+    content = text.encode()
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)
+    return len(content)

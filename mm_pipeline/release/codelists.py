@@ -1,0 +1,105 @@
+"""The codes of the released tables and what they mean, in French, Dutch, German and English."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+LANGUAGES = ("fr", "nl", "de", "en")
+
+LABELS: Mapping[str, Any] = json.loads(Path(__file__).with_name("texts").joinpath("labels.json").read_text("utf-8"))
+"""Code list -> code -> language -> label; the categories by dimension."""
+
+_COLUMNS = [f"label_{language}" for language in LANGUAGES]
+_TEXTS = ["level", "area_code", "parent_code", *_COLUMNS]
+
+_ENGLISH = {
+    ("country", "BE"): "Belgium",
+    ("region", "02000"): "Flemish Region",
+    ("region", "03000"): "Walloon Region",
+    ("region", "04000"): "Brussels-Capital Region",
+    ("province", "04000"): "Brussels-Capital",
+    ("province", "10000"): "Province of Antwerp",
+    ("province", "20001"): "Province of Flemish Brabant",
+    ("province", "20002"): "Province of Walloon Brabant",
+    ("province", "30000"): "Province of West Flanders",
+    ("province", "40000"): "Province of East Flanders",
+    ("province", "50000"): "Province of Hainaut",
+    ("province", "60000"): "Province of Liège",
+    ("province", "70000"): "Province of Limburg",
+    ("province", "80000"): "Province of Luxembourg",
+    ("province", "90000"): "Province of Namur",
+}
+_FLANDERS = "02000"
+
+
+def area_codes(areas: pa.Table, year: int) -> pd.DataFrame:
+    """The code list ``area`` of one year, columns as in :func:`over_years`, from the area table of the year
+    (``level``, ``area_code``, ``parent_code``, ``name_fr``, ``name_nl``, ``name_de``).
+
+    REFNIS has no English names: those of the country, the regions and the provinces are given here; below them English
+    has the Dutch name in Flanders and the French one elsewhere.
+    """
+    names = {f"name_{language}": f"label_{language}" for language in LANGUAGES}
+    frame = _with_english(areas.to_pandas().rename(columns=names))
+    return over_years([frame.assign(first_year=year, last_year=year)])
+
+
+def over_years(years: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The code lists ``area`` of some years in one: ``first_year``, ``last_year``, ``level``, ``area_code``,
+    ``parent_code``, ``label_fr``, ``label_nl``, ``label_de``, ``label_en``; a row for each time in which code, parent
+    and names stay the same."""
+    both = pd.concat(years).sort_values([*_TEXTS, "first_year"], ignore_index=True)
+    # Years that do not follow one another begin a new time.
+    is_new = both[_TEXTS].ne(both[_TEXTS].shift()).any(axis=1) | both["first_year"].ne(both["last_year"].shift() + 1)
+    times = both.groupby(is_new.cumsum(), sort=False).agg(
+        first_year=("first_year", "first"),
+        last_year=("last_year", "last"),
+        **{name: (name, "first") for name in _TEXTS},
+    )
+    rank = times["level"].map({level: rank for rank, level in enumerate(LABELS["level"])})
+    return (
+        times.assign(rank=rank).sort_values(["rank", "area_code", "first_year"], ignore_index=True).drop(columns="rank")
+    )
+
+
+def read_area_codes(file: Path) -> pd.DataFrame:
+    """A code list ``area`` as :func:`write_codelists` writes it."""
+    texts: dict[str, type] = dict.fromkeys(_TEXTS, str)
+    return pd.read_csv(file, dtype={"first_year": int, "last_year": int, **texts}, keep_default_na=False)
+
+
+def _with_english(areas: pd.DataFrame) -> pd.DataFrame:
+    """With ``label_en``, of the areas of one year."""
+    parent = dict(zip(areas["area_code"], areas["parent_code"], strict=True))
+
+    def is_flemish(code: str) -> bool:
+        while code and code != _FLANDERS:
+            above = parent.get(code, "")
+            code = "" if above == code else above
+        return code == _FLANDERS
+
+    local = areas["label_nl"].where(areas["area_code"].map(is_flemish), areas["label_fr"])
+    own = pd.Series(
+        [_ENGLISH.get(key) for key in zip(areas["level"], areas["area_code"], strict=True)], areas.index, dtype="object"
+    )
+    return areas.assign(label_en=own.fillna(local))
+
+
+def write_codelists(folder: Path, areas: pd.DataFrame) -> None:
+    """Write ``<code list>.csv`` for each code list, ``areas`` as ``area.csv``: commas, UTF-8."""
+    folder.mkdir()
+    for name, codes in LABELS.items():
+        _codelist(name, codes).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    areas.to_csv(folder / "area.csv", index=False, lineterminator="\n")
+
+
+def _codelist(name: str, codes: Mapping[str, Any]) -> pd.DataFrame:
+    if name == "category":
+        parts = [_codelist(dimension, inner).assign(dimension=dimension) for dimension, inner in codes.items()]
+        return pd.concat(parts)[["dimension", "code", *_COLUMNS]]
+    rows = [[code, *(labels[language] for language in LANGUAGES)] for code, labels in codes.items()]
+    return pd.DataFrame(rows, columns=["code", *_COLUMNS])

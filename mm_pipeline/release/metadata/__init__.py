@@ -1,0 +1,13 @@
+"""What says what the release is: one module a file. Each function returns the text of its files; the caller writes them.
+
+``fiche`` (the fiche of the statistic in four languages), ``datapackage`` (the data dictionary, for programs), ``dcat``
+(for catalogues), ``citation``, ``provenance``. Not here: the history of the release (``release/history``), checksums.
+"""
+
+import json
+from typing import Any
+
+
+def json_text(content: Any) -> str:
+    """JSON as the release writes it: legible, the same bytes for the same content."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,193 @@
+"""``datapackage.json``: the data dictionary of a released folder, for programs (Data Package v2).
+
+Every table in its three formats and every code list: columns with type and meaning, what holds of their values, keys, size
+and hash. What is said is true of the files (a validator finds no fault) and comes from the catalogue and the code lists.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mm_pipeline.catalogue import Column, Table
+from mm_pipeline.release.codelists import LABELS
+from mm_pipeline.release.files import CODES, sha256
+from mm_pipeline.release.metadata import json_text
+from mm_pipeline.release.metadata.citation import PUBLISHER
+from mm_pipeline.release.metadata.fiche import heading
+
+PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+
+KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
+"""Columns of which each table has some, and which together name a row of it."""
+
+_AREA = r"BE|[0-9]{5}([0-9A-Z-]{4})?"
+
+_CSV = {"type": "table", "format": "csv", "mediatype": "text/csv", "encoding": "utf-8"}
+_PARQUET = {"type": "table", "format": "parquet", "mediatype": "application/vnd.apache.parquet"}
+
+_CODE_LIST_KEYS = {"category": ["dimension", "code"], "area": ["first_year", "level", "area_code"]}
+_CODE_LIST_COLUMNS = {
+    "code": "code, as in the tables",
+    "dimension": "dimension of the category",
+    "first_year": "first year in which the area has this code, parent and name",
+    "last_year": "last such year that the release holds",
+    "level": "level of the area",
+    "area_code": "NIS code, sector code, or BE",
+    "parent_code": "the area one level up; empty for BE",
+    "label_fr": "French label",
+    "label_nl": "Dutch label",
+    "label_de": "German label",
+    "label_en": "English label",
+}
+
+_SOURCES = [
+    {"title": f"{PUBLISHER}: yearly extracts of the health insurers (not public)"},
+    {"title": "Statbel (Directorate-general Statistics – Statistics Belgium): codes and names of areas, CC BY 4.0"},
+]
+
+
+def datapackage(
+    folder: Path, tables: Sequence[Table], *, years: Sequence[int], synthetic: bool, version: str | None = None
+) -> str:
+    """The text of ``datapackage.json`` for a folder that holds ``tables`` (of the catalogue) and ``codelists/``.
+
+    A table that is not there in a format is left out. ``years``: those that the folder holds. ``version``: the number of
+    the release, where the folder has one.
+    """
+    lists = sorted(path.stem for path in folder.glob("codelists/*.csv"))
+    about = heading("en", synthetic=synthetic)
+    if len(years) == 1:
+        about["title"] += f", {years[0]}"
+    resources = [resource for table in tables for resource in _table_resources(folder, table, years, lists)]
+    return json_text(
+        {
+            "$schema": PROFILE,
+            "name": "stat_003_007" if len(years) != 1 else f"stat_003_007-{years[0]}",
+            **about,
+            **({"version": version} if version else {}),
+            "contributors": [{"title": PUBLISHER, "roles": ["publisher"]}],
+            "sources": _SOURCES,
+            "resources": [*resources, *(_code_list_resource(folder, name) for name in lists)],
+        }
+    )
+
+
+def _table_resources(
+    folder: Path, table: Table, years: Sequence[int], lists: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    fields = [_field(column, years) for column in table.columns]
+    foreign = [key for key in _foreign_keys(table) if key["reference"]["resource"].removeprefix("codelist-") in lists]
+    schema = {
+        "fields": fields,
+        "missingValues": [""],
+        "primaryKey": [name for name in table.column_names if name in KEYS],
+        "foreignKeys": foreign,
+    }
+    spreadsheet = {
+        **schema,
+        "fields": [_excel_field(field) for field in fields],
+        "foreignKeys": [key for key in foreign if not set(CODES) & set(key["fields"])],
+    }
+    # Nulls need no sign in Parquet; frictionless (5.21) reads them as nan and must be told so.
+    binary = {**schema, "missingValues": ["", "nan"]}
+    formats: dict[str, tuple[str, dict[str, Any]]] = {
+        ".csv": ("", {**_CSV, "schema": schema}),
+        ".excel.csv": ("-excel", {**_CSV, "dialect": {"delimiter": ";"}, "schema": spreadsheet}),
+        ".parquet": ("-parquet", {**_PARQUET, "schema": binary}),
+    }
+    for suffix, (kind, described) in formats.items():
+        if (path := folder / f"{table.name}{suffix}").is_file():
+            yield {"name": f"{table.name}{kind}", "path": path.name, **described, **_content(path)}
+
+
+def _code_list_resource(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "codelists" / f"{name}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file))
+    keys = _CODE_LIST_KEYS.get(name, ["code"])
+    fields = [
+        {
+            "name": column,
+            "type": "integer" if column.endswith("_year") else "string",
+            "description": _CODE_LIST_COLUMNS[column],
+            **({"constraints": {"required": True}} if column in keys else {}),
+        }
+        for column in columns
+    ]
+    return {
+        "name": f"codelist-{name}",
+        "path": f"codelists/{path.name}",
+        **_CSV,
+        "schema": {"fields": fields, "missingValues": [""], "primaryKey": keys},
+        **_content(path),
+    }
+
+
+def _content(path: Path) -> dict[str, Any]:
+    # frictionless (5.21) does not count the bytes of Parquet and would report a difference.
+    size = {} if path.suffix == ".parquet" else {"bytes": path.stat().st_size}
+    return {**size, "hash": f"sha256:{sha256(path)}"}
+
+
+def _field(column: Column, years: Sequence[int]) -> dict[str, Any]:
+    field = {"name": column.name, "type": _type(column.type), "description": column.description}
+    constraints = dict(_constraints(column, years))
+    return field | ({"constraints": constraints} if constraints else {})
+
+
+def _constraints(column: Column, years: Sequence[int]) -> Iterator[tuple[str, Any]]:
+    name = column.name
+    if name in KEYS or name in ("status", "synthetic"):
+        yield "required", True
+    if name in LABELS:
+        yield "enum", list(LABELS[name]) if name != "category" else _categories()
+    elif name in CODES:
+        yield "pattern", f"({_AREA})"
+    elif name == "year":
+        yield from {"minimum": min(years), "maximum": max(years)}.items()
+    elif name == "threshold":
+        yield from {"minimum": 1, "maximum": 12}.items()
+    elif name in ("beneficiaries", "patients"):
+        yield "minimum", 0
+    elif pa.types.is_floating(column.type):
+        yield from {"minimum": 0, "maximum": 100 if name == "rate_percent" else 10_000}.items()
+
+
+def _categories() -> list[str]:
+    return list(dict.fromkeys(code for codes in LABELS["category"].values() for code in codes))
+
+
+def _excel_field(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers with a decimal comma; codes written as ``="04000"`` (see ``release/files``)."""
+    if field["type"] == "number":
+        return {**field, "decimalChar": ","}
+    if field["name"] in CODES:
+        description = f'{field["description"]}; written ="…", so that a spreadsheet takes it for text'
+        return {
+            **field,
+            "description": description,
+            "constraints": {**field["constraints"], "pattern": f'="({_AREA})"'},
+        }
+    return dict(field)
+
+
+def _foreign_keys(table: Table) -> Iterator[dict[str, Any]]:
+    """Into the code lists. Not from the areas of ``rates``: sectors of a year without a sector table are in no list."""
+    references = [([name], name, ["code"]) for name in LABELS if name != "category"]
+    references += [(["dimension", "category"], "category", ["dimension", "code"])]
+    if "dimension" not in table.column_names:
+        references += [(["level", "area_code"], "area", ["level", "area_code"])]
+    for fields, name, target in references:
+        if set(fields) <= set(table.column_names):
+            yield {"fields": fields, "reference": {"resource": f"codelist-{name}", "fields": target}}
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind):
+        return "integer"
+    return "number" if pa.types.is_floating(kind) else "string"

@@ -1,0 +1,137 @@
+"""The fiche of the statistic in four languages: every field of the agency's own fiche, and what holds for this release.
+
+Its French follows the source; the other languages are translations of it. The texts are in ``texts/fiche.json``. The
+source links to pages whose addresses are not known here, so there are no links.
+"""
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from mm_pipeline.release.history import Release
+from mm_pipeline.release.interval import FEW_BENEFICIARIES, FEW_PATIENTS
+from mm_pipeline.release.metadata import json_text
+
+_TEXTS_DIR = Path(__file__).parent.parent / "texts"
+_TEXTS: Mapping[str, Any] = json.loads(_TEXTS_DIR.joinpath("fiche.json").read_text(encoding="utf-8"))
+_PAGE = _TEXTS_DIR / "fiche.html"
+
+LANGUAGES: tuple[str, ...] = tuple(_TEXTS["languages"])
+
+Fiche = Mapping[str, Any]
+"""The fiche in one language. In the order in which it is shown, with their names in ``labels``:
+
+``title``, ``description``, ``codification``, ``remarks`` (list), ``frequency``, ``smallest_level``, ``method`` (a paragraph
+a line), ``availability``, ``citation``, ``last_update``, ``code``, ``source_variables`` and ``equivalent_variables`` (lists
+of ``code`` and ``label``), ``keywords`` (list). Before them ``language``, ``synthetic``, ``notice`` (what is to be said of
+synthetic data; else empty) and ``labels``.
+"""
+
+
+def heading(language: str, *, synthetic: bool) -> dict[str, Any]:
+    """``title``, ``description`` and ``keywords``: what does not depend on the release. Synthetic data are marked."""
+    texts = _TEXTS["languages"][language]
+    mark = f" – {texts['synthetic_mark']}" if synthetic else ""
+    notice = f" {texts['notice']}" if synthetic else ""
+    return {
+        "title": texts["title"] + mark,
+        "description": texts["description"] + notice,
+        "keywords": [*texts["keywords"], *([texts["synthetic_mark"]] if synthetic else [])],
+    }
+
+
+def fiche(release: Release, threshold: int, disclosure_threshold: int) -> dict[str, Fiche]:
+    """The fiche of the release by language (fr, nl, de, en).
+
+    ``threshold``: forfaits from which a patient counts; ``disclosure_threshold``: smallest number of people shown.
+    """
+    return {language: _fiche(language, release, threshold, disclosure_threshold) for language in LANGUAGES}
+
+
+def fiche_files(fiches: Mapping[str, Fiche]) -> dict[str, str]:
+    """``fiche.<language>.json`` and ``fiche.html`` (all languages in one page): file name -> text."""
+    files = {f"fiche.{language}.json": json_text(content) for language, content in fiches.items()}
+    return files | {"fiche.html": _page(fiches)}
+
+
+def _fiche(language: str, release: Release, threshold: int, disclosure_threshold: int) -> Fiche:
+    texts = _TEXTS["languages"][language]
+    values = {
+        "threshold": threshold,
+        "disclosure": disclosure_threshold,
+        "few_patients": FEW_PATIENTS,
+        "few_beneficiaries": FEW_BENEFICIARIES,
+        "years": release.span,
+        "number": release.number,
+        "date": _date(texts, release.date),
+        "text_date": _date(texts, datetime.date.fromisoformat(_TEXTS["text_date"])),
+    }
+
+    def said(text: str) -> str:
+        return Template(text).substitute(values)
+
+    return {
+        "language": texts["language"],
+        "synthetic": release.synthetic,
+        "notice": texts["notice"] if release.synthetic else "",
+        "labels": texts["labels"],
+        **heading(language, synthetic=release.synthetic),
+        "description": texts["description"],
+        "codification": texts["codification"],
+        "remarks": [said(remark) for remark in texts["remarks"]],
+        "frequency": texts["frequency"],
+        "smallest_level": texts["smallest_level"],
+        "method": "\n".join(said(paragraph) for paragraph in texts["method"]),
+        "availability": said(texts["availability"]),
+        "citation": said(texts["synthetic_citation" if release.synthetic else "citation"]),
+        "last_update": said(texts["last_update"]),
+        "code": _TEXTS["code"],
+        "source_variables": _coded(texts["source_variables"]),
+        "equivalent_variables": _coded(texts["equivalent_variables"]),
+    }
+
+
+def _coded(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"code": code, "label": label} for code, label in labels.items()]
+
+
+def _date(texts: Mapping[str, str], date: datetime.date) -> str:
+    return texts["date"].format(year=date.year, month=date.month, day=date.day)
+
+
+def _page(fiches: Mapping[str, Fiche]) -> str:
+    languages = "".join(
+        f'<a href="#{code}" lang="{code}" hreflang="{code}">{escape(content["language"])}</a>'
+        for code, content in fiches.items()
+    )
+    sections = "\n".join(_section(code, content) for code, content in fiches.items())
+    first = next(iter(fiches.values()))
+    page = Template(_PAGE.read_text(encoding="utf-8"))
+    return page.substitute(
+        languages=languages, sections=sections, code=escape(first["code"]), title=escape(first["title"])
+    )
+
+
+def _section(code: str, content: Fiche) -> str:
+    notice = f'<p class="synthetic">{escape(content["notice"])}</p>\n' if content["notice"] else ""
+    fields = "\n".join(
+        f"<dt>{escape(label)}</dt><dd>{_field(content[name])}</dd>"
+        for name, label in content["labels"].items()
+        if name != "title"
+    )
+    title = f"<h2>{escape(content['title'])}</h2>"
+    return f'<section id="{code}" lang="{code}">\n{title}\n{notice}<dl>\n{fields}\n</dl>\n</section>'
+
+
+def _field(value: str | Sequence[str | Mapping[str, str]]) -> str:
+    if isinstance(value, str):
+        return "".join(f"<p>{escape(paragraph)}</p>" for paragraph in value.split("\n"))
+    return f"<ul>{''.join(f'<li>{_item(item)}</li>' for item in value)}</ul>"
+
+
+def _item(item: str | Mapping[str, str]) -> str:
+    return escape(item) if isinstance(item, str) else f"<code>{escape(item['code'])}</code> {escape(item['label'])}"

@@ -1,0 +1,110 @@
+"""Which tables the workbook holds, and what is in their cells. Not here: anything of Excel, or the words of headings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
+"""Shorthand of the Government Analysis Function: confidential, low reliability, not applicable."""
+
+TREND = "municipalities_trend"
+"""The table with a column a year; it has rates only."""
+
+BREAKDOWNS = ("sex", "age_group", "age_class", "preferential")
+
+_NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr", "nl")}
+"""Language -> those of the area names, of which there are two: a place goes by the name that its people give it."""
+
+_LEVELS = ("country", "region", "province", "arrondissement", "municipality")
+_RATE = ("rate_per_10000", "rate_per_10000_lower", "rate_per_10000_upper")
+_STANDARDISED = tuple(name.replace("rate", "standardised") for name in _RATE)
+_FIGURES = ("beneficiaries", "patients", *_RATE, "reliability")
+_ORDER = ("rank", "area_code", "year", "rule", "threshold", "category")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A table of the workbook."""
+
+    name: str
+    """As in ``texts/workbook.json``."""
+    columns: Mapping[str, Sequence[Any]]
+    """Column -> cells. A column is one of the released table; or a dimension, for its categories; or a year, for rates."""
+    years: tuple[int, ...]
+    pinned: int = 0
+    """How many columns, from the first, are to stay in sight."""
+
+
+def pages(
+    rates: pa.Table, standardised: pa.Table, sensitivity: pa.Table, labels: Mapping[str, Any], language: str
+) -> Iterator[Page]:
+    """The tables in their order, from the released ones. ``labels``: of codes, in one language. None is without rows."""
+    area = ("area_code", *(f"area_name_{other}" for other in _NAMES[language]))
+    rates = _in_order(rates.filter(pc.field("level").isin(_LEVELS)))
+    totals = rates.filter(pc.field("dimension") == "total")
+    towns = totals.filter(pc.field("level") == "municipality")
+    newest = pc.field("year") == pc.max(totals["year"])
+
+    def rows_of(*levels: str, dimension: str = "total") -> pa.Table:
+        return rates.filter(pc.field("level").isin(levels) & (pc.field("dimension") == dimension))
+
+    wanted = [
+        ("regions", rows_of("country", "region"), ("year", "level", *area), _FIGURES),
+        ("provinces", rows_of("province"), ("year", *area), _FIGURES),
+        ("arrondissements", rows_of("arrondissement"), ("year", *area), _FIGURES),
+        ("municipalities_newest", towns.filter(newest), area, _FIGURES),
+        (TREND, towns, area, ()),
+        ("municipalities", towns, ("year", *area), _FIGURES),
+        *(
+            (dimension, rows_of(*_LEVELS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
+            for dimension in BREAKDOWNS
+        ),
+        ("standardised", _in_order(standardised), ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
+        (
+            "sensitivity",
+            _in_order(sensitivity),
+            ("year", "level", *area, "rule", "threshold"),
+            ("beneficiaries", "patients", *_RATE),
+        ),
+    ]
+    for name, rows, keys, figures in wanted:
+        if len(rows):
+            years = tuple(pc.unique(rows["year"]).to_pylist())
+            if name == TREND:
+                yield Page(name, _trend(rows, keys), years, pinned=2)
+            else:
+                yield Page(name, {column: _cells(rows, column, labels) for column in (*keys, *figures)}, years)
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """From the country down, each area with its years one below the other."""
+    ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(_LEVELS)))
+    return ranked.sort_by([(name, "ascending") for name in _ORDER if name in ranked.column_names])
+
+
+def _cells(rows: pa.Table, column: str, labels: Mapping[str, Any]) -> list[Any]:
+    if column in BREAKDOWNS:
+        return [labels["category"][column][code] for code in rows["category"].to_pylist()]
+    values = rows[column].to_pylist()
+    if column in ("level", "rule"):
+        return [labels[column][code] for code in values]
+    if column.startswith("area_name_"):
+        return [name or code for name, code in zip(values, rows["area_code"].to_pylist(), strict=True)]
+    if column == "reliability":
+        marks = {"care": CARE, "reliable": labels["reliability"]["reliable"], None: None}
+        values = [marks[value] for value in values]
+    missing = [HIDDEN if status == "suppressed" else NOT_APPLICABLE for status in rows["status"].to_pylist()]
+    return [why if value is None else value for value, why in zip(values, missing, strict=True)]
+
+
+def _trend(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[Any]]:
+    """An area a row, with its newest names, and its rates in a column a year."""
+    cells = {column: _cells(rows, column, {}) for column in (*keys, "year", "rate_per_10000")}
+    newest = dict(zip(cells["area_code"], zip(*(cells[key] for key in keys), strict=True), strict=True))
+    rate = dict(zip(zip(cells["area_code"], cells["year"], strict=True), cells["rate_per_10000"], strict=True))
+    return {key: [area[place] for area in newest.values()] for place, key in enumerate(keys)} | {
+        str(year): [rate.get((code, year), NOT_APPLICABLE) for code in newest] for year in sorted(set(cells["year"]))
+    }

@@ -1,0 +1,184 @@
+"""How the sheets of the workbook look: gptables' tables, columns wide enough, headings that stay in sight."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from gptables import GPTable, GPWorkbook
+from gptables.core.gptable import FormatList
+from xlsxwriter.utility import xl_range
+
+from mm_pipeline.release.codelists import LANGUAGES
+from mm_pipeline.release.history import span
+from mm_pipeline.release.workbook.pages import BREAKDOWNS, SHORTHAND, TREND, Page
+
+Words = Mapping[str, Any]
+"""``texts/workbook.json`` in one language."""
+
+_TEXT, _WHOLE, _RATE = "@", "#,##0", "#,##0.0"
+_LOOKS: Mapping[str, tuple[str, int]] = {
+    "year": ("0", 8),
+    "level": (_TEXT, 18),
+    "area_code": (_TEXT, 12),
+    **{f"area_name_{language}": (_TEXT, 38) for language in LANGUAGES},
+    **dict.fromkeys((*BREAKDOWNS, "rule"), (_TEXT, 40)),
+    "threshold": ("0", 16),
+    "beneficiaries": (_WHOLE, 18),
+    "patients": (_WHOLE, 14),
+    "reliability": (_TEXT, 18),
+}
+"""Column -> number format and width in characters. Every other column holds rates."""
+
+_NOTES = {
+    **dict.fromkeys(("age_group", "age_class", "preferential"), "category"),
+    "rate_per_10000_upper": "rate_per_10000_lower",
+    "standardised_per_10000_lower": "standardised_per_10000",
+    "standardised_per_10000_upper": "standardised_per_10000",
+}
+"""Column -> its note, where that does not have the column's name."""
+
+_COVER_WIDTH = 100
+_FONT_SIZE = 12
+_A4 = 9
+
+
+@dataclass(frozen=True)
+class Sheet:
+    table: GPTable
+    widths: Sequence[int]
+    """Of its columns, in characters."""
+    heights: Sequence[float] = ()
+    """Of its rows from the headings on, in points, as far as texts are wrapped in them."""
+    pinned: int | None = None
+    """How many columns stay in sight when one scrolls, and the headings with them; None: not even these."""
+
+
+def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[str]) -> Sheet:
+    """A page as a sheet. ``said``: what the texts quote; ``mark``: of synthetic data, else empty."""
+    looks = [_LOOKS.get(column, (_RATE, 10 if column.isdigit() else 16)) for column in page.columns]
+    headings = [_heading(column, words) for column in page.columns]
+    subject = words["tables"][page.name]["subject"]
+    table = GPTable(
+        table=_frame(dict(zip(headings, page.columns.values(), strict=True))),
+        table_name=page.name,
+        title=words["title"].format(number=said["table"], subject=subject, years=span(page.years)),
+        subtitles=mark,
+        instructions=words["instructions"]["trend" if page.name == TREND else "with_notes"],
+        legend=[words["legend"]],
+        source=words["source"].format(publisher=words["publisher"], release=words["release"].format(**said)),
+        index_columns={},
+        additional_formatting=[
+            # The indent is for a text that follows a number.
+            {"column": {"columns": [place], "format": {"num_format": look, "indent": int(look == _TEXT)}}}
+            for place, (look, _) in enumerate(looks)
+        ],
+    )
+    widths = [width for _, width in looks]
+    return Sheet(table, widths, [_height(headings, widths)], page.pinned)
+
+
+def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: Words, mark: list[str]) -> Sheet:
+    """Two columns of text. ``frame``: its ``title`` and ``columns``."""
+    texts = list(rows)
+    widths = [44, 110]
+    table = GPTable(
+        table=_frame(dict(zip(frame["columns"], zip(*texts, strict=True), strict=True))),
+        table_name=name,
+        title=frame["title"],
+        subtitles=mark,
+        instructions=words["instructions"]["one_table"],
+        index_columns={},
+        additional_formatting=[{"column": {"columns": [0, 1], "format": {"valign": "top"}}}],
+    )
+    return Sheet(table, widths, [_height(row, widths) for row in (frame["columns"], *texts)])
+
+
+def fiche_rows(fiche: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The fiche as rows of name and text, a row an item where it has several."""
+    for field, name in fiche["labels"].items():
+        content = fiche[field]
+        for item in content if isinstance(content, list) else [content]:
+            yield name, item if isinstance(item, str) else f"{item['code']}: {item['label']}"
+
+
+def write_cover(book: GPWorkbook, words: Words, said: Mapping[str, Any], mark: list[str], description: str) -> None:
+    """The first sheet. Not gptables' own cover, whose headings are in English."""
+    theme, cover = book.theme, words["cover"]
+    release = words["release"].format(**said)
+    lines = [(theme.cover_title_format, said["title"]), *((theme.cover_subtitle_format, text) for text in mark)]
+    for heading, texts in (
+        ("about", [description, cover["years"].format(**said), f"{release}."]),
+        ("reading", [*cover["how"], words["legend"]]),
+        ("more", [cover["files"]]),
+        ("owner", [words["publisher"], cover["cite"].format(**said)]),
+    ):
+        lines.append((theme.cover_subtitle_format, cover[heading]))
+        lines.extend((theme.cover_text_format, text) for text in texts)
+    sheet = book.add_worksheet(cover["sheet"])
+    for row, (look, text) in enumerate(lines):
+        sheet.write_string(row, 0, text, book.add_format(look))
+        sheet.set_row(row, _height([text], [_COVER_WIDTH], size=look["font_size"]))
+    sheet.set_column(0, 0, _COVER_WIDTH)
+    _for_print(sheet)
+
+
+def write_all(book: GPWorkbook, words: Words, sheets: Mapping[str, Sheet], mark: list[str]) -> None:
+    """The contents, and every sheet (sheet name -> sheet)."""
+    contents = book.make_table_of_contents(
+        {name: sheet.table for name, sheet in sheets.items()},
+        column_names=words["contents"]["columns"],
+        table_name="contents",
+        title=words["contents"]["title"],
+        subtitles=mark,
+        instructions=words["instructions"]["one_table"],
+    )
+    for name, sheet in {words["contents"]["sheet"]: Sheet(contents, [44, 150]), **sheets}.items():
+        worksheet = book.add_worksheet(name)
+        worksheet.write_gptable(sheet.table, auto_width=False)
+        for column, width in enumerate(sheet.widths):
+            worksheet.set_column(column, column, width)
+        first, left, last, right = sheet.table.data_range
+        for row, height in enumerate(sheet.heights, start=first):
+            worksheet.set_row(row, height)
+        worksheet.repeat_rows(first)
+        if sheet.pinned is not None:
+            worksheet.freeze_panes(first + 1, sheet.pinned)
+            # A code is a text on purpose: no green corner says that it is not.
+            worksheet.ignore_errors({"number_stored_as_text": xl_range(first, left, last, right)})
+        _for_print(worksheet)
+
+
+def _for_print(worksheet: Any) -> None:
+    worksheet.set_paper(_A4)
+    worksheet.set_landscape()
+    worksheet.fit_to_pages(1, 0)
+
+
+def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
+    """Points that a row of wrapped texts takes. Not every program works it out when it opens a file."""
+
+    def lines(text: str, width: int) -> int:
+        return sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
+
+    return 1.3 * size * max(lines(text, width) for text, width in zip(texts, widths, strict=True))
+
+
+def _heading(column: str, words: Words) -> str:
+    """What stands above a column, with the number of its note; of a year, the year."""
+    notes = list(words["note_texts"])
+    note = _NOTES.get(column, column)
+    reference = f"\n{words['reference'].format(number=notes.index(note) + 1)}" if note in notes else ""
+    return words["columns"].get(column, column) + reference
+
+
+def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """For gptables. A text goes in as rich text, which it does not search for links, references and blanks; shorthand does
+    not, so that it knows a column of numbers."""
+
+    def cell(content: Any) -> Any:
+        return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content
+
+    cells = {heading: [cell(content) for content in column] for heading, column in columns.items()}
+    return pd.DataFrame(cells, dtype=object)

@@ -1,0 +1,44 @@
+"""The folder of a year, ``<year>/``: its tables, code lists, data dictionary and checksums.
+
+Here: which files it has. Not here: what is in them (the other modules), where it lies, and that it is switched in one step
+(the assets).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED
+from mm_pipeline.release.codelists import write_codelists
+from mm_pipeline.release.files import write_checksums, write_table
+from mm_pipeline.release.metadata import json_text
+from mm_pipeline.release.metadata.datapackage import datapackage
+from mm_pipeline.release.standardised import standardised
+
+TABLES = (RELEASED_RATES, RELEASED_STANDARDISED, RELEASED_SENSITIVITY)
+SOURCES = "sources.json"
+"""The fingerprints of what the year was made from, for the provenance of the series."""
+AREAS = "codelists/area.csv"
+
+Sources = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Kind (deliveries, references) -> file -> ``{"sha256": …}``."""
+
+
+def write_year(
+    folder: Path, year: int, *, rates: pa.Table, sensitivity: pa.Table, areas: pd.DataFrame, sources: Sources
+) -> None:
+    """Fill an empty folder with the release of a year.
+
+    ``rates``, ``sensitivity``: released tables (columns of the catalogue). ``areas``: the code list of areas
+    (:func:`~mm_pipeline.release.codelists.area_codes`).
+    """
+    for shape, table in zip(TABLES, (rates, standardised(rates), sensitivity), strict=True):
+        write_table(folder, shape, [table])
+    write_codelists(folder / "codelists", areas)
+    (folder / SOURCES).write_text(json_text(sources), encoding="utf-8")
+    synthetic = bool(rates["synthetic"][0])
+    package = datapackage(folder, TABLES, years=[year], synthetic=synthetic)
+    (folder / "datapackage.json").write_text(package, encoding="utf-8")
+    write_checksums(folder)

@@ -1,0 +1,186 @@
+"""The release holds nothing that only the restricted zones know: every byte of it is read.
+
+Two ways: what must not be there is looked for, in every file and in what is packed inside it; and the release is made
+again with everything above the protected tables taken away, to the same bytes.
+"""
+
+import gzip
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from mm_pipeline import catalogue
+from mm_pipeline.assets import publication
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline.storage.lake import Lake
+from mm_pipeline_tests.dagster_.world import YEARS, World
+
+DERIVED = [
+    "patients",
+    "rate_per_10000",
+    "rate_percent",
+    "rate_per_10000_lower",
+    "rate_per_10000_upper",
+    "reliability",
+]
+
+PUBLIC_LAKE = {
+    table.name
+    for table in (
+        catalogue.PROTECTED_RATES,
+        catalogue.PROTECTED_SENSITIVITY,
+        catalogue.RELEASES,  # which tables went out: hashes
+        catalogue.SHOWN_SENSITIVITY,
+    )
+}
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """What can be read in a file: its bytes, and what its format packs."""
+    yield path.read_bytes().decode("latin-1")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from (archive.read(name).decode("utf-8", "replace") for name in archive.namelist())
+    if path.suffix == ".parquet":
+        file = pq.ParquetFile(path)
+        yield str(file.metadata.metadata) + str(file.schema_arrow.metadata)
+        yield from (" ".join(map(str, column.to_pylist())) for column in file.read().columns)
+
+
+def words_of(path: Path) -> set[str]:
+    return {word for text in texts_of(path) for word in re.findall(r"[\w-]+", text)}
+
+
+def released_files(world: World) -> list[Path]:
+    files = [path for path in world.settings.published_dir.rglob("*") if path.is_file()]
+    suffixes = {path.suffix for path in files}
+    assert {".csv", ".parquet", ".xlsx", ".json", ".jsonld", ".html", ".cff", ".md"} <= suffixes
+    return files
+
+
+def delivered(world: World, column: str) -> set[str]:
+    """Every value of a column in the deliveries, as delivered."""
+    values: set[str] = set()
+    aliases = {"patient_id": "SS00010", "house_id": "SS00075"}
+    for path in world.settings.raw_dir.rglob("*"):
+        if path.name.endswith((".csv", ".csv.gz")):
+            header = _header(path)
+            delimiter = ";" if ";" in header else ","
+            names = header.strip().split(delimiter)
+            table = pa.csv.read_csv(
+                path,
+                parse_options=pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda row: "skip"),
+                convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+            )
+        elif path.suffix == ".parquet":
+            table = pq.read_table(path, partitioning=None)
+        else:
+            continue
+        for name in {column, aliases.get(column, column)} & set(table.column_names):
+            values |= {str(value) for value in table[name].to_pylist() if value}
+    return values
+
+
+def _header(path: Path) -> str:
+
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as file
+    ):
+        return file.readline()
+
+
+def patient_keys(world: World) -> set[str]:
+    lake = Lake(world.settings.lake_dir)
+    keys: set[int] = set()
+    for table in (catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES, catalogue.RAW_DMG):
+        for year in YEARS:
+            keys |= set(pq.read_table(lake.path(table, year), partitioning=None)["patient_key"].to_pylist())
+    signed = {str(abs(key)) for key in keys}
+    return signed | {f"{key & (2**64 - 1):x}" for key in keys} | {str(key & (2**64 - 1)) for key in keys}
+
+
+def test_no_patient_no_house_and_no_path_in_any_byte(built):
+    people = delivered(built, "patient_id") | patient_keys(built)
+    places = delivered(built, "house_id") | delivered(built, "practice_id")
+    assert len(people) > 10_000
+    assert len(places) > 10
+    for path in released_files(built):
+        words = words_of(path)
+        assert not words & people, f"{path.name}: a patient"
+        assert not words & places, f"{path.name}: a house or practice"
+        for text in texts_of(path):
+            for private in (str(built.root), str(Path.home()) + "/", "id.key", "data/lake"):
+                assert private not in text, f"{path.name}: {private}"
+
+
+def test_a_planted_secret_is_found(built, tmp_path):
+    """The test above can fail: a patient in a cell of a Parquet file, a house in a workbook."""
+    patient, house = sorted(delivered(built, "patient_id"))[0], sorted(delivered(built, "house_id"))[0]
+    pq.write_table(pa.table({"note": [f"see {patient}"]}), tmp_path / "a.parquet", compression="zstd")
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sheet.xml", f"<c>{house}</c>")
+    assert patient in words_of(tmp_path / "a.parquet")
+    assert house in words_of(tmp_path / "a.xlsx")
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> World:
+    return built.copied_to(tmp_path / "world")
+
+
+def test_the_release_is_made_from_the_protected_tables_alone(copy):
+    """Nothing else can be in it: with deliveries, persons and small numbers taken away it comes out the same."""
+    before = {path.relative_to(copy.root): path.read_bytes() for path in released_files(copy)}
+    shutil.rmtree(copy.settings.raw_dir)
+    for folder in copy.settings.lake_dir.iterdir():
+        if folder.name not in PUBLIC_LAKE:
+            shutil.rmtree(folder)
+    definitions = build_definitions(settings=copy.settings)
+    with copy.instance() as instance:
+        for year in YEARS:
+            run = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+                instance=instance, partition_key=str(year), asset_selection=[publication.published_year.key]
+            )
+            assert run.success
+        run = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, asset_selection=[publication.published_series.key, publication.atlas_page.key]
+        )
+        assert run.success
+    after = {path.relative_to(copy.root): path.read_bytes() for path in released_files(copy)}
+    assert after.keys() == before.keys()
+    assert [str(path) for path in before if before[path] != after[path]] == []
+
+
+def test_hidden_cells_are_empty_wherever_a_program_looks(built):
+    """Whatever the format: the cells of the confidential table that the protected one hides have no number."""
+    lake = Lake(built.settings.lake_dir)
+    for year in YEARS:
+        protected = pq.read_table(lake.path(catalogue.PROTECTED_RATES, year), partitioning=None).to_pylist()
+        hidden = {
+            (row["level"], row["area_code"], row["dimension"], row["category"]): row["beneficiaries"]
+            for row in protected
+            if row["status"] == "suppressed"
+        }
+        assert hidden
+        for folder in (str(year), "series"):
+            table = pq.read_table(built.settings.published_dir / folder / "rates.parquet", partitioning=None)
+            found = 0
+            for row in table.to_pylist():
+                key = (row["level"], row["area_code"], row["dimension"], row["category"])
+                if row["year"] == year and key in hidden:
+                    found += 1
+                    assert row["beneficiaries"] == hidden[key]
+                    shown = [
+                        name
+                        for name, value in row.items()
+                        if value is not None and name.startswith(("patients", "rate", "reli"))
+                    ]
+                    assert shown == [], (key, shown)
+            assert found == len(hidden)
