@@ -65,7 +65,7 @@ def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> 
         "What another threshold than six forfaits would give: beneficiaries with at least 1, 2 … 12 forfaits and no global "
         "medical record elsewhere, of the country and the regions. Before protection: holds small numbers.",
         table=catalogue.THRESHOLD_COUNTS,
-        rooms=["statistic/sensitivity", "statistic/attribution", "statistic/rates"],
+        rooms=["statistic/sensitivity", "statistic/attribution", "statistic/rates", "statistic/cells"],
     ),
 )
 def threshold_counts(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
