@@ -17,6 +17,7 @@ from mm_pipeline.assets.publication import released_years
 from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.errors import OperatorError
 from mm_pipeline.instance import CODE_LOCATION
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
@@ -49,6 +50,7 @@ class Backfill:
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         definitions = build_definitions(settings=settings)
         self._settings, self._instance = settings, instance
+        self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
         self._yearly = definitions.resolve_job_def(YEARLY_JOB)
         self._series = definitions.resolve_job_def(SERIES_JOB)
@@ -59,7 +61,10 @@ class Backfill:
     def years(
         self, years: Iterable[int], *, force: bool = False, on_year: Callable[[YearResult], None] | None = None
     ) -> list[YearResult]:
-        """Build each year that is not up to date (all of them with ``force``), then what is made from all years."""
+        """Build each year that is not up to date (all of them with ``force``), then what is made from all years.
+
+        What was wrong with the latter is in ``series_problems``.
+        """
         ledger = self.ledger()
         results = []
         for year in years:
@@ -72,7 +77,7 @@ class Backfill:
             if on_year:
                 on_year(result)
         if released_years(self._settings) and not self.ledger().is_series_up_to_date():
-            self._refresh_series(results)
+            self._refresh_series()
         return results
 
     def _build(self, year: int) -> YearResult:
@@ -93,11 +98,7 @@ class Backfill:
                 if state == FAILED:
                     name = f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}"
                     result.problems.append(f"{name}: {evaluation.description}")
-            elif event.is_step_failure and event.step_failure_data.error:
-                error = event.step_failure_data.error
-                if error.cls_name != "DagsterAssetCheckFailedError":
-                    cause = error.cause or error
-                    result.problems.append(f"{event.step_key}: {cause.message.strip()}")
+        result.problems += _failures(run)
         return result
 
     def _recorded_checks(self, year: int) -> dict[str, int]:
@@ -128,13 +129,24 @@ class Backfill:
         if row["status"] == "published":
             result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])
 
-    def _refresh_series(self, results: list[YearResult]) -> None:
+    def _refresh_series(self) -> None:
         run = self._series.execute_in_process(
             instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
         )
-        if results and not run.success:
-            results[-1].problems.append("the tables of all years (job series) failed; see its run in the UI")
-            results[-1].outcome = FAILED_YEAR
+        self.series_problems = _failures(run)
+
+
+def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
+    """What the steps that failed say; a check that failed says it itself."""
+    problems = []
+    for event in run.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        if error and error.cls_name != "DagsterAssetCheckFailedError":
+            cause = error.cause or error
+            # An operator's error is its text.
+            text = cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: ")
+            problems.append(f"{event.step_key}: {text}")
+    return problems
 
 
 def _state(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -308,8 +308,10 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
                 progress.console.print(f"[bold red]{result.year}[/] {problem}", highlight=False)
 
         results = backfill.years(years, force=force, on_year=tell)
+        for problem in backfill.series_problems:
+            progress.console.print(f"[bold red]release[/] {problem}", highlight=False)
     _print_summary(settings, results)
-    if any(result.outcome == "failed" for result in results):
+    if backfill.series_problems or any(result.outcome == "failed" for result in results):
         sys.exit(1)
 
 

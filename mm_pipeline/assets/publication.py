@@ -243,10 +243,15 @@ def _changes(history: History) -> dg.MarkdownMetadataValue:
 
 
 def series_version(settings: Settings) -> str:
-    """What the series and the page depend on beside the released years: outlines, thresholds and the public address."""
-    digests = [fingerprint(path) for path in outline_files(settings.reference_dir)]
-    parts = [settings.release_url, str(settings.threshold), str(settings.disclosure_threshold), *digests]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    """What the series depends on beside the released years: what the fiche tells of the settings, the public address."""
+    parts = [settings.release_url, settings.threshold, settings.disclosure_threshold]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def page_version(settings: Settings) -> str:
+    """What the page depends on beside the series: the settings too, and the outlines."""
+    parts = [series_version(settings), *(fingerprint(path) for path in outline_files(settings.reference_dir))]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def released_years(settings: Settings) -> list[int]:
@@ -288,7 +293,7 @@ def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
         write_checksums(folder)
     vintages = {of.year: of for of in outlines.values()}
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(series_version(settings)),
+        data_version=dg.DataVersion(page_version(settings)),
         metadata={
             "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
             "release": f"{history.release.number} of {history.release.date.isoformat()}",

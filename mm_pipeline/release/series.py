@@ -50,8 +50,10 @@ def write_series(
     """Fill an empty folder with the release of all years, from the folders of the years; return its history.
 
     ``earlier``: the folder that was released before, or a place where none is: what changed against it is counted, and
-    where nothing did the release keeps its number and date. ReleaseError where a year lacks a file.
+    where nothing did the release keeps its number and date. ReleaseError where there is no year, or one lacks a file.
     """
+    if not years:
+        raise ReleaseError("No year has been released. Materialise published_year for a year first.")
     for year, of_year in years.items():
         for name in (*(f"{table.name}.parquet" for table in TABLES), AREAS, SOURCES):
             if not (of_year / name).is_file():

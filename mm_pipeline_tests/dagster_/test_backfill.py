@@ -1,5 +1,6 @@
 """From deliveries to the release through Dagster: what is built, what is skipped and why, what a broken delivery does."""
 
+import json
 import re
 from datetime import datetime
 
@@ -43,6 +44,22 @@ OF_THE_SERIES = (
         "SHA256SUMS",
     }
 )
+
+
+TWO_MUNICIPALITIES = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "properties": {"CD_MUNTY_REFNIS": code},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[east, 51.0], [east + 0.1, 51.0], [east + 0.1, 51.1], [east, 51.1], [east, 51.0]]],
+            },
+        }
+        for code, east in (("11002", 4.3), ("11001", 4.4))
+    ],
+}
 
 
 def files(folder):
@@ -321,8 +338,43 @@ class TestSeries:
         broken.write_bytes(b"no Parquet")
         with copy.backfill() as (backfill, _instance):
             results = backfill.years(YEARS)
-        assert results[-1].outcome == FAILED_YEAR
-        assert results[-1].problems == ["the tables of all years (job series) failed; see its run in the UI"]
+            assert outcomes(results) == dict.fromkeys(YEARS, UP_TO_DATE)
+            (problem,) = backfill.series_problems
+        assert problem.startswith("published_series: ")
+
+    def test_a_year_that_an_earlier_version_released_stops_it_in_words(self, copy):
+        """A series without that year would have lost it; the old one stays."""
+        before = {path: content for path, content in copy.results().items() if "series" in path.parts}
+        (copy.settings.published_dir / "2004" / "sources.json").unlink()
+        (copy.settings.published_dir / "atlas" / "index.html").unlink()
+        with copy.backfill() as (backfill, _instance):
+            backfill.years(YEARS)
+            (problem,) = backfill.series_problems
+        assert problem.startswith("published_series: 2004/sources.json is not there: 2004 was released by an earlier")
+        assert {path: content for path, content in copy.results().items() if "series" in path.parts} == before
+
+    def test_new_outlines_make_the_page_again(self, copy):
+        outlines = copy.settings.reference_dir / "municipalities_2004.geojson"
+        outlines.parent.mkdir(exist_ok=True)
+        outlines.write_text(json.dumps(TWO_MUNICIPALITIES))
+        with copy.backfill() as (backfill, _instance):
+            assert not backfill.ledger().is_series_up_to_date()
+            assert outcomes(backfill.years(YEARS)) == dict.fromkeys(YEARS, UP_TO_DATE), "no figure depends on outlines"
+            assert backfill.series_problems == []
+            assert backfill.ledger().is_series_up_to_date()
+        assert "municipalities 2004" in (copy.settings.published_dir / "atlas" / "index.html").read_text()
+
+    def test_bad_outlines_stop_the_page_alone_and_say_why(self, copy):
+        before = (copy.settings.published_dir / "atlas" / "index.html").read_bytes()
+        outlines = copy.settings.reference_dir / "municipalities_2004.geojson"
+        outlines.parent.mkdir(exist_ok=True)
+        outlines.write_text("{")
+        with copy.backfill() as (backfill, _instance):
+            assert outcomes(backfill.years([2004], force=True)) == {2004: BUILT}
+            (problem,) = backfill.series_problems
+        assert problem.startswith("atlas_page: ")
+        assert "municipalities_2004.geojson" in problem
+        assert (copy.settings.published_dir / "atlas" / "index.html").read_bytes() == before
 
 
 class TestBrokenDelivery:
