@@ -44,7 +44,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         elif not _exchange(temporary, path):
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
             path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

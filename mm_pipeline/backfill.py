@@ -134,6 +134,8 @@ class Backfill:
             instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
         )
         self.series_problems = _failures(run)
+        if not run.success and not self.series_problems:
+            self.series_problems = ["the job series failed; see its run in the UI"]
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:

@@ -156,9 +156,19 @@ DISCLOSED_RATES = Table(
 """What each release of a year was made from and what it showed, so that a later one does not give it away."""
 RELEASES = Table(
     "releases",
-    (YEAR, Column("digest", pa.string(), "of a protected table that was released")),
+    (
+        YEAR,
+        Column("digest", pa.string(), "of a protected table that was released"),
+        Column("threshold", pa.int32(), "forfaits from which a patient counted in it"),
+    ),
     ("digest",),
 )
+CLEARED = Table(
+    "cleared",
+    (YEAR, Column("digest", pa.string(), "of the protected tables, rates and sensitivity, that passed their checks")),
+    ("digest",),
+)
+"""What may be released: ``published_year`` publishes no other table."""
 THRESHOLD_COUNTS = Table(
     "threshold_counts",
     (
@@ -272,6 +282,7 @@ LAKE_TABLES = {
         PROTECTED_RATES,
         PROTECTED_SENSITIVITY,
         DISCLOSED_RATES,
+        CLEARED,
         RELEASES,
         SHOWN_SENSITIVITY,
     )

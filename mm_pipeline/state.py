@@ -89,16 +89,13 @@ class Ledger:
         return YearState(year, lies_there, built, tuple(reasons))
 
     def is_series_up_to_date(self) -> bool:
-        """Whether all that is made from all years was made by the present code, after everything it is made from, with
-        the present outlines and settings."""
+        """Whether all that is made from all years was made by the present code, from the released years and outlines as they
+        are now."""
         for name in self.series_assets:
             asset, own = self._asset(name), self._newest_of(name)
             if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
                 return False
             if own.data_version != self._series_version(name):
-                return False
-            above = (self._newest_of(key.to_user_string()) for key in asset.parent_keys)
-            if any(parent is not None and parent.order > own.order for parent in above):
                 return False
         return True
 
@@ -141,7 +138,7 @@ class Ledger:
     def _series_version(self, name: str) -> str | None:
         try:
             return {"published_series": series_version, "atlas_page": page_version}[name](self.settings)
-        except ReferenceDataError:  # of the outlines: the page's own run says what is wrong with them
+        except (ReferenceDataError, OSError):  # of the outlines: the page's own run says what is wrong with them
             return None
 
     def _file(self, name: str, year: int = 0) -> Path:

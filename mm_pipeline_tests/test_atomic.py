@@ -53,6 +53,27 @@ def test_a_failure_leaves_the_old_one(place):
     assert list(place.parent.iterdir()) == [place]
 
 
+def test_a_switch_in_two_steps_that_fails_puts_the_old_one_back(tmp_path, monkeypatch):
+    """Regression: only a hidden folder was left, which looked like rubbish."""
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    place = tmp_path / "2024"
+    with replacing_folder(place) as folder:
+        fill(folder, "one")
+    rename, renames = type(place).rename, []
+
+    def second_one_fails(path, target):
+        renames.append(target)
+        if len(renames) == 2:
+            raise OSError("no space")
+        return rename(path, target)
+
+    monkeypatch.setattr(type(place), "rename", second_one_fails)
+    with pytest.raises(OSError, match="no space"), replacing_folder(place) as folder:
+        fill(folder, "two")
+    assert set(content(place).values()) == {"one"}
+    assert list(tmp_path.iterdir()) == [place]
+
+
 def test_everybody_may_read_it_whatever_the_umask(place):
     before = os.umask(0o077)
     try:

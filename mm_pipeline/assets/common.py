@@ -55,9 +55,14 @@ def code_version(*rooms: str) -> str:
     for room in sorted({*rooms, "catalogue"}):
         path = _PACKAGE / room
         files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}.*")
-        for file in sorted(file for file in files if file.is_file() and file.suffix != ".pyc"):
+        for file in sorted(file for file in files if file.is_file() and not _is_transient(file)):
             digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _is_transient(file: Path) -> bool:
+    """What an interpreter, an editor or a file manager leaves there, for a moment or for good."""
+    return "__pycache__" in file.parts or file.name.startswith(".") or file.name.endswith("~")
 
 
 def declared(

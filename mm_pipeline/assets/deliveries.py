@@ -106,6 +106,13 @@ def geography_version(settings: Settings, year: int) -> str:
     return digest.hexdigest()[:16]
 
 
+def reference_sources(settings: Settings, year: int) -> dict[str, str]:
+    """The reference files of a year as they go into a provenance: ``references/<file>`` -> SHA-256."""
+    return {
+        f"references/{path.name}": files.fingerprint(path) for path in reference_files(settings.reference_dir, year)
+    }
+
+
 @dg.asset(
     **declared(
         DELIVERIES,
@@ -113,16 +120,16 @@ def geography_version(settings: Settings, year: int) -> str:
         "names. Read from `data/reference/`: `refnis.csv` or Statbel's `TU_COM_REFNIS*.txt`, and the newest "
         "`sectors_<YYYY>.geojson[.zip]` that is not after the year (none: the sectors are those that beneficiaries name).",
         table=catalogue.GEOGRAPHY,
-        rooms=["reference"],
+        rooms=["reference/areas", "reference/refnis", "reference/sectors", "reference/geojson"],
         kinds={"parquet", "geojson"},
     )
 )
 def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         table = areas(settings.reference_dir, work.year)
-        read = {path.name: files.fingerprint(path) for path in reference_files(settings.reference_dir, work.year)}
-        sources = {f"references/{name}": sha256 for name, sha256 in read.items()}
-        provenance = Provenance(synthetic=False, details={"files": list(read)}, sources=sources)
+        sources = reference_sources(settings, work.year)
+        read = [name.removeprefix("references/") for name in sources]
+        provenance = Provenance(synthetic=False, details={"files": read}, sources=sources)
         written = work.lake.write(work.backend, catalogue.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
         counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
         return work.result(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import PUBLICATION, SettingsParam, Step, code_version, declared, markdown_table, step
+from mm_pipeline.assets.deliveries import reference_sources
 from mm_pipeline.assets.releases import mark_released, protect_year
 from mm_pipeline.atomic import replacing_folder
 from mm_pipeline.clock import now
@@ -19,17 +20,18 @@ from mm_pipeline.errors import ReleaseError
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.partitions import all_years
 from mm_pipeline.reference.areas import areas
+from mm_pipeline.reference.geojson import files_by_year
 from mm_pipeline.reference.outlines import outline_files, outlines_for
-from mm_pipeline.reference.sectors import files_by_year
 from mm_pipeline.release.codelists import area_codes, read_area_codes
-from mm_pipeline.release.files import sizes, write_checksums
+from mm_pipeline.release.files import CHECKSUMS, broken_checksums, sizes, write_checksums
 from mm_pipeline.release.history import History, read_history
 from mm_pipeline.release.metadata.fiche import fiche
-from mm_pipeline.release.series import About, write_series
+from mm_pipeline.release.metadata.provenance import Made
+from mm_pipeline.release.series import thresholds_of, write_series
 from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.lake import Lake, Provenance
 
 SERIES = "series"
 
@@ -46,6 +48,7 @@ _OF_A_YEAR = [
     "reference/areas",
     "reference/refnis",
     "reference/sectors",
+    "reference/geojson",
 ]
 _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
 
@@ -142,32 +145,64 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
 
 
 def publish_year(work: Step) -> pa.Table:
-    """Write and switch the year's folder, after marking what goes out; return the released rates."""
-    folder, reference = work.settings.published_dir / str(work.year), work.settings.reference_dir
-    provenance = work.lake.provenance(catalogue.PROTECTED_RATES, work.year)
-    sources: dict[str, dict[str, dict[str, str]]] = {"deliveries": {}, "references": {}}
-    for name, sha256 in sorted(provenance.sources.items()):
-        kind, _slash, file = name.partition("/")
-        sources[kind][file] = {"sha256": sha256}
-    year_areas = areas(reference, work.year)
+    """Write the year's folder, mark what goes out, and switch; return the released rates.
+
+    ReleaseError where the protected tables have not passed their checks, or the areas are not those the year was built
+    with any more.
+    """
+    settings, provenance = work.settings, work.lake.provenance(catalogue.PROTECTED_RATES, work.year)
+    references = reference_sources(settings, work.year)
+    if references != {name: sha256 for name, sha256 in provenance.sources.items() if name in references}:
+        raise ReleaseError(
+            f"data/reference has changed since {work.year} was built. Nothing was released. Build it again as a whole (job "
+            "year)."
+        )
+    protected = work.read(catalogue.PROTECTED_RATES).to_pyarrow()
+    sensitivity = work.read(catalogue.PROTECTED_SENSITIVITY).to_pyarrow()
+    year_areas = areas(settings.reference_dir, work.year)
     rates = released_rates(
-        work.read(catalogue.PROTECTED_RATES).to_pyarrow(),
+        protected,
         year_areas,
-        sector_vintage=max(files_by_year(reference, "sectors", work.year), default=None),
+        sector_vintage=max(files_by_year(settings.reference_dir, "sectors", work.year), default=None),
         synthetic=provenance.synthetic,
     )
-    sensitivity = released_sensitivity(
-        work.read(catalogue.PROTECTED_SENSITIVITY).to_pyarrow(), year_areas, synthetic=provenance.synthetic
-    )
-    with replacing_folder(folder) as new:
-        codes = area_codes(year_areas, work.year)
-        write_year(new, work.year, rates=rates, sensitivity=sensitivity, areas=codes, sources=sources)
-        mark_released(work)
+    with replacing_folder(settings.published_dir / str(work.year)) as folder:
+        write_year(
+            folder,
+            work.year,
+            rates=rates,
+            sensitivity=released_sensitivity(sensitivity, year_areas, synthetic=provenance.synthetic),
+            areas=area_codes(year_areas, work.year),
+            made=Made(
+                deliveries=_fingerprints(provenance, "deliveries"),
+                references=_fingerprints(provenance, "references"),
+                code={
+                    room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
+                },
+                thresholds={
+                    "threshold": settings.threshold,
+                    "disclosure_threshold": settings.disclosure_threshold,
+                },
+            ),
+        )
+        mark_released(work, protected.to_pandas(), sensitivity.to_pandas())
     return rates
 
 
+def _fingerprints(provenance: Provenance, kind: str) -> dict[str, dict[str, str]]:
+    files = ((name.partition("/"), sha256) for name, sha256 in sorted(provenance.sources.items()))
+    return {file: {"sha256": sha256} for (of_kind, _slash, file), sha256 in files if of_kind == kind}
+
+
 def _files(folder: Path) -> dg.MarkdownMetadataValue:
-    return markdown_table([{"file": name, "bytes": size} for name, size in sizes(folder).items()])
+    """The files of a released folder and their sizes; what lies in a folder below is one row, to be short."""
+    rows: dict[str, list[int]] = {}
+    for name, size in sizes(folder).items():
+        top, slash, _below = name.partition("/")
+        rows.setdefault(top + slash, []).append(size)
+    return markdown_table(
+        [{"file": f"{name} ({len(of)})" if name.endswith("/") else name, "bytes": sum(of)} for name, of in rows.items()]
+    )
 
 
 # Since the last request: an update that is seen while another year is being built waits for that and is not forgotten.
@@ -206,18 +241,18 @@ REFRESH_PAGE = (
 def published_series(settings: SettingsParam) -> dg.MaterializeResult:
     years = {year: settings.published_dir / str(year) for year in released_years(settings)}
     place = settings.published_dir / SERIES
-    about = About(
-        threshold=settings.threshold,
-        disclosure_threshold=settings.disclosure_threshold,
-        code_versions={
-            room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
-        },
-        base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
-    )
+    version = series_version(settings)  # before the work: a year that is switched meanwhile makes it stale
     with replacing_folder(place) as folder:
-        history = write_series(folder, years, earlier=place, about=about, today=now().date())
+        history = write_series(
+            folder,
+            years,
+            earlier=place,
+            today=now().date(),
+            code={"release": code_version("release")},
+            base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
+        )
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(series_version(settings)),
+        data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": pq.read_metadata(place / "rates.parquet").num_rows,
             "release": f"{history.release.number} of {history.release.date.isoformat()}",
@@ -243,15 +278,20 @@ def _changes(history: History) -> dg.MarkdownMetadataValue:
 
 
 def series_version(settings: Settings) -> str:
-    """What the series depends on beside the released years: what the fiche tells of the settings, the public address."""
-    parts = [settings.release_url, settings.threshold, settings.disclosure_threshold]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    """What the series is made from: the released years, and where it will be found."""
+    sums = [settings.published_dir / str(year) / CHECKSUMS for year in released_years(settings)]
+    return _version(settings.release_url, *(fingerprint(path) for path in sums if path.is_file()))
 
 
 def page_version(settings: Settings) -> str:
-    """What the page depends on beside the series: the settings too, and the outlines."""
-    parts = [series_version(settings), *(fingerprint(path) for path in outline_files(settings.reference_dir))]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    """What the page is made from: the series, and the outlines."""
+    sums = settings.published_dir / SERIES / CHECKSUMS
+    outlines = outline_files(settings.reference_dir)
+    return _version(*(fingerprint(path) for path in (sums, *outlines) if path.is_file()))
+
+
+def _version(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def released_years(settings: Settings) -> list[int]:
@@ -278,7 +318,11 @@ def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
     series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"
     if not series.is_dir():
         raise ReleaseError("data/published/series is not there. Materialise published_series first.")
-    history = read_history(series)
+    version, history = page_version(settings), read_history(series)
+    if broken := broken_checksums(series):
+        raise ReleaseError(
+            f"data/published/series: {', '.join(broken)} not as in SHA256SUMS. Materialise published_series again."
+        )
     outlines = outlines_for(settings.reference_dir, history.release.years)
     with replacing_folder(place) as folder:
         write_atlas(
@@ -287,13 +331,13 @@ def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
             standardised=pq.ParquetFile(series / "standardised.parquet").read(),
             areas=read_area_codes(series / AREAS),
             outlines=outlines,
-            fiche=fiche(history.release, settings.threshold, settings.disclosure_threshold),
+            fiche=fiche(history.release, **thresholds_of(series)),
             release=history.release,
         )
         write_checksums(folder)
     vintages = {of.year: of for of in outlines.values()}
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(page_version(settings)),
+        data_version=dg.DataVersion(version),
         metadata={
             "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
             "release": f"{history.release.number} of {history.release.date.isoformat()}",

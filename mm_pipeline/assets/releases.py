@@ -1,9 +1,13 @@
-"""What has been released of a year, kept in the lake so that a revision does not give it away.
+"""What may be released of a year and what has been, kept in the lake so that nothing that is unsafe goes out, and a revision
+does not give an earlier release away.
 
-``protected_rates`` keeps what it is made from and what it shows (``disclosed_rates``, confidential); ``published_year``
-marks what goes out (``releases``, and the thresholds of the sensitivity table in ``shown_sensitivity``). What was protected
-and never went out, because a check stopped it, is forgotten.
+``protected_rates`` keeps what it is made from and what it shows (``disclosed_rates``, confidential). When its blocking
+checks have passed they clear it (``cleared``). ``published_year`` publishes a cleared table only, and marks what goes out
+(``releases``, and the thresholds of the sensitivity table in ``shown_sensitivity``). What was protected and never went out,
+because a check stopped it, is forgotten.
 """
+
+import hashlib
 
 import ibis
 import pandas as pd
@@ -15,17 +19,25 @@ from mm_pipeline.catalogue import Table
 from mm_pipeline.disclosure.protect import protect
 from mm_pipeline.disclosure.revision import digest_of, disclosed, releases_of, remembered
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
+from mm_pipeline.errors import ReleaseError
 from mm_pipeline.storage.lake import Provenance
 
 
 def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]:
     """Write ``protected_rates`` and ``protected_sensitivity`` of the year.
 
-    Returns the rates, and the number of earlier releases that they take into account.
+    Returns the rates, and the number of earlier releases that they take into account. ReleaseError where one of these
+    was made with another number of forfaits: the difference of two thresholds is a group that is protected in neither.
     """
-    threshold = work.settings.disclosure_threshold
+    threshold, releases = work.settings.disclosure_threshold, _kept(work, catalogue.RELEASES)
+    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.threshold}):
+        raise ReleaseError(
+            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.threshold} would tell "
+            "by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD back, or use "
+            "another data folder (MM_DATA_DIR) for figures that are not released."
+        )
     rates = work.read(catalogue.SECTOR_RATES).to_pandas()
-    kept, released = _kept(work, catalogue.DISCLOSED_RATES), set(_kept(work, catalogue.RELEASES)["digest"])
+    kept, released = _kept(work, catalogue.DISCLOSED_RATES), set(releases["digest"])
     protected = protect(rates, threshold, releases_of(kept, released))
     now = disclosed(rates, protected).assign(year=work.year)
     kept = remembered(kept, now, digest=digest_of(protected), threshold=threshold, released=released)
@@ -52,24 +64,55 @@ def sensitivity_totals(protected: pd.DataFrame) -> pd.DataFrame:
     return protected[protected["level"].isin(["country", "region"]) & (protected["dimension"] == "total")]
 
 
-def mark_released(work: Step) -> None:
-    """Mark the protected tables of the year as released. Before they go out: better once too often."""
-    digest = digest_of(work.read(catalogue.PROTECTED_RATES).to_pandas())
-    marks = pd.DataFrame({"digest": sorted({*_kept(work, catalogue.RELEASES)["digest"], digest})}).assign(
-        year=work.year
+def clear(work: Step, passed: bool) -> None:
+    """After the blocking checks of ``protected_rates``: these tables of the year may be released, or none may."""
+    protected, sensitivity = (
+        _kept(work, table) for table in (catalogue.PROTECTED_RATES, catalogue.PROTECTED_SENSITIVITY)
     )
+    digests = [_digest_of_both(protected, sensitivity)] if passed else []
+    _keep(
+        work, catalogue.CLEARED, pd.DataFrame({"digest": digests}, dtype=str).assign(year=work.year), Provenance(False)
+    )
+
+
+def mark_released(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
+    """Mark these protected tables of the year as released. Before they go out: better once too often.
+
+    ReleaseError where they have not passed their checks, or ``disclosed_rates`` does not know them or an earlier release:
+    then a later revision could not be protected against them.
+    """
+    again = f"Build {work.year} again as a whole (job year)."
+    if _digest_of_both(protected, sensitivity) not in set(_kept(work, catalogue.CLEARED)["digest"]):
+        raise ReleaseError(
+            f"protected_rates of {work.year} has not passed its checks, or was made again since. Nothing was released. "
+            f"{again} If a check of protected_rates is red, its text says what to do."
+        )
+    releases, digest = _kept(work, catalogue.RELEASES), digest_of(protected)
+    marks = {**dict(zip(releases["digest"], releases["threshold"], strict=True)), digest: work.settings.threshold}
+    if not set(marks) <= set(_kept(work, catalogue.DISCLOSED_RATES)["digest"]):
+        raise ReleaseError(
+            f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "
+            "at the same time, or an old copy was put back. Nothing was released. Put the newest copy back if there is one. "
+            f"{again}"
+        )
     provenance = work.lake.derived_from(catalogue.PROTECTED_RATES, year=work.year)
-    _keep(work, catalogue.RELEASES, marks, provenance)
-    now = work.read(catalogue.PROTECTED_SENSITIVITY).to_pandas()
-    now = now[(now["rule"] == "at_least") & (now["status"] == "published")]
+    table = pd.DataFrame({"digest": list(marks), "threshold": list(marks.values())}).assign(year=work.year)
+    _keep(work, catalogue.RELEASES, table, provenance)
+    now = sensitivity[(sensitivity["rule"] == "at_least") & (sensitivity["status"] == "published")]
     shown = pd.concat([_kept(work, catalogue.SHOWN_SENSITIVITY), now])[catalogue.SHOWN_SENSITIVITY.column_names]
     _keep(work, catalogue.SHOWN_SENSITIVITY, shown.drop_duplicates(), provenance)
+
+
+def _digest_of_both(protected: pd.DataFrame, sensitivity: pd.DataFrame) -> str:
+    rows = sensitivity.sort_values(list(catalogue.PROTECTED_SENSITIVITY.order)).to_csv(index=False)
+    return hashlib.sha256(f"{digest_of(protected)}\n{rows}".encode()).hexdigest()
 
 
 def _kept(work: Step, table: Table) -> pd.DataFrame:
     if not work.lake.has(table, work.year):
         return table.schema.empty_table().to_pandas()
-    return work.read(table).to_pandas()
+    # A column that an earlier version of the program did not keep is empty.
+    return work.read(table).to_pandas().reindex(columns=table.column_names)
 
 
 def _keep(work: Step, table: Table, rows: pd.DataFrame, provenance: Provenance) -> None:

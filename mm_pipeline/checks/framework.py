@@ -59,8 +59,13 @@ class Check:
     after: tuple[str, ...] = ()
 
 
-def checks_of(table: Table | str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
-    """The Dagster definition of all checks of one yearly asset."""
+def checks_of(
+    table: Table | str, checks: Sequence[Check], *, then: Callable[[Step, bool], None] | None = None
+) -> dg.AssetChecksDefinition:
+    """The Dagster definition of all checks of one yearly asset.
+
+    ``then`` is called when all have looked, and told whether no blocking one failed.
+    """
     asset = table if isinstance(table, str) else table.name
 
     @dg.multi_asset_check(
@@ -79,8 +84,13 @@ def checks_of(table: Table | str, checks: Sequence[Check]) -> dg.AssetChecksDefi
     )
     def run(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Iterator[dg.AssetCheckResult]:
         with step(context, settings) as work:
+            passed = True
             for check in checks:
-                yield result(asset, check.name, check.look(work))
+                outcome = check.look(work)
+                passed &= not (check.blocking and outcome.state == FAILED)
+                yield result(asset, check.name, outcome)
+            if then:
+                then(work, passed)
 
     return run
 

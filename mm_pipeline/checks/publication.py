@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, markdown_table
-from mm_pipeline.assets.releases import sensitivity_totals
+from mm_pipeline.assets.releases import clear, sensitivity_totals
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
@@ -173,14 +173,14 @@ def release_checksums(work: Step) -> Outcome:
     if broken := broken_checksums(folder):
         return failed(
             f"data/published/{work.year}: {', '.join(broken)} not as in SHA256SUMS. Somebody changed the release: "
-            f"materialise published_year for {work.year} again."
+            f"build {work.year} again (job year)."
         )
     rows = pq.read_metadata(folder / "rates.parquet").num_rows
     expected = work.lake.written(catalogue.PROTECTED_RATES, work.year).rows
     if rows != expected:
         return failed(
-            f"data/published/{work.year}/rates.parquet has {rows} rows, protected_rates {expected}: materialise "
-            f"published_year for {work.year} again."
+            f"data/published/{work.year}/rates.parquet has {rows} rows, protected_rates {expected}: build "
+            f"{work.year} again (job year)."
         )
     return passed(f"The files of data/published/{work.year} match their checksums; {rows} rows.")
 
@@ -214,6 +214,7 @@ CHECKS = [
                 blocking=True,
             ),
         ],
+        then=clear,
     ),
     checks_of(
         "published_year",

@@ -240,10 +240,9 @@ def thresholds_agree(work: Step) -> Outcome:
     }
     keys = ["level", "area_code", *_COUNTS]
     both = counts[counts["threshold"] == main][keys].merge(totals[keys], how="outer", indicator=True)
-    if main <= 12:
-        problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
-            lambda side: (side != "both").any()
-        )
+    problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
+        lambda side: (side != "both").any()
+    )
     for what, is_wrong in problems.items():
         if is_wrong.any():
             areas = ", ".join(code for _, code in is_wrong[is_wrong].index)

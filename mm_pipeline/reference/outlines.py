@@ -1,8 +1,8 @@
 """Outlines of areas for maps: read from GeoJSON, made one coverage, dissolved up the hierarchy and simplified.
 
 Here: which file of the reference folder draws a year, the checks of its polygons, and the levels made of them. Not here:
-the reading of GeoJSON and of sector codes (``sectors``), the hierarchy (``refnis``), and drawing (``mm_pipeline.release``).
-Nothing of the statistic depends on an outline.
+the reading of GeoJSON (``geojson``) and of sector codes (``sectors``), the hierarchy (``refnis``), and drawing
+(``mm_pipeline.release``). Nothing of the statistic depends on an outline.
 
 How the levels fit together. The finest file of a vintage is the only source: where there are sectors, the municipalities
 are dissolved from them, even if a municipality file of that year lies beside them, because two files never agree on a
@@ -27,7 +27,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.reference import refnis, sectors
+from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.areas import COUNTRY, LEVELS, refnis_file
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
@@ -83,7 +83,7 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
     nothing would be left of (smaller than the rounding, or covered by its neighbours) becomes a square of some 20 m.
 
     Raises ReferenceDataError, with file, feature and member or property, on two files of the same kind and year, what
-    ``sectors.features`` refuses, a missing, malformed or repeated code, a geometry that is no polygon, coordinates that
+    ``geojson.features`` refuses, a missing, malformed or repeated code, a geometry that is no polygon, coordinates that
     are not longitude and latitude of Belgium, and a hierarchy that does not have the vintage.
     """
     files = _files(reference_dir)
@@ -111,8 +111,8 @@ def outline_files(reference_dir: Path) -> list[Path]:
 
 def _files(reference_dir: Path) -> dict[int, Path]:
     """The finest file of each vintage."""
-    municipalities = sectors.files_by_year(reference_dir, "municipalities")
-    return municipalities | sectors.files_by_year(reference_dir, "sectors")
+    municipalities = geojson.files_by_year(reference_dir, "municipalities")
+    return municipalities | geojson.files_by_year(reference_dir, "sectors")
 
 
 def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
@@ -136,7 +136,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
 
 def _shipped(reference_dir: Path, year: int) -> Outlines:
     """The project's provinces, simplified when they were made, and what is dissolved from them."""
-    plane = {feature["properties"]["code"]: shape(feature["geometry"]) for feature in sectors.features(PROVINCES, True)}
+    plane = {feature["properties"]["code"]: shape(feature["geometry"]) for feature in geojson.features(PROVINCES, True)}
     polygons = _scaled(np.array(list(plane.values()), dtype=object), _PLANE)
     areas = _upwards("province", dict(zip(plane, polygons, strict=True)), _parents(reference_dir, year))
     return Outlines(None, _finest_last(areas), "Natural Earth (public domain)")
@@ -183,10 +183,10 @@ def _sectors(path: Path) -> Iterator[tuple[str, str, BaseGeometry]]:
 
 def _municipalities(path: Path) -> Iterator[tuple[str, BaseGeometry]]:
     seen: set[str] = set()
-    for number, feature in enumerate(sectors.features(path, geometry=True), start=1):
-        code = sectors.municipality_of(path, number, sectors.properties_of(feature))
+    for number, feature in enumerate(geojson.features(path, geometry=True), start=1):
+        code = geojson.municipality_of(path, number, geojson.properties_of(feature))
         if code in seen:
-            raise sectors.twice(path, number, sectors.MUNICIPALITY_CODE[0], f"municipality {code}")
+            raise geojson.twice(path, number, geojson.MUNICIPALITY_CODE[0], f"municipality {code}")
         seen.add(code)
         yield code, _polygon(path, f"feature {number} (municipality {code})", feature.get("geometry"))
 

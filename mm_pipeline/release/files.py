@@ -18,14 +18,13 @@ CODES = ("area_code", "parent_code")
 """Columns that a spreadsheet would take for numbers: it drops the first zero of 04000 and reads 11002E122 as 1.1E+126."""
 
 
-def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> int:
-    """Write ``<name>.csv``, ``.excel.csv`` and ``.parquet`` of a table of the catalogue; return the number of its rows.
+def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> None:
+    """Write ``<name>.csv``, ``.excel.csv`` and ``.parquet`` of a table of the catalogue.
 
     ``parts`` are written one after the other (years), so that memory holds one at a time. ``.csv`` has commas, decimal
     points and UTF-8. ``.excel.csv`` opens by double click in a Belgian Excel: semicolons, decimal commas, byte order
     mark, codes as text (``="04000"``), and nothing else that Excel would take for a formula.
     """
-    rows = 0
     with ExitStack() as open_files:
         spreadsheet = open_files.enter_context((folder / f"{shape.name}.excel.csv").open("wb"))
         spreadsheet.write(b"\xef\xbb\xbf")
@@ -44,8 +43,6 @@ def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> int:
             for writer in writers:
                 writer.write_table(part)
             excel.write_table(for_excel(part))
-            rows += len(part)
-    return rows
 
 
 def for_excel(table: pa.Table) -> pa.Table:

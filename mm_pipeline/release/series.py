@@ -7,7 +7,6 @@ and that it is switched in one step (the assets).
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,16 +15,17 @@ import pyarrow.parquet as pq
 from mm_pipeline.catalogue import Table
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release.codelists import over_years, read_area_codes, write_codelists
-from mm_pipeline.release.files import write_checksums, write_table
-from mm_pipeline.release.history import History, Release, changelog_files, next_release
+from mm_pipeline.release.files import CHECKSUMS, broken_checksums, write_checksums, write_table
+from mm_pipeline.release.history import History, changelog_files, next_release, span
 from mm_pipeline.release.metadata.citation import citation
 from mm_pipeline.release.metadata.datapackage import datapackage
 from mm_pipeline.release.metadata.dcat import NAME as DCAT
 from mm_pipeline.release.metadata.dcat import dcat
 from mm_pipeline.release.metadata.fiche import fiche, fiche_files
-from mm_pipeline.release.metadata.provenance import provenance
+from mm_pipeline.release.metadata.provenance import Made, provenance
 from mm_pipeline.release.year import AREAS, SOURCES, TABLES
 
+PROVENANCE = "provenance.json"
 WORKBOOKS = {
     "en": "stat_003_007.xlsx",
     "fr": "stat_003_007.fr.xlsx",
@@ -34,42 +34,42 @@ WORKBOOKS = {
 }
 
 
-@dataclass(frozen=True)
-class About:
-    """What a release says of how it was made. ``code_versions``: part of the program -> hash of its code."""
-
-    threshold: int
-    disclosure_threshold: int
-    code_versions: Mapping[str, str]
-    base_url: str
-
-
 def write_series(
-    folder: Path, years: Mapping[int, Path], *, earlier: Path, about: About, today: datetime.date
+    folder: Path,
+    years: Mapping[int, Path],
+    *,
+    earlier: Path,
+    today: datetime.date,
+    code: Mapping[str, str],
+    base_url: str,
 ) -> History:
     """Fill an empty folder with the release of all years, from the folders of the years; return its history.
 
     ``earlier``: the folder that was released before, or a place where none is: what changed against it is counted, and
-    where nothing did the release keeps its number and date. ReleaseError where there is no year, or one lacks a file.
+    where nothing did the release keeps its number and date. ``code``: part of the program -> hash of its code.
+    ``base_url``: the address under which the folder will be served, or nothing.
+
+    ReleaseError where there is no year, one is not whole or of another threshold, or one is switched meanwhile.
     """
-    if not years:
-        raise ReleaseError("No year has been released. Materialise published_year for a year first.")
-    for year, of_year in years.items():
-        for name in (*(f"{table.name}.parquet" for table in TABLES), AREAS, SOURCES):
-            if not (of_year / name).is_file():
-                raise ReleaseError(
-                    f"{of_year.name}/{name} is not there: {year} was released by an earlier version of the program, or "
-                    f"somebody removed it. Materialise published_year for {year} again."
-                )
+    before = whole(years)
+    made = {
+        year: Made(**json.loads((of_year / SOURCES).read_text(encoding="utf-8"))) for year, of_year in years.items()
+    }
+    thresholds = _common_thresholds(made)
     for table in TABLES:
         write_table(folder, table, _parts(table, years))
     write_codelists(folder / "codelists", over_years(read_area_codes(of_year / AREAS) for of_year in years.values()))
+    if whole(years) != before:
+        raise ReleaseError(
+            "A year was released anew while the series was being made. Materialise published_series again."
+        )
 
     tables = [_read(folder, table) for table in TABLES]
     synthetic = any(tables[0]["synthetic"].unique().to_pylist())
     rates, standard, sensitivity = tables
     history = next_release(earlier, rates, sensitivity, years=years, synthetic=synthetic, today=today)
-    release, fiches = history.release, fiche(history.release, about.threshold, about.disclosure_threshold)
+    release, fiches = history.release, fiche(history.release, **thresholds)
+
     # Its libraries take a second to import, which only the series should wait for.
     from mm_pipeline.release.workbook import write_workbook
 
@@ -89,15 +89,47 @@ def write_series(
             **changelog_files(history),
             **fiche_files(fiches),
             "CITATION.cff": citation(release, fiches["en"]),
-            "provenance.json": _provenance(release, years, about),
+            PROVENANCE: provenance(release, made, code=code),
         },
     )
     # These two tell the sizes of what is there.
-    version = str(release.number)
-    package = datapackage(folder, TABLES, years=list(years), synthetic=synthetic, version=version)
-    _write(folder, {"datapackage.json": package, DCAT: dcat(folder, release, fiches, base_url=about.base_url)})
+    package = datapackage(folder, TABLES, years=list(years), synthetic=synthetic, version=str(release.number))
+    _write(folder, {"datapackage.json": package, DCAT: dcat(folder, release, fiches, base_url=base_url)})
     write_checksums(folder)
     return history
+
+
+def whole(years: Mapping[int, Path]) -> dict[int, str]:
+    """The checksums of each year's folder, all of which hold; ReleaseError where a folder is not as it was made."""
+    for year, folder in years.items():
+        needed = [*(f"{table.name}.parquet" for table in TABLES), AREAS, SOURCES]
+        missing = [name for name in needed if not (folder / name).is_file()]
+        if broken := missing or broken_checksums(folder):
+            raise ReleaseError(
+                f"data/published/{folder.name}: {', '.join(broken)} not there or not as in SHA256SUMS. An earlier version "
+                f"of the program released the year, or somebody changed the folder. Build {year} again (job year)."
+            )
+    return {year: (folder / CHECKSUMS).read_text(encoding="utf-8") for year, folder in years.items()}
+
+
+def _common_thresholds(made: Mapping[int, Made]) -> dict[str, int]:
+    by_value: dict[str, list[int]] = {}
+    for year, of_year in made.items():
+        by_value.setdefault(json.dumps(of_year.thresholds, sort_keys=True), []).append(year)
+    if not by_value:
+        raise ReleaseError("No year has been released. Build a year first (job year).")
+    if len(by_value) > 1:
+        said = "; ".join(f"{span(years)} with {value}" for value, years in sorted(by_value.items()))
+        raise ReleaseError(
+            f"The years were made with different thresholds ({said}). Set MM_THRESHOLD and MM_DISCLOSURE_THRESHOLD and "
+            "build the years again that were made with others."
+        )
+    return dict(next(iter(made.values())).thresholds)
+
+
+def thresholds_of(series: Path) -> dict[str, int]:
+    """The thresholds that a released series was made with."""
+    return dict(json.loads((series / PROVENANCE).read_text(encoding="utf-8"))["thresholds"])
 
 
 def _read(folder: Path, table: Table) -> pa.Table:
@@ -106,17 +138,6 @@ def _read(folder: Path, table: Table) -> pa.Table:
 
 def _parts(table: Table, years: Mapping[int, Path]) -> Iterator[pa.Table]:
     return (_read(of_year, table) for of_year in years.values())
-
-
-def _provenance(release: Release, years: Mapping[int, Path], about: About) -> str:
-    sources = {year: json.loads((of_year / SOURCES).read_text(encoding="utf-8")) for year, of_year in years.items()}
-    return provenance(
-        release,
-        code_versions=about.code_versions,
-        thresholds={"forfaits": about.threshold, "disclosure": about.disclosure_threshold},
-        deliveries={year: of_year["deliveries"] for year, of_year in sources.items()},
-        references={year: of_year["references"] for year, of_year in sources.items()},
-    )
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -58,6 +58,9 @@ def _finished(table: pa.Table, shape: Table, areas: pa.Table, synthetic: bool) -
     """With names and mark, in reading order, of the declared columns."""
     names = areas.select(["level", "area_code", "name_fr", "name_nl", "name_de"])
     names = names.rename_columns(["level", "area_code", "area_name_fr", "area_name_nl", "area_name_de"])
+    for position, name in enumerate(names.column_names[2:], 2):
+        column = names[name]
+        names = names.set_column(position, name, pc.if_else(pc.equal(column, ""), None, column))
     table = table.join(names, ["level", "area_code"], join_type="left outer")
     table = table.append_column("synthetic", pa.array([synthetic] * len(table), pa.bool_()))
     keys = [key for key in _KEYS if key in table.column_names]

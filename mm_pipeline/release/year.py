@@ -4,7 +4,7 @@ Here: which files it has. Not here: what is in them (the other modules), where i
 (the assets).
 """
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -15,19 +15,17 @@ from mm_pipeline.release.codelists import write_codelists
 from mm_pipeline.release.files import write_checksums, write_table
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.datapackage import datapackage
+from mm_pipeline.release.metadata.provenance import Made
 from mm_pipeline.release.standardised import standardised
 
 TABLES = (RELEASED_RATES, RELEASED_STANDARDISED, RELEASED_SENSITIVITY)
 SOURCES = "sources.json"
-"""The fingerprints of what the year was made from, for the provenance of the series."""
+"""What the year was made from, for the provenance of the series."""
 AREAS = "codelists/area.csv"
-
-Sources = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Kind (deliveries, references) -> file -> ``{"sha256": …}``."""
 
 
 def write_year(
-    folder: Path, year: int, *, rates: pa.Table, sensitivity: pa.Table, areas: pd.DataFrame, sources: Sources
+    folder: Path, year: int, *, rates: pa.Table, sensitivity: pa.Table, areas: pd.DataFrame, made: Made
 ) -> None:
     """Fill an empty folder with the release of a year.
 
@@ -37,7 +35,7 @@ def write_year(
     for shape, table in zip(TABLES, (rates, standardised(rates), sensitivity), strict=True):
         write_table(folder, shape, [table])
     write_codelists(folder / "codelists", areas)
-    (folder / SOURCES).write_text(json_text(sources), encoding="utf-8")
+    (folder / SOURCES).write_text(json_text(asdict(made)), encoding="utf-8")
     synthetic = bool(rates["synthetic"][0])
     package = datapackage(folder, TABLES, years=[year], synthetic=synthetic)
     (folder / "datapackage.json").write_text(package, encoding="utf-8")

@@ -24,8 +24,9 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step
+from mm_pipeline.assets.deliveries import reference_sources
 from mm_pipeline.assets.publication import publish_year
-from mm_pipeline.assets.releases import protect_year
+from mm_pipeline.assets.releases import clear, protect_year
 from mm_pipeline.catalogue import Table
 from mm_pipeline.checks.framework import Outcome
 from mm_pipeline.ingest.ingest import ingest
@@ -190,8 +191,11 @@ class LittleYear:
     def put(self, table: Table, rows: Iterable[Row], **account: Any) -> None:
         """Replace the partition; ``account``: what its account of rows shall say instead."""
         details = self.account(table) | account
+        sources = self.lake.provenance(table, self.year).sources if self.lake.has(table, self.year) else {}
         content = ibis.memtable(pa.Table.from_pylist(list(rows), schema=table.schema))
-        self.lake.write(writer(), table, self.year, content, Provenance(synthetic=True, details=details))
+        self.lake.write(
+            writer(), table, self.year, content, Provenance(synthetic=True, details=details, sources=sources)
+        )
 
     def change(self, table: Table, edit: Callable[[Row], Row | None]) -> None:
         """``edit`` every row; None takes it away."""
@@ -212,10 +216,11 @@ class LittleYear:
 
     def protect(self) -> None:
         with self.step() as work:
-            protect_year(work, Provenance(synthetic=True))
+            protect_year(work, Provenance(synthetic=True, sources=reference_sources(self.settings, self.year)))
 
     def publish(self) -> Path:
         with self.step() as work:
+            clear(work, passed=True)
             publish_year(work)
         return self.settings.published_dir / str(self.year)
 

@@ -446,8 +446,8 @@ def test_somebody_changed_the_release(year, spoil, file):
     outcome = year.say(checks.release_checksums)
     assert outcome.state == FAILED
     assert outcome.text == (
-        f"data/published/{YEAR}: {file} not as in SHA256SUMS. Somebody changed the release: materialise published_year "
-        f"for {YEAR} again."
+        f"data/published/{YEAR}: {file} not as in SHA256SUMS. Somebody changed the release: build "
+        f"{YEAR} again (job year)."
     )
 
 
@@ -459,5 +459,5 @@ def test_the_release_is_of_another_table(year):
     outcome = year.say(checks.release_checksums)
     assert outcome.state == FAILED
     assert outcome.text.startswith(
-        f"data/published/{YEAR}/rates.parquet has {len(table) - 1} rows, protected_rates {len(table)}: materialise"
+        f"data/published/{YEAR}/rates.parquet has {len(table) - 1} rows, protected_rates {len(table)}: build"
     )

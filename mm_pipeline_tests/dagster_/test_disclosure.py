@@ -1,11 +1,14 @@
 """A year that gives somebody away is not released, and one that is released again does not give the first one away."""
 
+import dagster as dg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import releases
 from mm_pipeline.backfill import BUILT, FAILED_YEAR
+from mm_pipeline.definitions import build_definitions
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.storage.lake import Lake
@@ -83,3 +86,51 @@ def test_a_corrected_delivery_is_protected_with_what_went_out_before(world):
     assert result.outcome == BUILT
     assert not [problem for problem in result.problems if "revisions_audit" in problem]
     assert digests(world, catalogue.DISCLOSED_RATES) == digests(world, catalogue.RELEASES) > first
+
+
+def test_a_year_that_was_stopped_does_not_go_out_by_itself(world, monkeypatch):
+    """Regression: Dagster's blocking checks block within a run only; published_year alone released what they had stopped."""
+    folder = world.settings.published_dir / str(YEAR)
+    before = content(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(releases, "protect", primary_only)
+        assert run(world).outcome == FAILED_YEAR
+    alone = build_definitions(settings=world.settings).resolve_implicit_global_asset_job_def()
+    with world.backfill() as (backfill, instance):
+        result = alone.execute_in_process(
+            instance=instance,
+            partition_key=str(YEAR),
+            asset_selection=[dg.AssetKey("published_year")],
+            raise_on_error=False,
+        )
+        assert not result.success
+        (failure,) = [event for event in result.all_events if event.is_step_failure]
+        assert "has not passed its checks" in str(failure.step_failure_data.error.cause)
+        assert not backfill.ledger().state(YEAR).is_up_to_date
+    assert content(folder) == before
+
+
+def test_another_threshold_of_forfaits_is_no_revision(world):
+    """Two releases of a year, at six and at seven, would tell who has exactly six."""
+    with world.backfill(threshold=7) as (backfill, _instance):
+        (result,) = backfill.years([YEAR], force=True)
+    assert result.outcome == FAILED_YEAR
+    (problem,) = result.problems
+    assert problem.startswith(f"protected_rates: {YEAR} was released with MM_THRESHOLD=6.")
+
+
+def test_a_table_that_the_memory_does_not_know_does_not_go_out(world):
+    """As when two runs build a year at the same time, or an old copy of disclosed_rates is put back."""
+    kept = Lake(world.settings.lake_dir).path(catalogue.DISCLOSED_RATES, YEAR)
+    table = pq.ParquetFile(kept).read()
+    pq.write_table(table.set_column(1, "digest", pa.array(["another"] * len(table))), kept)
+    alone = build_definitions(settings=world.settings).resolve_implicit_global_asset_job_def()
+    with world.instance() as instance:
+        result = alone.execute_in_process(
+            instance=instance,
+            partition_key=str(YEAR),
+            asset_selection=[dg.AssetKey("published_year")],
+            raise_on_error=False,
+        )
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "does not hold every table that was released" in str(failure.step_failure_data.error.cause)

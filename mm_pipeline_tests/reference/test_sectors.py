@@ -172,4 +172,7 @@ def test_the_real_table_of_2021() -> None:
     # The municipality is its own property: a code that is cut would be wrong here.
     elsewhere = [sector for sector in table.sectors if sector.code[:5] != sector.municipality_code]
     assert (len(elsewhere), len({sector.municipality_code for sector in elsewhere})) == (839, 18)
-    assert all(all(sector[2:]) for sector in table.sectors)
+    # Where it writes "<NA>" there is no name.
+    assert sum(not any(sector[2:]) for sector in table.sectors) == 43
+    assert all(all(sector[2:]) for sector in table.sectors if any(sector[2:]))
+    assert not any("<" in name for sector in table.sectors for name in sector[2:])

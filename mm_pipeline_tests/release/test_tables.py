@@ -61,6 +61,14 @@ def test_names_are_those_of_the_level_and_code():
     assert len(cells) == 3
 
 
+def test_an_area_without_a_name_has_none():
+    nameless = dict(zip(AREAS.column_names, ("sector", "11002A00-", "11002", "", "", ""), strict=True))
+    areas = pa.concat_tables([AREAS, pa.Table.from_pylist([nameless])])
+    cells = protected(row("sector", "11002A00-"))
+    (cell,) = released_rates(cells, areas, sector_vintage=2021, synthetic=True).to_pylist()
+    assert cell["area_name_fr"] is None
+
+
 def test_vintage_is_the_year_but_for_sectors_that_of_their_table():
     cells = released(row("municipality", "11002"), row("sector", "11002A00-"))
     assert cells["geography_vintage"].to_pylist() == [2024, 2021]

@@ -55,17 +55,17 @@ def datapackage(
     """The text of ``datapackage.json`` for a folder that holds ``tables`` (of the catalogue) and ``codelists/``.
 
     A table that is not there in a format is left out. ``years``: those that the folder holds. ``version``: the number of
-    the release, where the folder has one.
+    the release, of the series; the folder of a year has none.
     """
     lists = sorted(path.stem for path in folder.glob("codelists/*.csv"))
     about = heading("en", synthetic=synthetic)
-    if len(years) == 1:
+    if version is None:
         about["title"] += f", {years[0]}"
     resources = [resource for table in tables for resource in _table_resources(folder, table, years, lists)]
     return json_text(
         {
             "$schema": PROFILE,
-            "name": "stat_003_007" if len(years) != 1 else f"stat_003_007-{years[0]}",
+            "name": "stat_003_007" if version else f"stat_003_007-{years[0]}",
             **about,
             **({"version": version} if version else {}),
             "contributors": [{"title": PUBLISHER, "roles": ["publisher"]}],

@@ -7,9 +7,9 @@ import platform
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from mm_pipeline import __version__
 from mm_pipeline.release.history import Release
@@ -17,27 +17,32 @@ from mm_pipeline.release.metadata import json_text
 
 DISTRIBUTION = "mm-pipeline"
 
-Fingerprints = Mapping[int, Mapping[str, Mapping[str, str]]]
-"""Year -> name (a dataset, or a file without its folder) -> ``{"sha256": …}``."""
+Fingerprints = Mapping[str, Mapping[str, str]]
+"""Name of a file, without its folder -> ``{"sha256": …}``."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """By what a year was made. ``code``: part of the program -> hash of its code; ``thresholds``: setting -> value."""
+
+    deliveries: Fingerprints
+    references: Fingerprints
+    code: Mapping[str, str]
+    thresholds: Mapping[str, int]
+
 
 _PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 _PROJECT_NAME, _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[^/\\]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def provenance(
-    release: Release,
-    *,
-    code_versions: Mapping[str, str],
-    thresholds: Mapping[str, int],
-    deliveries: Fingerprints,
-    references: Fingerprints,
-) -> str:
+def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str, str]) -> str:
     """The text of ``provenance.json``.
 
-    ``code_versions``: group of assets -> hash of its code. ``thresholds``: setting -> value. ``deliveries`` and
-    ``references``: fingerprints of what each year was made from. ValueError if these hold anything but fingerprints.
+    ``made``: by what each year was made, all with the same thresholds. ``code``: as there, of what the series is made by.
+    ValueError if a fingerprint holds anything but one.
     """
+    (thresholds,) = {tuple(sorted(of_year.thresholds.items())) for of_year in made.values()}
     return json_text(
         {
             "release": {
@@ -46,12 +51,18 @@ def provenance(
                 "years": release.years,
                 "synthetic": release.synthetic,
             },
-            "code": {DISTRIBUTION: __version__, **dict(sorted(code_versions.items()))},
-            "thresholds": dict(sorted(thresholds.items())),
+            "code": {DISTRIBUTION: __version__, **dict(sorted(code.items()))},
+            "thresholds": dict(thresholds),
             "python": platform.python_version(),
             "dependencies": dependencies(),
-            "deliveries": _checked(deliveries),
-            "references": _checked(references),
+            "years": {
+                str(year): {
+                    "code": dict(sorted(of_year.code.items())),
+                    "deliveries": _checked(of_year.deliveries, year),
+                    "references": _checked(of_year.references, year),
+                }
+                for year, of_year in sorted(made.items())
+            },
         }
     )
 
@@ -66,12 +77,8 @@ def dependencies() -> dict[str, str]:
     return {name: metadata.version(name) for name in sorted(names)}
 
 
-def _checked(fingerprints: Fingerprints) -> dict[str, Any]:
-    for year, of_year in fingerprints.items():
-        for name, entry in of_year.items():
-            if not (_FILE_NAME.fullmatch(name) and set(entry) == {"sha256"} and _SHA256.fullmatch(entry["sha256"])):
-                raise ValueError(f"{year}: {name!r} is no name with a SHA-256 and nothing else; it is not released.")
-    return {
-        str(year): {name: dict(entry) for name, entry in sorted(of_year.items())}
-        for year, of_year in sorted(fingerprints.items())
-    }
+def _checked(fingerprints: Fingerprints, year: int) -> dict[str, dict[str, str]]:
+    for name, entry in fingerprints.items():
+        if not (_FILE_NAME.fullmatch(name) and set(entry) == {"sha256"} and _SHA256.fullmatch(entry["sha256"])):
+            raise ValueError(f"{year}: {name!r} is no name with a SHA-256 and nothing else; it is not released.")
+    return {name: dict(entry) for name, entry in sorted(fingerprints.items())}

@@ -10,34 +10,41 @@ import pytest
 
 from mm_pipeline import __version__
 from mm_pipeline.release.metadata import provenance as module
-from mm_pipeline.release.metadata.provenance import dependencies, provenance
+from mm_pipeline.release.metadata.provenance import Made, dependencies, provenance
 
 SHA = "0123456789abcdef" * 4
 
 
 @pytest.fixture
 def text(release) -> str:
-    return provenance(
-        release,
-        code_versions={"rates": "abc123", "publication": "def456"},
-        thresholds={"MM_THRESHOLD": 6, "MM_DISCLOSURE_THRESHOLD": 5},
-        deliveries={2024: {"forfaits": {"sha256": SHA}}, 2023: {"dmg": {"sha256": SHA}}},
-        references={2024: {"refnis.csv": {"sha256": SHA}, "sectors 2021.geojson.zip": {"sha256": SHA}}},
-    )
+    made = {
+        2024: made_of(
+            deliveries={"forfaits.csv": {"sha256": SHA}},
+            references={"refnis.csv": {"sha256": SHA}, "sectors 2021.geojson.zip": {"sha256": SHA}},
+            code={"statistic": "abc123"},
+        ),
+        2023: made_of(deliveries={"dmg.csv": {"sha256": SHA}}),
+    }
+    return provenance(release, made, code={"release": "def456"})
+
+
+def made_of(**parts) -> Made:
+    given = {"deliveries": {}, "references": {}, "code": {}, "thresholds": {"threshold": 6, "disclosure_threshold": 5}}
+    return Made(**(given | parts))
 
 
 def test_content(text):
     content = json.loads(text)
     assert content["release"] == {"number": 3, "date": "2026-09-05", "years": [2023, 2024], "synthetic": False}
-    assert content["code"] == {"mm-pipeline": __version__, "publication": "def456", "rates": "abc123"}
-    assert content["thresholds"] == {"MM_DISCLOSURE_THRESHOLD": 5, "MM_THRESHOLD": 6}
+    assert content["code"] == {"mm-pipeline": __version__, "release": "def456"}
+    assert content["thresholds"] == {"disclosure_threshold": 5, "threshold": 6}
     assert content["python"] == platform.python_version()
     assert content["dependencies"]["duckdb"] == metadata.version("duckdb")
-    assert list(content["deliveries"]) == ["2023", "2024"]
-    assert content["references"]["2024"]["refnis.csv"] == {"sha256": SHA}
-    assert set(content) == {
-        *("release", "code", "thresholds", "python", "dependencies", "deliveries", "references"),
-    }
+    assert list(content["years"]) == ["2023", "2024"]
+    assert content["years"]["2024"]["code"] == {"statistic": "abc123"}
+    assert content["years"]["2024"]["references"]["refnis.csv"] == {"sha256": SHA}
+    assert content["years"]["2023"]["deliveries"] == {"dmg.csv": {"sha256": SHA}}
+    assert set(content) == {"release", "code", "thresholds", "python", "dependencies", "years"}
 
 
 def test_nothing_of_the_machine(text):
@@ -59,9 +66,8 @@ def test_nothing_of_the_machine(text):
 )
 @pytest.mark.parametrize("of", ["deliveries", "references"])
 def test_anything_but_a_fingerprint_is_refused(release, of, name, entry):
-    given = {"deliveries": {}, "references": {}} | {of: {2024: {name: entry}}}
     with pytest.raises(ValueError, match="2024"):
-        provenance(release, code_versions={}, thresholds={}, **given)
+        provenance(release, {2024: made_of(**{of: {name: entry}})}, code={})
 
 
 def test_dependencies_are_those_declared_for_running(monkeypatch):

@@ -1,0 +1,128 @@
+"""Files of areas in GeoJSON: which ones a folder has, their features, and what a feature says of itself.
+
+Here: what tables of sectors (``sectors``) and outlines (``outlines``) share. Not here: what a feature stands for.
+"""
+
+import io
+import json
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.reference.refnis import not_utf8, read_bytes, refusal
+
+FILE_NAME = re.compile(r"(sectors|municipalities)_([0-9]{4})\.geojson(\.zip)?")
+_MUNICIPALITY = re.compile(r"[0-9]{5}")
+
+#: As Statbel writes it; also in lower case, as in some years.
+MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS",)
+
+AGAIN = "Take the table again from the open data of Statbel, or remove the file to do without it."
+
+
+def files_by_year(reference_dir: Path, kind: str, until: int = 9999) -> dict[int, Path]:
+    """The files ``<kind>_<YYYY>.geojson[.zip]`` of a folder, by their years, as far as those are not after ``until``.
+
+    Raises ReferenceDataError where one of these years has both forms.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(reference_dir.iterdir()) if reference_dir.is_dir() else ():
+        match = FILE_NAME.fullmatch(path.name)
+        if match is None or match[1] != kind or int(match[2]) > until:
+            continue
+        other = found.setdefault(int(match[2]), path)
+        if other is not path:
+            expected = "one sector table a year" if kind == "sectors" else f"one file of {kind} a year"
+            raise refusal(path, "", f"{other.name} beside it", expected, "Remove one of the two files.")
+    return found
+
+
+def features(path: Path, geometry: bool = False) -> list[Any]:
+    """The features of a GeoJSON file, in a zip or not; geometries are None where they are not asked for.
+
+    Raises ReferenceDataError on a broken archive, another encoding, broken JSON, or no features.
+    """
+    data = _unzipped(path) if path.suffix == ".zip" else read_bytes(path)
+    try:
+        # Geometries are nine tenths of the file: dropping each as soon as it is parsed keeps memory and time low.
+        hook = None if geometry else _without_geometry
+        content = json.loads(data.decode("utf-8-sig"), object_hook=hook)
+    except json.JSONDecodeError as error:
+        raise refusal(
+            path, f"line {error.lineno}, column {error.colno}", f"broken JSON ({error.msg})", "GeoJSON", AGAIN
+        ) from error
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, data, error) from error
+    found = content.get("features") if isinstance(content, dict) else None
+    if not isinstance(found, list) or not found:
+        expected = "a GeoJSON FeatureCollection, one feature an area"
+        raise refusal(path, "member 'features'", "no features", expected, AGAIN)
+    return found
+
+
+def _without_geometry(member: dict[str, Any]) -> dict[str, Any] | None:
+    return None if "coordinates" in member else member
+
+
+def _unzipped(path: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
+            # What a Mac adds to an archive it makes is no content.
+            inside = [
+                name
+                for name in archive.namelist()
+                if name.endswith((".geojson", ".json")) and not name.startswith("__MACOSX/")
+            ]
+            if len(inside) != 1:
+                raise refusal(path, "", f"{len(inside)} GeoJSON files inside", "exactly one", AGAIN)
+            return archive.read(inside[0])
+    # RuntimeError: an encrypted member; NotImplementedError (its subclass): an unknown compression.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise refusal(path, "", f"a broken archive ({error})", "a zip file with one GeoJSON", AGAIN) from error
+
+
+def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: str = "") -> str:
+    """The municipality that a feature names. Raises ReferenceDataError where that is no code of five digits."""
+    code = required(path, number, properties, MUNICIPALITY_CODE)
+    if not _MUNICIPALITY.fullmatch(code):
+        where = f"feature {number}{whose}, property {MUNICIPALITY_CODE[0]}"
+        raise refusal(path, where, repr(code), "a code of five digits", AGAIN)
+    return code
+
+
+def twice(path: Path, number: int, name: str, area: str) -> ReferenceDataError:
+    """The error of an area that a file has already."""
+    expected = f"each {area.split()[0]} once"
+    return refusal(path, f"feature {number}, property {name}", f"{area} for the second time", expected, AGAIN)
+
+
+def properties_of(feature: Any) -> dict[str, Any]:
+    """The properties of a GeoJSON feature; none where there is no object."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+def required(path: Path, number: int, properties: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these properties that a feature has. Raises ReferenceDataError where it has none."""
+    value = text_of(properties, names)
+    if not value:
+        raise refusal(
+            path,
+            f"feature {number}, property {names[0]}",
+            f"no value (properties: {', '.join(sorted(properties)[:10]) or 'none'})",
+            f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}",
+            AGAIN,
+        )
+    return value
+
+
+def text_of(properties: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these properties that there is, spelt so or in lower case; empty where there is none."""
+    for name in names:
+        value = properties.get(name, properties.get(name.lower()))
+        if value is not None:
+            return str(value).strip()
+    return ""
