@@ -137,7 +137,9 @@ def status() -> None:
             why = "up to date" if state.is_up_to_date else state.reasons[0]
             more = f" (and {len(state.reasons) - 1} more)" if len(state.reasons) > 1 else ""
             table.add_row(str(year), delivered, "yes" if state.built else "no", why + more)
+        series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
     _console().print(table)
+    _console().print(f"All years in one, and the atlas: {series}.")
 
 
 @main.command()

@@ -83,6 +83,7 @@ def test_a_year_from_synthetic_delivery_to_release(run, tmp_path):
     assert again.exit_code == 0
     assert "1 of 1 years were up to date and were skipped" in again.output
     assert "up to date" in run("status").output
+    assert "All years in one, and the atlas: up to date." in run("status").output
 
     (tmp_path / "data" / "raw" / "2024" / "dmg.parquet").unlink()
     (tmp_path / "data" / "raw" / "2024" / "manifest.json").unlink()
