@@ -242,7 +242,7 @@ def _markdown(history: History) -> str:
     ]
     for entry in history.entries:
         release = entry.release
-        mark = " Synthetic demonstration data." if release.synthetic else ""
+        mark = " Synthetic data (for demonstration)." if release.synthetic else ""
         parts += [
             f"## Release {release.number} ({release.date.isoformat()})",
             f"Years {release.span}.{mark}",

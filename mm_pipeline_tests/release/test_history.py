@@ -184,7 +184,7 @@ class TestChangelogFiles:
         both = pa.concat_tables([rates(Brussels=None), released(row("country", "BE", year=2025))])
         text = changelog_files(release_after(first, both, years=[2024, 2025]))["CHANGELOG.md"]
         assert text.index("## Release 2 (2026-11-02)") < text.index("## Release 1 (2026-09-15)")
-        assert "Years 2024–2025. Synthetic demonstration data." in text
+        assert "Years 2024–2025. Synthetic data (for demonstration)." in text
         assert "| 2024 | 3 | 1 | 0 | 0 | 1 | 0 |" in text
         assert "| 2025 | 1 | 0 | 1 | 0 | 0 | 0 |" in text
 

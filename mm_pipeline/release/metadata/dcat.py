@@ -12,7 +12,7 @@ from mm_pipeline.release.files import sha256
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
-from mm_pipeline.release.metadata.fiche import Fiche
+from mm_pipeline.release.metadata.fiche import Fiche, with_colon
 
 NAME = "dcat.jsonld"
 
@@ -80,6 +80,7 @@ def dcat(folder: Path, release: Release, fiches: Mapping[str, Fiche], *, base_ur
         "dcat:temporalResolution": _typed("duration", "P1Y"),
         "dct:accrualPeriodicity": {"@id": f"{_EU}/frequency/ANNUAL", "@type": "dct:Frequency"},
         "dct:language": _language_systems(),
+        "dct:accessRights": {"@id": f"{_EU}/access-right/PUBLIC", "@type": "dct:RightsStatement"},
         "dcat:version": str(release.number),
         "dct:modified": _typed("date", release.date.isoformat()),
         "foaf:page": {"@id": "fiche.html", "@type": "foaf:Document"},
@@ -104,7 +105,8 @@ def _distribution(path: Path, fiches: Mapping[str, Fiche]) -> dict[str, Any]:
         "@id": f"#{path.name}",
         "@type": "dcat:Distribution",
         "dct:title": [
-            {"@language": language, "@value": f"{fiche['title']}: {path.name}"} for language, fiche in fiches.items()
+            {"@language": language, "@value": with_colon(language, fiche["title"], path.name)}
+            for language, fiche in fiches.items()
         ],
         "dcat:accessURL": _resource(path.name),
         "dcat:downloadURL": _resource(path.name),

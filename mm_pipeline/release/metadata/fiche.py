@@ -44,6 +44,12 @@ def heading(language: str, *, synthetic: bool) -> dict[str, Any]:
     }
 
 
+def with_colon(language: str, name: str, text: str) -> str:
+    """``name: text``, with the space before the colon that French has."""
+    said: str = _TEXTS["languages"][language]["colon"].format(name, text)
+    return said
+
+
 def fiche(release: Release, threshold: int, disclosure_threshold: int) -> dict[str, Fiche]:
     """The fiche of the release by language (fr, nl, de, en).
 

@@ -56,7 +56,7 @@ def write_workbook(
         "few_beneficiaries": FEW_BENEFICIARIES,
         **{name: fiche[language][name] for name in ("title", "code", "citation")},
     }
-    mark = {other: [words[other]["synthetic"]] if release.synthetic else [] for other in LANGUAGES}
+    mark = {other: [facts["notice"]] if facts["notice"] else [] for other, facts in fiche.items()}
 
     book = GPWorkbook(path.as_posix(), options={**_PLAIN, "in_memory": True})
     book.set_properties(
@@ -82,7 +82,7 @@ def write_workbook(
         )
     for other, facts in fiche.items():
         frame = {**words[other]["fiche"], "title": facts["title"]}
-        rows = sheets.fiche_rows(facts)
+        rows = sheets.fiche_rows(facts, other)
         made[frame["sheet"]] = sheets.text_sheet(f"fiche_{other}", rows, words[other], frame, mark[other])
     sheets.write_all(book, here, made, mark[language])
     book.close()

@@ -12,6 +12,7 @@ from xlsxwriter.utility import xl_range
 
 from mm_pipeline.release.codelists import LANGUAGES
 from mm_pipeline.release.history import span
+from mm_pipeline.release.metadata.fiche import with_colon
 from mm_pipeline.release.workbook.pages import BREAKDOWNS, SHORTHAND, TREND, Page
 
 Words = Mapping[str, Any]
@@ -76,7 +77,8 @@ def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[st
         ],
     )
     widths = [width for _, width in looks]
-    return Sheet(table, widths, [_height(headings, widths)], page.pinned)
+    # A line more, on which the filter buttons stand: they cover no word of a heading.
+    return Sheet(table, widths, [_height([f"{heading}\n." for heading in headings], widths)], page.pinned)
 
 
 def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: Words, mark: list[str]) -> Sheet:
@@ -95,12 +97,12 @@ def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: 
     return Sheet(table, widths, [_height(row, widths) for row in (frame["columns"], *texts)])
 
 
-def fiche_rows(fiche: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The fiche as rows of name and text, a row an item where it has several."""
+def fiche_rows(fiche: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
+    """The fiche, which is in ``language``, as rows of name and text, a row an item where it has several."""
     for field, name in fiche["labels"].items():
         content = fiche[field]
         for item in content if isinstance(content, list) else [content]:
-            yield name, item if isinstance(item, str) else f"{item['code']}: {item['label']}"
+            yield name, item if isinstance(item, str) else with_colon(language, item["code"], item["label"])
 
 
 def write_cover(book: GPWorkbook, words: Words, said: Mapping[str, Any], mark: list[str], description: str) -> None:
@@ -145,6 +147,8 @@ def write_all(book: GPWorkbook, words: Words, sheets: Mapping[str, Sheet], mark:
         worksheet.repeat_rows(first)
         if sheet.pinned is not None:
             worksheet.freeze_panes(first + 1, sheet.pinned)
+            # gptables asks for a table without a filter, and Excel takes a filter of the sheet over a table for damage.
+            worksheet.tables[-1]["autofilter"] = worksheet.tables[-1]["range"]
             # A code is a text on purpose: no green corner says that it is not.
             worksheet.ignore_errors({"number_stored_as_text": xl_range(first, left, last, right)})
         _for_print(worksheet)

@@ -24,7 +24,7 @@ def test_required_keys_and_values(release, fiches):
 def test_synthetic_data(release):
     marked = dataclasses.replace(release, synthetic=True)
     content = yaml.safe_load(citation(marked, fiche(marked, 6, 5)["en"]))
-    assert "not to be cited as figures" in content["message"]
+    assert "not to be cited as real figures" in content["message"]
     assert "synthetic" in content["title"]
 
 

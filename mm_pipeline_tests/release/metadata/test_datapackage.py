@@ -101,7 +101,7 @@ def test_version_title_and_mark(folder):
     year = described(folder)
     assert year["$schema"] == PROFILE
     assert year["name"] == "stat_003_007-2024"
-    assert year["title"].endswith("synthetic demonstration data, 2024")
+    assert year["title"].endswith("synthetic data (for demonstration), 2024")
     assert "version" not in year
     series = json.loads(datapackage(folder, TABLES, years=[2023, 2024], synthetic=False, version="3"))
     assert (series["name"], series["version"]) == ("stat_003_007", "3")

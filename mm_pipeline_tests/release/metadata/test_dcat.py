@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import pytest
 from rdflib import RDF, Graph, Literal, Namespace, URIRef
@@ -11,6 +12,7 @@ from rdflib.namespace import DCTERMS, FOAF, SKOS
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata.dcat import dcat
 from mm_pipeline.release.metadata.fiche import fiche
+from mm_pipeline_tests.release.metadata.test_fiche import MADE_UP
 
 DCAT, SPDX = Namespace("http://www.w3.org/ns/dcat#"), Namespace("http://spdx.org/rdf/terms#")
 XSD_DATE = URIRef("http://www.w3.org/2001/XMLSchema#date")
@@ -27,7 +29,7 @@ MANDATORY = {  # DCAT-AP 3.0: of each class, the properties of which there must 
 }
 RECOMMENDED = [
     *(DCAT.distribution, DCAT.keyword, DCAT.theme, DCAT.version, DCTERMS.publisher, DCTERMS.spatial, DCTERMS.temporal),
-    *(DCTERMS.accrualPeriodicity, DCTERMS.identifier, DCTERMS.language, DCTERMS.modified),
+    *(DCTERMS.accrualPeriodicity, DCTERMS.identifier, DCTERMS.language, DCTERMS.modified, DCTERMS.accessRights),
 ]
 
 
@@ -60,6 +62,7 @@ def test_of_the_dataset(graph):
     assert graph.value(it, DCAT.theme) == URIRef(f"{EU}/data-theme/HEAL")
     assert graph.value(it, DCTERMS.spatial) == URIRef(f"{EU}/country/BEL")
     assert graph.value(it, DCTERMS.accrualPeriodicity) == URIRef(f"{EU}/frequency/ANNUAL")
+    assert graph.value(it, DCTERMS.accessRights) == URIRef(f"{EU}/access-right/PUBLIC")
     assert graph.value(it, DCAT.version) == Literal("3")
     assert graph.value(it, DCTERMS.modified) == Literal("2026-09-05", datatype=XSD_DATE)
     time = graph.value(it, DCTERMS.temporal)
@@ -112,4 +115,12 @@ def test_synthetic_data_are_marked_in_every_title(folder, release: Release):
     graph = Graph().parse(data=dcat(folder, marked, fiche(marked, 6, 5), base_url=BASE), format="json-ld")
     titles = list(graph.objects(None, DCTERMS.title))
     assert len(titles) > 8
-    assert all("synth" in title.lower() for title in titles)
+    assert all(re.search(MADE_UP, title) for title in titles)
+
+
+def test_a_french_title_has_a_space_before_its_colon_and_no_other_has(graph):
+    titles = {title.language: title for title in graph.objects(URIRef(f"{BASE}dcat.jsonld#rates.csv"), DCTERMS.title)}
+    assert sorted(titles) == ["de", "en", "fr", "nl"]
+    for language, title in titles.items():
+        assert title.endswith("\u00a0: rates.csv") == (language == "fr")
+        assert title.endswith(": rates.csv")
