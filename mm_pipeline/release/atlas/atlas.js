@@ -4,8 +4,10 @@
 const get = id => document.getElementById(id);
 const announce = words => { get("live").textContent = words; };
 const years = DATA.years;
-const MAP_LEVELS = LEVELS.slice(1).filter(level => BY_LEVEL[level].length || (level === "sector" && DATA.places.length));
+const isThere = level => BY_LEVEL[level].length > 0 || (level === "sector" && DATA.places.length > 0);
+const MAP_LEVELS = LEVELS.slice(1).filter(isThere);
 const COUNTRY = BY_LEVEL.country[0];
+const isOneColumn = matchMedia("(max-width: 900px)"); // as in atlas.css
 
 // --- The state, as the address has it: #year=2021&level=municipality&area=municipality.62063&show=sex.F&sort=-rate&lang=fr
 
@@ -33,14 +35,18 @@ function browserLanguage() {
   return wanted.find(code => LANGUAGES.includes(code)) ?? "fr";
 }
 
-function writeAddress() {
+/** What is another view to the reader, whom the browser's Back then takes to the one before; the year slides. */
+const STEPS = ["area", "level", "place", "cell", "language"];
+
+function writeAddress(isStep) {
   const said = new URLSearchParams({ year: state.year, level: state.level });
   if (state.level === "sector") said.set("place", state.place);
   if (state.area !== COUNTRY?.key) said.set("area", state.area);
   if (state.cell !== TOTAL) said.set("show", state.cell);
   if (state.sort !== "-rate") said.set("sort", state.sort);
   said.set("lang", language);
-  history.replaceState(null, "", `#${said}`);
+  if (location.hash === `#${said}`) return;
+  history[isStep ? "pushState" : "replaceState"](null, "", `#${said}`);
 }
 
 const chosenArea = () => AREAS.get(state.area) ?? COUNTRY;
@@ -48,15 +54,21 @@ const chosenArea = () => AREAS.get(state.area) ?? COUNTRY;
 /** Change the view; what does not go together with the change is put right in ``show``. */
 function change(part) {
   Object.assign(state, part);
-  show();
+  show(Object.keys(part).some(key => STEPS.includes(key)));
 }
 
 function choose(area) {
   const part = { area: area.key };
   if (area.level === "sector") part.place = ancestor(area, "arrondissement", state.year)?.code ?? state.place;
   if (area.level !== "country") part.level = MAP_LEVELS.includes(area.level) ? area.level : state.level;
-  if (state.area !== area.key) announce(`${nameOf(area, state.year)}: ${inWords(figure(area, state.year, state.cell), state.year)}`);
+  const words = inWords(figure(area, state.year, state.cell), state.year);
+  if (state.area !== area.key) announce(pair(nameOf(area, state.year), words));
   change(part);
+}
+
+/** To the panel, where it is below the map or the table. */
+function goToPanel() {
+  get("area-name").focus();
 }
 
 function showSectorsOf(area) {
@@ -68,32 +80,35 @@ function showSectorsOf(area) {
 /** The areas of the map and the ranking. */
 function areasInView() {
   if (state.level !== "sector") return BY_LEVEL[state.level];
-  return BY_LEVEL.sector.filter(area => ancestor(area, "arrondissement", state.year)?.code === state.place && existsIn(area, state.year));
+  const isHere = area => ancestor(area, "arrondissement", state.year)?.code === state.place;
+  return BY_LEVEL.sector.filter(area => existsIn(area, state.year) && isHere(area));
 }
 
-function show() {
-  if (state.level === "sector" && !isLoaded(state.place)) { awaitSectors(state.place); return; }
+function show(isStep) {
+  if (state.level === "sector" && !isLoaded(state.place)) { awaitSectors(state.place, isStep); return; }
   const cells = cellsOf(state.level);
   if (!cells.includes(state.cell)) state.cell = TOTAL;
   showControls(cells);
-  state.area = chosenArea().key; // a link may name an area that is not, or no longer, here
+  const unknown = AREAS.has(state.area) ? "" : state.area; // a link may name an area that is not, or no longer, here
+  state.area = chosenArea().key;
   const view = { ...state, areas: areasInView(), chosen: chosenArea() };
   const { drawn, without } = mapDraw(view);
   showMapWords(view, drawn, without);
+  if (unknown) mapNote(text("unknown_area", { area: unknown.slice(unknown.indexOf(".") + 1) }));
   showPanel();
   showRanking(view);
-  writeAddress();
+  writeAddress(isStep);
   scheduleSlow();
 }
 
 /** The sectors of a place are on their way: say so, and draw when they are there. */
-async function awaitSectors(place) {
+async function awaitSectors(place, isStep) {
   mapNote(text("loading"));
   showControls([TOTAL]);
   const outcome = await loadSectors(place);
   if (state.level !== "sector" || state.place !== place) return;
   if (outcome !== true) state.level = firstLevel();
-  show();
+  show(isStep);
   if (outcome !== true) { announce(text(outcome)); mapNote(text(outcome)); }
 }
 
@@ -105,8 +120,9 @@ function showControls(cells) {
   group.disabled = cells.length < 2;
   get("place-field").hidden = state.level !== "sector";
   if (state.level === "sector") {
-    const places = DATA.places.map(code => [code, AREAS.get(`arrondissement.${code}`)]).map(([code, area]) => [code, area ? nameOf(area, state.year) : code]);
-    select.replaceChildren(...d3.sort(places, ([, name]) => plain(name)).map(([code, name]) => new Option(name, code)));
+    const places = DATA.places.filter(code => code === state.place || existsIn(placeOf(code), state.year));
+    const options = places.map(code => new Option(nameOf(placeOf(code), state.year), code));
+    select.replaceChildren(...d3.sort(options, option => plain(option.text)));
     select.value = state.place;
   }
   const year = get("year");
@@ -116,25 +132,37 @@ function showControls(cells) {
 }
 
 function cellOptions(cells) {
-  const single = cells.filter(cell => cell === TOTAL || cell === STANDARDISED).map(cell => new Option(cellLabel(cell), cell));
-  const groups = d3.group(cells.filter(cell => cell !== TOTAL && cell !== STANDARDISED), cell => split(cell)[0]);
-  return [...single, ...Array.from(groups, ([dimension, some]) => {
+  const option = cell => new Option(cellLabel(cell), cell);
+  const isAlone = cell => cell === TOTAL || cell === STANDARDISED;
+  const groups = d3.group(cells.filter(cell => !isAlone(cell)), cell => split(cell)[0]);
+  return [...cells.filter(isAlone).map(option), ...Array.from(groups, ([dimension, some]) => {
     const group = element("optgroup", { label: label("dimension", dimension) });
-    group.append(...some.map(cell => new Option(cellLabel(cell), cell)));
+    group.append(...some.map(option));
     return group;
   })];
 }
 
-const placeName = () => (state.level === "sector" ? nameOf(AREAS.get(`arrondissement.${state.place}`), state.year) : "");
-const viewTitle = place => [text(state.level), place, state.year, state.cell === TOTAL ? "" : cellLabel(state.cell)].filter(Boolean).join(" · ");
+/** The arrondissement whose sectors are in a file. */
+const placeOf = code => AREAS.get(`arrondissement.${code}`);
+
+/** What the view is, in parts: its level, whose sectors, year and group. */
+function viewParts() {
+  const place = state.level === "sector" ? nameOf(placeOf(state.place), state.year) : "";
+  return [text(state.level), place, state.year, state.cell === TOTAL ? "" : cellLabel(state.cell)].filter(Boolean);
+}
+
+const viewTitle = () => viewParts().join(" · ");
 
 function showMapWords(view, drawn, without) {
   get("map-title").textContent = viewTitle();
-  const alive = view.areas.filter(area => existsIn(area, state.year));
-  const values = { n: whole(without), total: whole(alive.length), year: state.year };
-  mapNote(!alive.length ? text("no_sectors", values) : !drawn ? text("no_outlines") : without ? text("no_outline", values) : "");
-  const source = outlinesOf(state.year)?.source;
-  get("map-source").textContent = source ? `${text("outlines")}: ${source}` : "";
+  get("map-unit").textContent = unitOf(state.cell);
+  const alive = view.areas.filter(area => existsIn(area, state.year)).length;
+  const values = { n: whole(without), total: whole(alive), year: state.year };
+  if (!alive) mapNote(text("no_sectors", values));
+  else if (!drawn) mapNote(text("no_outlines"));
+  else mapNote(without ? text("no_outline", values) : "");
+  const credit = creditOf(outlinesOf(state.year));
+  get("map-source").textContent = credit ? pair(text("outlines"), credit) : "";
 }
 
 function mapNote(words) {
@@ -143,20 +171,33 @@ function mapNote(words) {
 }
 
 function showPanel() {
-  const area = chosenArea(), actions = [];
-  const button = (words, act, id) => { const made = element("button", { type: "button", id }, words); made.onclick = act; actions.push(made); };
-  const moved = act => () => { act(); get("area-name").focus({ preventScroll: true }); }; // the button itself is gone
-  if (area.level !== "country") button(text("back_to_country"), moved(() => change({ area: COUNTRY.key })), "to-country");
-  const place = ancestor(area, "arrondissement", state.year);
-  if (state.level !== "sector" && place && DATA.places.includes(place.code)) button(text("show_sectors"), moved(() => showSectorsOf(area)), "to-sectors");
-  button(text("csv_trend"), () => downloadTrend({ ...state, area }), "csv-trend");
-  const cell = area.counts[state.cell] || (state.cell === STANDARDISED && area.standardised) ? state.cell : TOTAL;
-  drawPanel(get("panel"), { area, year: state.year, cell, actions });
+  const area = chosenArea(), { year } = state, actions = [];
+  const button = (words, act, id, title) => {
+    const made = element("button", { type: "button", id, title }, words);
+    made.onclick = act;
+    actions.push(made);
+  };
+  // The button itself is gone once it is pressed.
+  const moved = act => () => { act(); get("area-name").focus({ preventScroll: true }); };
+  for (const other of namesakes(area, year))
+    button(text("same_name", { year, name: nameOf(other, year), code: other.code }), moved(() => choose(other)));
+  if (area.level !== "country")
+    button(text("back_to_country"), moved(() => change({ area: COUNTRY.key })), "to-country");
+  const place = ancestor(area, "arrondissement", year);
+  if (state.level !== "sector" && existsIn(area, year) && DATA.places.includes(place?.code))
+    button(text("show_sectors"), moved(() => showSectorsOf(area)), "to-sectors");
+  // An area that does not have the group is shown in total, and so is its file.
+  const has = state.cell === STANDARDISED ? area.standardised : area.counts[state.cell];
+  const cell = has ? state.cell : TOTAL;
+  button(text("csv_trend"), () => downloadTrend({ area, year, cell }), "csv-trend", text("csv_hint"));
+  drawPanel(get("panel"), { area, year, cell, actions });
+  get("to-panel").hidden = area.level === "country";
+  get("to-panel").textContent = text("see_figures", { name: nameOf(area, year) });
 }
 
 function showRanking(view) {
-  get("ranking-of").textContent = viewTitle(placeName());
-  drawRanking({ ...view, choose: area => { choose(area); get("area-name").focus(); }, resort: sort => {
+  get("ranking-of").textContent = viewTitle();
+  drawRanking({ ...view, choose: area => { choose(area); goToPanel(); }, resort: sort => {
     change({ sort });
     document.querySelector(`#ranking th[data-key="${sort.replace("-", "")}"] button`)?.focus(); // the head is drawn anew
   } });
@@ -166,7 +207,7 @@ function showRanking(view) {
 
 function showLanguage() {
   document.documentElement.lang = language;
-  document.title = `${DATA.release.synthetic ? `[${text("synthetic")}] ` : ""}${text("title")}`;
+  document.title = (DATA.release.synthetic ? `[${text("synthetic")}] ` : "") + text("title");
   for (const each of document.querySelectorAll("[data-text]")) each.textContent = text(each.dataset.text);
   get("lead").textContent = text("lead", { first: years[0] });
   get("edition").textContent = `· ${text("edition", { n: DATA.release.number, date: day(DATA.release.date) })}`;
@@ -175,14 +216,10 @@ function showLanguage() {
   get("results").setAttribute("aria-label", text("search"));
   get("languages").setAttribute("aria-label", text("language"));
   get("map-actions").setAttribute("aria-label", text("download"));
+  get("csv").title = text("csv_hint");
   for (const [id, key] of [["zoom-in", "zoom_in"], ["zoom-out", "zoom_out"], ["zoom-reset", "zoom_reset"]])
     for (const name of ["aria-label", "title"]) get(id).setAttribute(name, text(key));
-  const names = { fr: "Français", nl: "Nederlands", de: "Deutsch", en: "English" };
-  get("languages").replaceChildren(...LANGUAGES.map(code => {
-    const button = element("button", { type: "button", lang: code, title: names[code], "aria-label": names[code], "aria-pressed": String(code === language) }, code.toUpperCase());
-    button.onclick = () => { language = state.language = code; showLanguage(); show(); get("languages").querySelector(`[lang=${code}]`).focus(); };
-    return button;
-  }));
+  get("languages").replaceChildren(...LANGUAGES.map(languageButton));
   get("level").querySelector(".segments").replaceChildren(...MAP_LEVELS.map(level =>
     element("label", {}, element("input", { type: "radio", name: "level", value: level }), element("span", {}, text(level)))));
   showPlay();
@@ -190,13 +227,30 @@ function showLanguage() {
   showAbout();
 }
 
+function languageButton(code) {
+  const name = { fr: "Français", nl: "Nederlands", de: "Deutsch", en: "English" }[code];
+  const button = element("button", {
+    type: "button", lang: code, title: name, "aria-label": name, "aria-pressed": String(code === language),
+  }, code.toUpperCase());
+  button.onclick = () => {
+    language = code;
+    showLanguage();
+    change({ language });
+    get("languages").querySelector(`[lang=${code}]`).focus();
+  };
+  return button;
+}
+
 function showAbout() {
-  const fiche = DATA.fiche[language], part = (key, ...content) => element("div", {}, element("h3", {}, text(key)), ...content);
+  const fiche = DATA.fiche[language];
+  const part = (key, ...content) => element("div", {}, element("h3", {}, text(key)), ...content);
   const paragraph = words => element("p", {}, words);
   const link = (href, words) => element("a", { href }, words);
-  const sources = [...new Set(DATA.outlines.map(({ source }) => source))];
+  const credits = [...new Set(DATA.outlines.map(creditOf))];
   const workbook = `../series/stat_003_007${language === "en" ? "" : `.${language}`}.xlsx`;
-  const files = [["../series/rates.csv", "CSV"], ["../series/rates.parquet", "Parquet"], [workbook, text("data_workbook")], [`../series/fiche.html#${language}`, text("data_fiche")]];
+  const files = [["../series/rates.csv", "CSV"], ["../series/rates.parquet", "Parquet"],
+    [workbook, text("data_workbook")], [`../series/fiche.html#${language}`, text("data_fiche")]];
+  const list = element("ul", {}, ...files.map(([href, words]) => element("li", {}, link(href, words))));
   get("about").replaceChildren(
     element("h2", { id: "about-title" }, text("about")),
     element("p", { class: "standfirst" }, fiche.title), paragraph(fiche.description),
@@ -204,9 +258,8 @@ function showAbout() {
       part("method", ...fiche.method.split("\n").map(paragraph)),
       part("remarks", element("ul", {}, ...fiche.remarks.map(remark => element("li", {}, remark)))),
       part("protection", paragraph(text("protection_more")), paragraph(text("care_more", DATA.interval))),
-      part("data", paragraph(text("data_more")), element("ul", {}, ...files.map(([href, words]) => element("li", {}, link(href, words)))),
-        element("p", { class: "fine" }, link("LICENSES.txt", text("licences")))),
-      part("outlines", ...sources.map(paragraph)),
+      part("data", paragraph(text("data_more")), list, element("p", { class: "fine" }, link("LICENSES.txt", text("licences")))),
+      part("outlines", ...credits.map(paragraph)),
       part("citation", element("p", { class: "citation" }, fiche.citation))));
 }
 
@@ -245,7 +298,8 @@ let announced = "";
 
 function announceView() {
   const shown = ranking.rows.filter(row => row.status !== "suppressed").length;
-  const words = text("updated", { level: text(state.level), year: state.year, n: whole(shown), hidden: whole(ranking.rows.length - shown) });
+  const hidden = whole(ranking.rows.length - shown);
+  const words = text("updated", { level: text(state.level), year: state.year, n: whole(shown), hidden });
   if (words !== announced && announced) announce(words);
   announced = words;
 }
@@ -253,7 +307,7 @@ function announceView() {
 // --- Start
 
 function setUp() {
-  const year = get("year"), view = () => ({ ...state, title: viewTitle(placeName()) });
+  const year = get("year"), view = () => ({ ...state, title: viewTitle(), parts: viewParts() });
   year.max = years.length - 1;
   const labelled = new Set([0, Math.floor((years.length - 1) / 2), years.length - 1]);
   get("ticks").replaceChildren(...years.map((each, i) => element("i", {}, labelled.has(i) ? String(each) : "")));
@@ -261,26 +315,40 @@ function setUp() {
   get("level").onchange = event => {
     const level = event.target.value, area = chosenArea(), place = ancestor(area, "arrondissement", state.year)?.code;
     if (level === "sector") change(DATA.places.includes(place) ? { level, place } : { level });
-    else change({ level, area: (area.level === "sector" ? ancestor(area, "municipality", state.year) : area).key });
+    else change({ level, area: (area.level === "sector" ? ancestor(area, "municipality", state.year) ?? COUNTRY : area).key });
   };
   get("group").onchange = event => change({ cell: event.target.value });
-  get("place").onchange = event => change({ place: event.target.value });
+  get("place").onchange = event => change({ place: event.target.value, area: placeOf(event.target.value).key });
   get("play").onclick = () => play(!playing);
   get("more").onclick = () => { ranking.all = !ranking.all; show(); get("more").focus(); };
-  get("csv").onclick = () => downloadRanking(state);
+  get("csv").onclick = () => downloadRanking(view());
   get("svg").onclick = () => downloadSvg(view());
   get("png").onclick = () => downloadPng(view());
   get("copy").onclick = copyLink;
+  get("to-panel").onclick = goToPanel;
+  document.querySelector(".skip").onclick = event => { event.preventDefault(); get("ranking").focus(); };
   mapSetUp(choose);
-  searchSetUp(choose);
-  addEventListener("hashchange", () => { readAddress(); showLanguage(); show(); });
+  searchSetUp(area => { choose(area); if (isOneColumn.matches) goToPanel(); }, () => state.year);
+  addEventListener("hashchange", () => {
+    if (!location.hash.includes("=")) { writeAddress(); return; } // a place in the page not a view
+    readAddress();
+    showLanguage();
+    show();
+  });
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showPanel(); } });
 }
 
 async function copyLink() {
   const input = element("textarea", {}, location.href); // for pages without the clipboard: those that are files
-  try { await navigator.clipboard.writeText(location.href); } catch { document.body.append(input); input.select(); document.execCommand("copy"); input.remove(); }
+  try {
+    await navigator.clipboard.writeText(location.href);
+  } catch {
+    document.body.append(input);
+    input.select();
+    document.execCommand("copy");
+    input.remove();
+  }
   get("copy").textContent = text("copied");
   announce(text("copied"));
   setTimeout(() => { get("copy").textContent = text("copy_link"); }, 2500);

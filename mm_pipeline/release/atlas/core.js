@@ -2,6 +2,7 @@
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const TOKEN = document.getElementById("data").dataset.token; // of the page and its sectors, as in page.py
 const ABSENT = -2, HIDDEN = -1; // as in figures.py
 const LANGUAGES = ["fr", "nl", "de", "en"];
 const LOCALES = { fr: "fr-BE", nl: "nl-BE", de: "de-BE", en: "en-GB" };
@@ -20,13 +21,17 @@ function format(digits) {
 
 const whole = value => format(0).format(value);
 const perTenThousand = value => format(1).format(value);
-const percent = value => format(value < 100 ? 2 : 1).format(value / 100) + (language === "en" ? "%" : "\u00a0%");
+const percent = value => // of a rate per 10 000
+  format(value < 100 ? 2 : 1).format(value / 100) + (["nl", "en"].includes(language) ? "%" : "\u00a0%");
 const day = iso => new Date(iso + "T12:00:00Z").toLocaleDateString(LOCALES[language], { dateStyle: "long", timeZone: "UTC" });
 
 /** A text of the page in its language, with {name} replaced. */
 function text(key, values = {}) {
   return DATA.texts[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
+
+/** "Interval: 3–5", with the space that French has before a colon. */
+const pair = (a, b) => text("pair", { a, b });
 
 /** The label of a code: label("level", "region"), label("category", "sex", "F"). */
 const label = (...path) => path.reduce((at, key) => at[key], DATA.labels)[language];
@@ -45,15 +50,10 @@ function addAreas(level, packed) {
     const area = { key: `${level}.${code}`, level, code, history, counts: {} };
     cells.forEach((cell, i) => { area.counts[cell] = figures[i]; });
     area.standardised = DATA.standardised[level]?.[code];
-    const known = AREAS.get(area.key);
-    if (known) merge(known, area); // a sector whose municipality went to another arrondissement is in two files
-    else { AREAS.set(area.key, area); BY_LEVEL[level].push(area); }
+    if (AREAS.has(area.key)) continue; // a sector whose municipality changed its arrondissement is, whole, in two files
+    AREAS.set(area.key, area);
+    BY_LEVEL[level].push(area);
   }
-}
-
-function merge(known, other) {
-  for (const [cell, counts] of Object.entries(other.counts))
-    known.counts[cell] = known.counts[cell].map((count, i) => (count === ABSENT ? counts[i] : count));
 }
 
 for (const level of LEVELS) if (DATA.levels[level]) addAreas(level, DATA.levels[level]);
@@ -71,6 +71,16 @@ function ancestor(area, level, year) {
     at = above && AREAS.get(`${above}.${parentCode(at, year)}`);
   }
   return undefined;
+}
+
+/** All names that the area has had, in all languages, without accents. */
+const plainNames = area => (area.names ??= [...new Set(area.history.flatMap(([, , , names]) => names).map(plain))]);
+
+/** Those that bear the name of an area in a year in which there is no such area: a code ends where borders change. */
+function namesakes(area, year) {
+  if (area.level === "sector" || existsIn(area, year)) return [];
+  const isNamesake = other => existsIn(other, year) && plainNames(other).some(name => plainNames(area).includes(name));
+  return BY_LEVEL[area.level].filter(isNamesake);
 }
 
 /** Whom a trend is compared with: the province (of a sector: the municipality) and Belgium; of Belgium, the regions. */
@@ -128,6 +138,9 @@ const cellsOf = level => {
   return DATA.standardised[level] ? [TOTAL, STANDARDISED, ...counts.filter(cell => cell !== TOTAL)] : counts;
 };
 
+/** What a rate of the cell is: a share of the beneficiaries, or a rate that is comparable between ages. */
+const unitOf = cell => text(cell === STANDARDISED ? "standardised_per_10000" : "patients_per_10000");
+
 function cellLabel(cell) {
   if (cell === STANDARDISED) return text("standardised");
   const [dimension, category] = split(cell);
@@ -141,37 +154,57 @@ const split = cell => [cell.slice(0, cell.indexOf(".")), cell.slice(cell.indexOf
 const BOUNDS = [50, 100, 200, 400, 800, 1600];
 // ColorBrewer's YlGnBu in seven classes: its order survives every kind of colour blindness, and grey printing.
 const COLOURS = ["#ffffcc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84"];
+const NOBODY = "#ffffff"; // a rate of exactly 0
 const colourOf = d3.scaleThreshold(BOUNDS, COLOURS);
-const fillOf = shown => shown.status === "published" ? colourOf(shown.rate) : `url(#${shown.status === "suppressed" ? "hatch" : "blank"})`;
+
+function fillOf(shown) {
+  if (shown.status !== "published") return shown.status === "suppressed" ? "url(#hatch)" : "url(#blank)";
+  return shown.rate === 0 ? NOBODY : colourOf(shown.rate);
+}
+
+/** The classes with a colour: [colour, label]. */
+function classes() {
+  const labels = [`<\u00a0${whole(BOUNDS[0])}`,
+    ...d3.pairs(BOUNDS, (a, b) => `${whole(a)}–${whole(b)}`), `≥\u00a0${whole(BOUNDS.at(-1))}`];
+  return [[NOBODY, "0"], ...d3.zip(COLOURS, labels)];
+}
 
 // --- Outlines
 
 /** The outlines that belong to a year: { paths: {level: {code: path}}, source, year }, or undefined. */
 const outlinesOf = year => DATA.outlines[DATA.outlines_of_year[DATA.years.indexOf(year)]];
+
+/** Whose outlines they are: those of Statbel are described in the language of the page. */
+function creditOf(outlines) {
+  if (!outlines?.source.startsWith("Statbel")) return outlines?.source ?? "";
+  return `${outlines.source.split(", ")[0]}, ${text(`outlines_${outlines.finest}`, { year: outlines.year })}`;
+}
+
 const pathOf = (area, year) => outlinesOf(year)?.paths[area.level]?.[area.code];
 
 // --- Sectors: loaded when asked for
 
 const sectorFiles = new Map(); // place -> a promise of true, or of the key of the text that says why not
-const arrived = new Map();
+const arrived = new Set();
 
-function receiveSectors(part) {
-  if (part.release !== DATA.release.number) { arrived.set(part.place, "reload"); return; }
+/** A file of sectors calls this. What was written with another page (remade since, or elsewhere) is left alone. */
+function receiveSectors(token, part) {
+  if (token !== TOKEN || part.outlines.length !== DATA.outlines.length) return;
   addAreas("sector", part);
   part.outlines.forEach((paths, i) => { Object.assign((DATA.outlines[i].paths.sector ??= {}), paths); });
-  arrived.set(part.place, true);
+  arrived.add(part.place);
 }
 
 /** A script element works where the page is a file, which fetch does not. */
 function loadSectors(place) {
   if (!sectorFiles.has(place)) sectorFiles.set(place, new Promise(resolve => {
     const script = document.createElement("script");
-    script.src = `sectors/${place}.js?${DATA.release.number}`;
-    script.onload = () => resolve(arrived.get(place));
+    script.src = `sectors/${place}.js?${TOKEN}`;
+    script.onload = () => resolve(arrived.has(place) || "reload");
     script.onerror = () => { sectorFiles.delete(place); resolve("load_failed"); };
     document.head.append(script);
   }));
   return sectorFiles.get(place);
 }
 
-const isLoaded = place => arrived.get(place) === true;
+const isLoaded = place => arrived.has(place);

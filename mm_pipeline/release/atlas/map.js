@@ -16,11 +16,13 @@ function mapSetUp(choose) {
   svg.attr("viewBox", DATA.frame.join(" "));
   const defs = svg.append("defs");
   const pattern = (id, size, ground) => {
-    const made = defs.append("pattern").attr("id", id).attr("patternUnits", "userSpaceOnUse").attr("width", size).attr("height", size);
+    const made = defs.append("pattern").attr("id", id).attr("patternUnits", "userSpaceOnUse");
+    made.attr("width", size).attr("height", size);
     made.append("rect").attr("width", size).attr("height", size).attr("fill", ground);
     return made;
   };
-  pattern("hatch", 7, "#fff").append("path").attr("d", "M-1 8L8 -1M-1 1L1 -1M6 8L8 6").attr("stroke", "#6b7280").attr("stroke-width", 1.4);
+  pattern("hatch", 7, "#fff").append("path").attr("d", "M-1 8L8 -1M-1 1L1 -1M6 8L8 6")
+    .attr("stroke", "#6b7280").attr("stroke-width", 1.4);
   pattern("blank", 6, "#efefec").append("circle").attr("cx", 3).attr("cy", 3).attr("r", 0.8).attr("fill", "#a3a6a3");
   const inside = (atlasMap.inside = svg.append("g"));
   for (const layer of ["ground", "areas", "borders", "marks"])
@@ -29,10 +31,12 @@ function mapSetUp(choose) {
   for (const mark of ["hovered", "chosen-halo", "chosen", "focused-halo", "focused"])
     atlasMap.marks.append("path").attr("class", mark);
 
-  atlasMap.zoom = d3.zoom().scaleExtent([1, 60]).translateExtent([[left, top], [left + width, top + height]])
-    .extent([[left, top], [left + width, top + height]])
-    // The wheel and one finger scroll the page; the wheel with Ctrl and two fingers zoom.
-    .filter(event => !event.button && (event.type !== "wheel" || event.ctrlKey || event.metaKey) && !(event.touches?.length === 1 && atlasMap.scale === 1))
+  const extent = [[left, top], [left + width, top + height]];
+  // The wheel and one finger scroll the page; the wheel with Ctrl and two fingers zoom.
+  const scrolls = event => (event.type === "wheel" && !event.ctrlKey && !event.metaKey)
+    || (event.touches?.length === 1 && atlasMap.scale === 1);
+  atlasMap.zoom = d3.zoom().scaleExtent([1, 60]).translateExtent(extent).extent(extent)
+    .filter(event => !event.button && !scrolls(event))
     .on("zoom", ({ transform }) => { atlasMap.scale = transform.k; inside.attr("transform", transform); mapPatterns(); });
   atlasMap.scale = 1;
   svg.call(atlasMap.zoom).on("dblclick.zoom", null);
@@ -55,7 +59,7 @@ function mapPatterns() {
 
 /** Show a box (of the layer of areas), or everything. */
 function mapFit(box) {
-  if (!box || !box.width) { mapMotion(atlasMap.svg).call(atlasMap.zoom.transform, d3.zoomIdentity); return; }
+  if (!box?.width) { mapMotion(atlasMap.svg).call(atlasMap.zoom.transform, d3.zoomIdentity); return; }
   const [left, top, width, height] = DATA.frame;
   const scale = Math.min(60, 0.92 / Math.max(box.width / width, box.height / height));
   const to = d3.zoomIdentity.translate(left + width / 2, top + height / 2).scale(scale)
@@ -69,36 +73,47 @@ function mapDraw({ level, year, cell, areas, place, chosen }) {
   const without = areas.filter(area => existsIn(area, year) && !pathOf(area, year));
   const key = [level, place, DATA.outlines.indexOf(outlines)].join();
   const isNew = atlasMap.drawn !== key;
-  const path = area => pathOf(area, year);
-  if (isNew) {
-    const { country, province } = outlines?.paths ?? {}, ground = country ?? province ?? {}, below = LEVELS[LEVELS.indexOf(level) - 1];
-    const borders = level === "sector" ? "municipality" : level === "municipality" ? "province" : below;
-    atlasMap.ground.selectAll("path").data(Object.values(ground)).join("path").attr("d", d => d).attr("fill", "#e9e8e2");
-    const borderPaths = (has.length ? outlines.paths[borders] : province) ?? {};
-    atlasMap.borders.selectAll("path").data(Object.values(borderPaths)).join("path").attr("d", d => d)
-      .attr("fill", "none").attr("stroke", "#1b2430").attr("stroke-opacity", has.length ? 0.55 : 0.25).attr("stroke-width", level === "sector" ? 1.2 : 0.8);
-    atlasMap.drawn = key;
-  }
-  const shown = new Map(has.map(area => [area, figure(area, year, cell)]));
+  if (isNew) mapDrawLines(level, outlines, has.length > 0);
   const current = has.includes(chosen) ? chosen : has.includes(atlasMap.current) ? atlasMap.current : has[0];
-  atlasMap.areas.attr("role", has.length ? "listbox" : null).attr("aria-label", has.length ? `${text("map")}: ${text(level)}, ${year}` : null).selectAll("path").data(has, area => area.key)
-    .join(enter => enter.append("path").attr("role", "option").attr("stroke", "#5f6b79").attr("stroke-opacity", 0.6)
-      .on("click", (_, area) => atlasMap.choose(area))
-      .on("pointerenter", (event, area) => { if (event.pointerType === "mouse") mapHover(area); })
-      .on("pointermove", mapTooltipAt).on("pointerleave", () => mapHover())
-      .on("focus", (event, area) => mapFocus(area, event.target)).on("blur", () => mapFocus())
-      .on("keydown", mapKey))
-    .attr("d", path).attr("stroke-width", MAP_STROKES[level])
-    .attr("fill", area => fillOf(shown.get(area)))
-    .attr("data-code", area => area.code).attr("data-status", area => shown.get(area).status)
-    .attr("tabindex", area => (area === current ? 0 : -1)).attr("aria-selected", area => area === chosen)
-    .attr("aria-label", area => `${nameOf(area, year)}: ${inWords(shown.get(area), year)}`);
-  Object.assign(atlasMap, { current, year, cell, shown });
+  const shown = new Map(has.map(area => [area, figure(area, year, cell)]));
+  Object.assign(atlasMap, { drawn: key, current, year, cell, shown });
+  mapDrawAreas(level, has, chosen);
   mapMark("hovered");
-  atlasMap.marks.selectAll(".chosen-halo,.chosen").attr("d", pathOf(chosen, year) ?? null).attr("display", chosen.level === "country" ? "none" : null);
+  atlasMap.marks.selectAll(".chosen-halo,.chosen").attr("d", pathOf(chosen, year) ?? null)
+    .attr("display", chosen.level === "country" ? "none" : null);
   if (isNew && has.length) mapFit(level === "sector" ? atlasMap.areas.node().getBBox() : undefined);
   return { drawn: has.length, without: without.length };
 }
+
+/** The ground below the areas, and the borders of a level above them. */
+function mapDrawLines(level, outlines, hasAreas) {
+  const { country, province } = outlines?.paths ?? {};
+  const bounding = { sector: "municipality", municipality: "province" }[level] ?? LEVELS[LEVELS.indexOf(level) - 1];
+  const borders = (hasAreas ? outlines.paths[bounding] : province) ?? {};
+  const paths = (layer, some) => layer.selectAll("path").data(Object.values(some)).join("path").attr("d", d => d);
+  paths(atlasMap.ground, country ?? province ?? {}).attr("fill", "#e9e8e2");
+  paths(atlasMap.borders, borders).attr("fill", "none").attr("stroke", "#1b2430")
+    .attr("stroke-opacity", hasAreas ? 0.55 : 0.25).attr("stroke-width", level === "sector" ? 1.2 : 0.8);
+}
+
+function mapDrawAreas(level, areas, chosen) {
+  const { year, shown, current } = atlasMap, some = areas.length > 0;
+  atlasMap.areas.attr("role", some ? "listbox" : null)
+    .attr("aria-label", some ? pair(text("map"), `${text(level)}, ${year}`) : null);
+  atlasMap.areas.selectAll("path").data(areas, area => area.key).join(mapEnter)
+    .attr("d", area => pathOf(area, year)).attr("stroke-width", MAP_STROKES[level])
+    .attr("fill", area => fillOf(shown.get(area)))
+    .attr("data-code", area => area.code).attr("data-status", area => shown.get(area).status)
+    .attr("tabindex", area => (area === current ? 0 : -1)).attr("aria-selected", area => area === chosen)
+    .attr("aria-label", area => pair(nameOf(area, year), inWords(shown.get(area), year)));
+}
+
+const mapEnter = enter => enter.append("path").attr("role", "option").attr("stroke", "#5f6b79").attr("stroke-opacity", 0.6)
+  .on("click", (_, area) => atlasMap.choose(area))
+  .on("pointerenter", (event, area) => { if (event.pointerType === "mouse") mapHover(area); })
+  .on("pointermove", mapTooltipAt).on("pointerleave", () => mapHover())
+  .on("focus", (event, area) => mapFocus(area, event.target)).on("blur", () => mapFocus())
+  .on("keydown", mapKey);
 
 function mapMark(name, area) {
   atlasMap.marks.selectAll(`.${name},.${name}-halo`).attr("d", area ? pathOf(area, atlasMap.year) : null);
@@ -113,7 +128,8 @@ function mapTooltip(area) {
   const shown = atlasMap.shown.get(area), range = interval(shown);
   tooltip.replaceChildren(element("strong", {}, nameOf(area, atlasMap.year)),
     element("span", { class: shown.status === "published" ? "figure" : "" }, inWords(shown, atlasMap.year)),
-    range ? element("small", {}, `${text("interval")}: ${range}`) : "", shown.care ? element("small", {}, text("care")) : "");
+    range ? element("small", {}, pair(text("interval"), range)) : "",
+    shown.care ? element("small", {}, text("care")) : "");
 }
 
 function mapTooltipAt(event) {
@@ -153,7 +169,8 @@ function mapKey(event, area) {
   let best = Infinity, next;
   for (const path of atlasMap.areas.node().children) {
     const [dx, dy] = (([a, b]) => [a - x, b - y])(middle(path));
-    const along = dx * direction[0] + dy * direction[1], across = Math.abs(dx * direction[1]) + Math.abs(dy * direction[0]);
+    const along = dx * direction[0] + dy * direction[1];
+    const across = Math.abs(dx * direction[1]) + Math.abs(dy * direction[0]);
     const cost = along + 2.5 * across;
     if (along > 0 && cost < best) { best = cost; next = path; }
   }
@@ -168,14 +185,11 @@ function mapKey(event, area) {
 // --- Legend
 
 function mapLegend() {
-  const labels = [`<\u00a0${whole(BOUNDS[0])}`,
-    ...d3.pairs(BOUNDS, (a, b) => `${whole(a)}–${whole(b)}`), `≥\u00a0${whole(BOUNDS.at(-1))}`];
   const box = (fill, words, kind) => element("li", { class: kind }, svgBox(fill), element("span", {}, words));
   const legend = document.getElementById("legend");
   legend.setAttribute("aria-label", text("legend"));
-  legend.replaceChildren(...COLOURS.map((colour, i) => box(colour, labels[i], "class")),
+  legend.replaceChildren(...classes().map(([colour, words]) => box(colour, words, "class")),
     box("hatch", text("legend_hidden"), "other"), box("blank", text("legend_none"), "other"));
-  return labels;
 }
 
 function svgBox(fill) {

@@ -36,19 +36,20 @@ def write_atlas(
     folder: Path,
     *,
     rates: pa.Table,
-    standardised: pa.Table | None,
+    standardised: pa.Table,
     areas: pd.DataFrame,
     outlines: Mapping[int, Outlines],
     fiche: Mapping[str, Mapping[str, Any]],
     release: Release,
-) -> dict[str, int]:
-    """Write the page into an empty folder; return bytes per file, by its path in the folder.
+) -> None:
+    """Write the page into an empty folder.
 
     ``rates``, ``standardised``: the released tables of all years (columns of the catalogue). ``areas``: the code list
     of areas (first_year, last_year, level, area_code, parent_code, label_fr, label_nl, label_de, label_en).
     ``outlines``: those of each year; years of the same vintage share them, and they are written once. ``fiche``:
     language -> title, description, remarks (list), method (a paragraph a line), citation. The files are ``index.html``,
-    ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``.
+    ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``, held together by a token: the page takes no sectors
+    that were written with other content, whatever their release.
     """
     table, years = _frame(rates), list(release.years)
     vintages = {outline.year: outline for _, outline in sorted(outlines.items())}
@@ -69,21 +70,25 @@ def write_atlas(
         "fiche": fiche,
     }
     sector_names = areas[areas["level"] == "sector"]
-    files = {"index.html": page(content), "LICENSES.txt": _text("vendor/LICENSES.txt")}
+    parts: dict[str, str] = {}
     for place, rows in sorted(places.items()):
         codes = set(rows["area_code"])
         part = {
-            "release": release.number,
             "place": place,
             **packed_level(rows, sector_names[sector_names["area_code"].isin(codes)], years),
             "outlines": [_sector_outlines(outline, codes) for outline in vintages.values()],
         }
-        files[f"sectors/{place}.js"] = f"receiveSectors({_json(part)});\n"
-    return {name: _write(folder / name, text) for name, text in files.items()}
+        parts[place] = _json(part)
+    data = _json(content)
+    token = _token([data, *parts.values(), *map(_text, _SCRIPTS)])
+    _write(folder / "index.html", page(data, token))
+    _write(folder / "LICENSES.txt", _text("vendor/LICENSES.txt"))
+    for place, text in parts.items():
+        _write(folder / "sectors" / f"{place}.js", f'receiveSectors("{token}", {text});\n')
 
 
-def page(content: Mapping[str, Any]) -> str:
-    """The HTML file that shows ``content``."""
+def page(data: str, token: str) -> str:
+    """The HTML file that shows ``data`` (JSON) with the sectors of the same ``token``."""
     scripts = [_text(name) for name in (*_LIBRARIES, *_SCRIPTS)]
     fonts = {name: base64.b64encode((_VENDOR / file).read_bytes()).decode() for name, file in _FONTS.items()}
     style = re.sub(r"font:([\w-]+)", lambda font: f"data:font/woff2;base64,{fonts[font[1]]}", _text("atlas.css"))
@@ -91,7 +96,8 @@ def page(content: Mapping[str, Any]) -> str:
     parts = {
         "policy": _policy(scripts),
         "style": style,
-        "data": _json(content),
+        "data": data,
+        "token": token,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], _text("index.html"))
@@ -125,19 +131,18 @@ def _levels(table: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> d
     }
 
 
-def _standardised(table: pa.Table | None, years: Sequence[int]) -> dict[str, dict[str, list[float]]]:
-    if table is None:
-        return {}
+def _standardised(table: pa.Table, years: Sequence[int]) -> dict[str, dict[str, list[float]]]:
     rows = table.to_pandas()
     return {level: packed_standardised(part, list(years)) for level, part in rows.groupby("level")}
 
 
 def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The rows of sectors by arrondissement: that of their municipality in the year."""
+    """The rows of sectors by arrondissement: all years of each that was ever there, as its municipality was."""
     municipalities = table[(table["level"] == "municipality") & (table["dimension"] == "total")]
     place = municipalities.set_index(["year", "area_code"])["parent_code"].rename("place")
     sectors = table[table["level"] == "sector"].join(place, on=["year", "parent_code"])
-    return ((str(code), rows) for code, rows in sectors.groupby("place"))
+    for code, rows in sectors.groupby("place"):
+        yield str(code), sectors[sectors["area_code"].isin(rows["area_code"].unique())]
 
 
 def _position(vintages: Mapping[int | None, Outlines], outline: Outlines | None) -> int | None:
@@ -146,7 +151,7 @@ def _position(vintages: Mapping[int | None, Outlines], outline: Outlines | None)
 
 def _base_outlines(outline: Outlines) -> dict[str, Any]:
     paths = {level: svg_paths(outline.areas[level]) for level in _LEVELS if level in outline.areas}
-    return {"year": outline.year, "source": outline.source, "paths": paths}
+    return {"year": outline.year, "source": outline.source, "finest": list(outline.areas)[-1], "paths": paths}
 
 
 def _base_shapes(outline: Outlines) -> Iterable[Any]:
@@ -167,8 +172,14 @@ def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _write(target: Path, text: str) -> int:
-    content = text.encode()
+def _token(texts: Iterable[str]) -> str:
+    """Sixteen characters that stand for the texts: other ones have others."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode())
+    return digest.hexdigest()[:16]
+
+
+def _write(target: Path, text: str) -> None:
     target.parent.mkdir(exist_ok=True)
-    target.write_bytes(content)
-    return len(content)
+    target.write_bytes(text.encode())

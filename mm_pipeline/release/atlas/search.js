@@ -4,45 +4,85 @@
 const MOST_RESULTS = 8;
 const LEVEL_ORDER = ["municipality", "arrondissement", "province", "region", "country", "sector"];
 
-/** Areas whose name, in any language, or code begins with the words, then those that contain them. */
-function found(words) {
-  const wanted = plain(words.trim());
-  if (!wanted) return [];
-  const scored = [];
-  for (const area of AREAS.values()) {
-    area.words ??= [...new Set(area.history.flatMap(([, , , names]) => names).map(plain)), area.code.toLowerCase()];
-    const score = Math.min(...area.words.map(name => name === wanted ? 0 : name.startsWith(wanted) ? 1 : name.includes(` ${wanted}`) ? 2 : name.includes(wanted) ? 3 : 9));
-    if (score < 9) scored.push({ area, score });
-  }
-  const last = DATA.years.at(-1);
-  return d3.sort(scored, (a, b) => a.score - b.score || LEVEL_ORDER.indexOf(a.area.level) - LEVEL_ORDER.indexOf(b.area.level)
-    || d3.ascending(nameOf(a.area, last), nameOf(b.area, last))).slice(0, MOST_RESULTS).map(({ area }) => area);
+/** What the regions are called besides their official names. */
+const REGION_NAMES = {
+  "02000": ["vlaanderen", "flandre", "flandern", "flanders"],
+  "03000": ["wallonie", "wallonien", "wallonia"],
+  "04000": ["bruxelles", "brussel", "brussels"],
+};
+
+/** Words as they are looked for, and with every saint written "st". */
+function spellings(words) {
+  const spelt = plain(words).replaceAll("œ", "oe").replaceAll(".", " ").replace(/\s+/g, " ").trim();
+  return [...new Set([spelt, spelt.replace(/\b(?:sainte?|sint|sankt|ste)(?= )/g, "st")])];
 }
 
-function searchSetUp(choose) {
+/** 0: the name itself, 1: its beginning, 2: the beginning of a word of it, 3: a part of it, 9: none. */
+function score(name, wanted) {
+  if (name === wanted) return 0;
+  if (name.startsWith(wanted)) return 1;
+  if (name.includes(` ${wanted}`)) return 2;
+  return name.includes(wanted) ? 3 : 9;
+}
+
+/** Areas whose name, in any language, or code begins with the words, then those whose name contains them. */
+function found(words, year) {
+  const wanted = spellings(words), last = DATA.years.at(-1);
+  if (!wanted[0]) return [];
+  const scored = [];
+  for (const area of AREAS.values()) {
+    area.words ??= [...plainNames(area), ...((area.level === "region" && REGION_NAMES[area.code]) || [])].flatMap(spellings);
+    const code = area.code.toLowerCase();
+    const codes = wanted.map(each => (code === each ? 0 : code.startsWith(each) ? 1 : 9));
+    const best = Math.min(...codes, ...area.words.flatMap(name => wanted.map(each => score(name, each))));
+    if (best < 9) scored.push({ area, best, gone: existsIn(area, year) ? 0 : existsIn(area, last) ? 1 : 2 });
+  }
+  const rank = ({ area }) => LEVEL_ORDER.indexOf(area.level);
+  const byName = (a, b) => d3.ascending(nameOf(a.area, last), nameOf(b.area, last));
+  return d3.sort(scored, (a, b) => a.best - b.best || a.gone - b.gone || rank(a) - rank(b) || byName(a, b))
+    .slice(0, MOST_RESULTS).map(({ area }) => area);
+}
+
+/** "Municipality · Province of Liège · –2018 · 55022" */
+function searchDetails(area) {
+  const last = DATA.years.at(-1), until = area.history.at(-1)[1];
+  const above = ancestor(area, area.level === "sector" ? "municipality" : "province", last);
+  const parts = [label("level", area.level), above && above !== area ? nameOf(above, last) : "",
+    until < last ? `–${until}` : "", area.code];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** ``yearOf``: the year that is seen; what exists in it comes first. */
+function searchSetUp(choose, yearOf) {
   const input = document.getElementById("search"), list = document.getElementById("results");
   let results = [], active = -1;
 
-  const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); active = -1; };
+  const close = () => {
+    list.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+    active = -1;
+  };
   const take = area => { input.value = ""; close(); choose(area); };
 
   const show = () => {
-    results = found(input.value);
+    results = found(input.value, yearOf());
     const last = DATA.years.at(-1);
     list.replaceChildren(...results.map((area, i) => {
-      const until = area.history.at(-1)[1], province = ancestor(area, area.level === "sector" ? "municipality" : "province", last);
-      const more = [label("level", area.level), province && province !== area ? nameOf(province, last) : "", until < last ? `–${until}` : "", area.code].filter(Boolean).join(" · ");
-      const option = element("li", { role: "option", id: `result-${i}`, "aria-selected": "false", "data-key": area.key }, nameOf(area, last), element("small", {}, more));
+      const attributes = { role: "option", id: `result-${i}`, "aria-selected": "false", "data-key": area.key };
+      const option = element("li", attributes, nameOf(area, last), element("small", {}, searchDetails(area)));
       option.onpointerdown = event => { event.preventDefault(); take(area); };
       return option;
     }));
     const isOpen = input.value.trim() !== "";
-    if (isOpen && !results.length) list.append(element("li", { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" }, text("no_result")));
+    const none = { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" };
+    if (isOpen && !results.length) list.append(element("li", none, text("no_result")));
     list.hidden = !isOpen;
     input.setAttribute("aria-expanded", String(isOpen));
     input.removeAttribute("aria-activedescendant");
     active = -1;
-    if (isOpen) announce(results.length ? text("results", { n: results.length }) : text("no_result"));
+    const said = { 0: "no_result", 1: "one_result" }[results.length] ?? "results";
+    if (isOpen) announce(text(said, { n: results.length }));
   };
 
   const move = to => {
@@ -57,7 +97,11 @@ function searchSetUp(choose) {
   input.addEventListener("blur", close);
   input.addEventListener("keydown", event => {
     if (event.key === "Escape") { if (list.hidden) input.value = ""; close(); return; }
-    if (event.key === "Enter" && results.length && !list.hidden) { event.preventDefault(); take(results[Math.max(active, 0)]); return; }
+    if (event.key === "Enter" && results.length && !list.hidden) {
+      event.preventDefault();
+      take(results[Math.max(active, 0)]);
+      return;
+    }
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     event.preventDefault();
     if (list.hidden) show();

@@ -10,7 +10,7 @@ const RANKING_COLUMNS = [
   { key: "name", head: () => text("area"), by: row => row.name },
   { key: "within", head: () => text("within"), by: row => row.within },
   { key: "rate", head: () => text("rate"), by: row => row.rate, number: true },
-  { key: "interval", head: () => text("interval"), by: row => row.upper === undefined ? undefined : row.upper - row.lower, number: true },
+  { key: "interval", head: () => text("interval"), by: row => (row.upper === undefined ? undefined : row.upper - row.lower), number: true },
   { key: "patients", head: () => text("patients"), by: row => row.n, number: true },
   { key: "beneficiaries", head: () => text("beneficiaries"), by: row => row.N, number: true },
   { key: "status", head: () => text("status"), by: row => row.status + (row.care ? "0" : "1") },
@@ -42,15 +42,11 @@ function sortedRows(rows, sort) {
 
 function drawRanking({ areas, year, cell, chosen, choose, resort, sort }) {
   const table = document.querySelector("#ranking table"), more = document.getElementById("more");
-  const columns = RANKING_COLUMNS.filter(({ key }) => !(key === "within" && areas[0]?.level === "region") && !(cell === STANDARDISED && (key === "patients" || key === "beneficiaries")));
+  const left = [...(areas[0]?.level === "region" ? ["within"] : []), ...(cell === STANDARDISED ? ["patients", "beneficiaries"] : [])];
+  const columns = RANKING_COLUMNS.filter(({ key }) => !left.includes(key));
   const rows = (ranking.rows = sortedRows(rankingRows(areas, year, cell), sort));
   Object.assign(ranking, { columns, sort });
-  table.tHead.rows[0].replaceChildren(...columns.map(column => {
-    const on = sort.replace("-", "") === column.key, falling = sort.startsWith("-");
-    const button = element("button", { type: "button" }, column.head(), element("span", { class: "arrow", "aria-hidden": "true" }, on ? (falling ? " ▼" : " ▲") : ""));
-    button.onclick = () => resort(on ? (falling ? column.key : `-${column.key}`) : column.number ? `-${column.key}` : column.key);
-    return element("th", { scope: "col", "data-key": column.key, class: column.number ? "number" : "", "aria-sort": on ? (falling ? "descending" : "ascending") : undefined }, button);
-  }));
+  table.tHead.rows[0].replaceChildren(...columns.map(column => rankingHead(column, sort, resort)));
   const top = d3.max(rows, row => row.rate) || 1;
   const visible = ranking.all ? rows : rows.slice(0, FEW_ROWS);
   const own = rows.find(row => row.area === chosen);
@@ -61,17 +57,30 @@ function drawRanking({ areas, year, cell, chosen, choose, resort, sort }) {
   more.textContent = ranking.all ? text("show_fewer") : text("show_all", { n: whole(rows.length) });
 }
 
+function rankingHead({ key, head, number }, sort, resort) {
+  const isSorted = sort.replace("-", "") === key, isFalling = sort.startsWith("-");
+  const arrow = isSorted ? (isFalling ? " ▼" : " ▲") : "";
+  const button = element("button", { type: "button" }, head(), element("span", { class: "arrow", "aria-hidden": "true" }, arrow));
+  const falls = isSorted ? !isFalling : number; // figures with the largest first, words from A on
+  button.onclick = () => resort(falls ? `-${key}` : key);
+  const direction = isSorted ? (isFalling ? "descending" : "ascending") : undefined;
+  return element("th", { scope: "col", "data-key": key, class: number ? "number" : "", "aria-sort": direction }, button);
+}
+
 function rankingRow(row, columns, top, isChosen, choose, year) {
   const button = element("button", { type: "button", class: "link", "aria-pressed": String(isChosen) }, row.name);
   button.onclick = () => choose(row.area);
   const bar = element("i", { class: "bar", "aria-hidden": "true" });
   bar.style.width = `${row.rate === undefined ? 0 : 100 * row.rate / top}%`;
+  const count = value => (value === undefined ? "–" : whole(value));
   const content = {
-    rank: row.rank === undefined ? "–" : whole(row.rank), name: button, within: row.within,
+    rank: count(row.rank), name: button, within: row.within,
     rate: element("span", { class: "rate" }, bar, element("span", {}, row.rate === undefined ? "–" : perTenThousand(row.rate))),
-    interval: interval(row), patients: row.n === undefined ? "–" : whole(row.n), beneficiaries: row.N === undefined ? "–" : whole(row.N),
-    status: row.status === "published" ? (row.care ? text("care") : label("status", "published")) : inWords(row, year),
+    interval: interval(row), patients: count(row.n), beneficiaries: count(row.N),
+    status: row.status !== "published" ? inWords(row, year) : row.care ? text("care") : label("status", "published"),
   };
-  return element("tr", { class: [isChosen ? "chosen" : "", row.status].join(" "), "data-code": row.area.code }, ...columns.map(({ key, number }) =>
-    key === "name" ? element("th", { scope: "row" }, content.name) : element("td", { class: number ? "number" : "", "data-key": key }, content[key])));
+  const cells = columns.map(({ key, number }) => (key === "name"
+    ? element("th", { scope: "row" }, content.name)
+    : element("td", { class: number ? "number" : "", "data-key": key }, content[key])));
+  return element("tr", { class: [isChosen ? "chosen" : "", row.status].join(" "), "data-code": row.area.code }, ...cells);
 }

@@ -20,6 +20,7 @@ from mm_pipeline.release.atlas import write_atlas
 from mm_pipeline_tests.release.atlas import world
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LABELS = [f"label_{language}" for language in ("fr", "nl", "de", "en")]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = [
@@ -143,6 +144,10 @@ def ranking(page: Any) -> list[str]:
     return page.locator("#ranking tbody tr").evaluate_all("rows => rows.map(row => row.dataset.code)")
 
 
+def csv_rows(content: bytes, separator: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator))
+
+
 # --- It is there
 
 
@@ -161,7 +166,7 @@ def test_the_page_works_from_a_web_server_with_its_sectors(reader_of, server):
     page = reader.open("level=sector&place=62000")
     assert len(areas_on_map(page)) == 12
     asked = {url.removeprefix(server).split("#")[0] for url in reader.requests if url.startswith("http")}
-    assert asked == {"index.html", "sectors/62000.js?3"}
+    assert {re.sub(r"\?\w{16}$", "?token", address) for address in asked} == {"index.html", "sectors/62000.js?token"}
     assert reader.complaints == []
 
 
@@ -207,7 +212,8 @@ def test_suppressed_is_hatched_and_what_has_no_figure_is_blank(reader):
     page = reader.open("year=2006")
     areas = areas_on_map(page)
     assert areas["62002"] == ("suppressed", "url(#hatch)")
-    assert areas["11007"] == ("published", "#ffffcc")
+    assert areas["11007"] == ("published", "#ffffff")  # nobody: not the lowest class
+    assert areas["11002"] == ("published", "#7fcdbb")
     assert areas["62001"] == ("published", "#0c2c84")
     assert areas_on_map(reader.open("year=2003"))["62003"] == ("empty", "url(#blank)")
     assert areas_on_map(reader.open("year=2003"))["11006"] == ("absent", "url(#blank)")
@@ -309,6 +315,58 @@ def test_a_municipality_is_found_in_any_language_without_accents_or_by_its_code(
     assert search.get_attribute("aria-expanded") == "false"
 
 
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page on which two codes share a name, one after the other, and a place is a saint's."""
+    folder, areas = tmp_path_factory.mktemp("renamed"), world.code_list()
+    areas.loc[areas["area_code"] == "11006", LABELS] = "Boom"
+    areas.loc[areas["area_code"] == "62003", LABELS] = ["St. Nicolas-lez-Œuvre", "Sint-Niklaas", "Sankt Nikolaus", ""]
+    areas.loc[areas["area_code"] == "62002", LABELS] = "Saint-Georges"
+    write_atlas(folder, **world.arguments(areas=areas))
+    return (folder / "index.html").as_uri()
+
+
+def test_of_one_name_the_area_of_the_year_is_found_first_and_offered_where_the_other_is_not(reader_of, renamed):
+    reader = reader_of(renamed)
+    page = reader.open("year=2003")
+    found = "year => found('boom', year).filter(area => area.level === 'municipality').map(area => area.code)"
+    assert page.evaluate(found, 2003) == ["11005", "11006"]
+    assert page.evaluate(found, 2006) == ["11006", "11005"]
+    assert page.get_by_role("button", name="In 2003:").count() == 0
+    page = reader.open("year=2006&area=municipality.11005")
+    page.get_by_role("button", name="In 2006: Boom (11006)").click()
+    assert "11006" in page.locator("#panel .kicker").inner_text()
+    assert "area=municipality.11006" in page.url
+    assert page.evaluate("document.activeElement.id") == "area-name"
+    assert page.get_by_role("button", name="In 2006:").count() == 0
+
+
+def test_the_search_knows_saints_regions_and_beginnings_of_codes(reader_of, renamed):
+    page = reader_of(renamed).open()
+    expected = {
+        "st georges": ["municipality.62002"],
+        "st.-georges": ["municipality.62002"],
+        "sint-nik": ["municipality.62003"],
+        "st niklaas": ["municipality.62003"],
+        "saint nicolas": ["municipality.62003"],
+        "nicolas lez oeuvre": ["municipality.62003"],
+        "Wallonië": ["region.03000"],
+        "vlaanderen": ["region.02000"],
+        "6200": ["arrondissement.62000", "municipality.62001", "municipality.62002", "municipality.62003"],
+        "2003": [],  # the end of a code is no code
+    }
+    for words, keys in expected.items():
+        assert sorted(page.evaluate("words => found(words, 2006).map(area => area.key)", words)) == keys, words
+
+
+def test_one_result_is_said_in_the_singular(reader):
+    page = reader.open()
+    page.locator("#search").fill("herst")
+    assert page.locator("#live").inner_text() == "1 result"
+    page.locator("#search").fill("an")
+    assert page.locator("#live").inner_text().endswith(" results")
+
+
 def test_what_is_not_found_says_so_and_escape_closes(reader):
     page = reader.open()
     page.locator("#search").fill("xyz")
@@ -360,6 +418,30 @@ def test_sectors_come_when_asked_for(reader):
     assert again.locator("#area-name").inner_text() == "Quartier 0"
 
 
+def test_another_place_of_sectors_is_named_and_shown(reader):
+    page = reader.open("level=sector&place=62000&area=municipality.62001")
+    assert page.locator("#map-title").inner_text() == "Sectors · Arr. de Liège · 2006"
+    page.locator("#place").select_option("11000")
+    page.locator("#map .areas path[data-code='11006A00-']").wait_for()
+    assert page.locator("#map-title").inner_text() == "Sectors · Arr. d'Anvers · 2006"
+    assert page.locator("#area-name").inner_text() == "Arr. d'Anvers"
+    names = {reader.download(button)[0].rsplit(".", 1)[0] for button in ("#csv", "#svg")}
+    assert names == {"SYNTHETIC_community-health-centres_Sectors_Arr-d-Anvers_2006"}
+
+
+def test_only_places_of_the_year_are_offered(reader_of, tmp_path):
+    frame = world.rates().to_pandas()
+    gone = (frame["area_code"] == "62000") & (frame["year"] == 2006)
+    moved = frame["area_code"].isin(["62001", "62002", "62003"]) & (frame["year"] == 2006)
+    frame.loc[moved, "parent_code"] = "11000"
+    write_atlas(tmp_path, **world.arguments(rates=world.with_rates(frame[~gone])))
+    reader = reader_of((tmp_path / "index.html").as_uri())
+    offered = "[...document.querySelectorAll('#place option')].map(option => option.value)"
+    assert reader.open("level=sector&place=11000&year=2006").evaluate(offered) == ["11000"]
+    reader.page.locator("#year").press("ArrowLeft")
+    assert reader.page.evaluate(offered) == ["11000", "62000"]
+
+
 def test_a_year_without_sectors_says_so(reader):
     page = reader.open("level=sector&place=62000")
     page.locator("#year").focus()
@@ -368,15 +450,38 @@ def test_a_year_without_sectors_says_so(reader):
     assert areas_on_map(page) == {}
 
 
-def test_sectors_of_another_release_ask_for_a_reload(reader, reader_of, folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "atlas")
-    write_atlas(tmp_path / "atlas", **world.arguments(release=replace(world.RELEASE, number=4)))
-    shutil.copy(folder / "index.html", tmp_path / "atlas")
-    other = reader_of((tmp_path / "atlas" / "index.html").as_uri())
-    page = other.open()
+@pytest.mark.parametrize(
+    "remade",
+    [
+        {"release": replace(world.RELEASE, number=4)},
+        {"release": replace(world.RELEASE, synthetic=False)},
+        {"outlines": {2003: world.outlines(2003)[2003], 2006: world.outlines(2006)[2006]}},
+        {"outlines": {}},
+    ],
+    ids=["another release", "real figures of the same number", "more outlines", "no outlines"],
+)
+def test_sectors_of_another_page_ask_for_a_reload(reader_of, folder, tmp_path, remade):
+    write_atlas(tmp_path, **world.arguments(**remade))
+    shutil.copy(folder / "index.html", tmp_path)
+    reader = reader_of((tmp_path / "index.html").as_uri())
+    page = reader.open()
     page.get_by_role("radio", name="Sectors").click()
-    page.get_by_text("please reload this page").first.wait_for()
-    assert other.complaints == []
+    page.get_by_text("please reload it").first.wait_for()
+    assert page.locator("#map-title").inner_text() == "Municipalities · 2006"
+    assert page.evaluate("BY_LEVEL.sector.length") == 0
+    assert reader.complaints == []
+
+
+def test_a_sector_without_a_name_is_shown_by_its_code(reader_of, tmp_path):
+    areas = world.code_list()
+    for code, nothing in (("62001A00-", ""), ("62001A10-", None)):
+        areas.loc[areas["area_code"] == code, LABELS] = nothing
+    write_atlas(tmp_path, **world.arguments(areas=areas))
+    page = reader_of((tmp_path / "index.html").as_uri()).open("level=sector&place=62000")
+    for code in ("62001A00-", "62001A10-"):
+        assert page.locator(f"#ranking tr[data-code='{code}'] button").inner_text() == code
+        page.locator(f"#map .areas path[data-code='{code}']").click()
+        assert page.locator("#area-name").inner_text() == code
 
 
 def test_a_page_alone_says_what_is_missing(reader_of, folder, tmp_path):
@@ -458,6 +563,78 @@ def test_a_link_restores_the_view(reader):
     page.get_by_text("Regionen · 2003").first.wait_for()
 
 
+def test_the_skip_link_leads_to_the_table_and_keeps_the_view(reader):
+    view = "year=2004&level=arrondissement&area=arrondissement.62000&lang=nl"
+    page = reader.open_anew(view)
+    for _ in range(2):
+        page.locator(".skip").focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "ranking"
+        assert page.url.endswith(view)
+        assert page.locator("#map-title").inner_text() == "Arrondissementen · 2004"
+        assert page.locator("#area-name").inner_text() == "Arr. Luik"
+
+
+def test_a_fragment_that_is_no_view_changes_nothing(reader):
+    view = "year=2004&level=arrondissement&area=arrondissement.62000&lang=nl"
+    page = reader.open_anew(view)
+    page.evaluate("location.hash = 'about'")
+    page.wait_for_function("location.hash !== '#about'")
+    assert page.url.endswith(view)
+    assert page.locator("#area-name").inner_text() == "Arr. Luik"
+
+
+def test_back_leads_through_the_views_but_not_through_the_years(reader):
+    page = reader.open_anew("year=2006")
+    first, entries = page.url, page.evaluate("history.length")
+    page.locator("#year").press("ArrowLeft")
+    page.locator("#year").press("ArrowRight")
+    assert page.evaluate("history.length") == entries
+    page.locator("#ranking tbody tr[data-code='62003'] button").click()
+    page.get_by_label("Provinces").check()
+    page.get_by_label("Group", exact=True).select_option("sex.F")
+    page.get_by_role("button", name="Nederlands").click()
+    assert page.evaluate("history.length") == entries + 4
+    page.go_back()
+    page.get_by_text("Provinces · 2006 · Women").first.wait_for()
+    page.go_back()
+    page.go_back()
+    page.get_by_text("Municipalities · 2006").first.wait_for()
+    assert page.locator("#area-name").inner_text() == "Herstal"
+    page.go_back()
+    page.get_by_role("heading", name="Belgium").wait_for()
+    assert page.url == first
+
+
+def test_a_link_to_an_unknown_place_says_so(reader):
+    page = reader.open("area=municipality.99999")
+    assert page.locator("#map-note").inner_text() == "The place in the link (99999) is not in this statistic."
+    assert page.locator("#area-name").inner_text() == "Belgium"
+    page.locator("#year").press("ArrowLeft")
+    assert not page.locator("#map-note").is_visible()
+
+
+def test_a_standardised_rate_is_no_share(reader):
+    page = reader.open("level=province&show=standardised&area=country.BE")
+    assert page.locator(".headline").text_content() == "512.4 Age-standardised rate, per 10,000"
+    assert page.locator("#map-unit").inner_text() == "Age-standardised rate, per 10,000"
+    for button in ("#csv", "#csv-trend"):
+        name, content = reader.download(button)
+        assert "Age-standardised" in name
+        assert "Age-standardised rate, per 10,000" in content.decode().splitlines()[0]
+    assert b"Age-standardised rate, per 10,000" in reader.download("#svg")[1]
+
+
+def test_outlines_of_statbel_are_credited_in_the_language_of_the_page(reader_of, tmp_path):
+    source = "Statbel (Directorate-general Statistics), statistical sectors 2006, CC BY 4.0, simplified"
+    shared = replace(world.outlines()[2006], source=source)
+    write_atlas(tmp_path, **world.arguments(outlines=dict.fromkeys(world.YEARS, shared)))
+    page = reader_of((tmp_path / "index.html").as_uri()).open("lang=fr")
+    credit = "Statbel (Directorate-general Statistics), secteurs statistiques 2006, simplifiés, CC BY 4.0"
+    assert page.locator("#map-source").text_content() == f"Contours\u00a0: {credit}"
+    assert credit in page.locator("#about").inner_text()
+
+
 def test_a_link_with_nonsense_shows_the_first_view(reader):
     page = reader.open("year=1066&level=moon&area=x.1&show=y.z&sort=-&lang=en&place=0")
     assert page.locator("#map-title").inner_text() == "Municipalities · 2006"
@@ -476,7 +653,7 @@ def test_the_link_is_copied(reader_of, server):
     ("locale", "language", "title"),
     [
         ("nl-BE", "nl", "Patiënten van wijkgezondheidscentra"),
-        ("de-DE", "de", "Patienten der Maisons médicales"),
+        ("de-DE", "de", "Patienten der „Maisons médicales“"),
         ("it-IT", "fr", "Patients des maisons médicales"),
     ],
 )
@@ -512,27 +689,65 @@ def test_the_table_is_downloaded_as_its_language_reads_it(reader):
     name, content = reader.download("#csv")
     assert name == "FICTIF_maisons-medicales_Communes_2006.csv"
     assert content.startswith(b"\xef\xbb\xbf")
-    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"))
+    rows = csv_rows(content, ";")
     expected = {
         row["area_code"]: row
         for row in world.rates().to_pylist()
         if (row["year"], row["level"], row["dimension"]) == (2006, "municipality", "total")
     }
-    assert {row["Code"] for row in rows} == set(expected)
+    assert {row["Code"] for row in rows} == {f'="{code}"' for code in expected}
     for row in rows:
-        released = expected[row["Code"]]
+        released = expected[row["Code"][2:-1]]
         assert row["Patients"] == ("" if released["patients"] is None else str(released["patients"]))
         rate = released["rate_per_10000"]
         assert row["Pour 10\u00a0000"] == (
             "" if rate is None else f"{rate:.4f}".rstrip("0").rstrip(".").replace(".", ",")
         )
         assert row["Données fictives"] == "Données fictives"
-    assert next(row for row in rows if row["Code"] == "11007")["Lieu"] == world.BREAKS_A_PAGE
+    assert next(row for row in rows if row["Code"] == '="11007"')["Lieu"] == world.BREAKS_A_PAGE
     reader.open("year=2006&area=municipality.62002&lang=en")
     name, content = reader.download("#csv-trend")
-    assert name == "SYNTHETIC_community-health-centres_Seraing.csv"
-    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+    assert name == "SYNTHETIC_community-health-centres_Seraing_62002.csv"
+    rows = csv_rows(content, ",")
     assert [row["Per 10,000"] for row in rows if row["Code"] == "62002"] == ["300", "330.5785", "359.2009", ""]
+
+
+def test_no_spreadsheet_takes_a_code_for_a_number_or_a_name_for_a_formula(reader_of, tmp_path):
+    signs = dict(zip(("62001", "62002", "62003", "11002", "11006", "11007"), "=+-@\t\r", strict=True))
+    areas = world.code_list()
+    for code, sign in signs.items():
+        areas.loc[areas["area_code"] == code, LABELS] = f'{sign}1;"a"'
+    write_atlas(tmp_path, **world.arguments(areas=areas))
+    reader = reader_of((tmp_path / "index.html").as_uri())
+    for language in ("fr", "nl", "de", "en"):
+        separator, written = (",", "{}") if language == "en" else (";", '="{}"')
+        page = reader.open(f"lang={language}&area=municipality.62001")
+        page.wait_for_function(f"language === '{language}'")
+        code, area = page.evaluate("[text('code'), text('area')]")
+        rows = csv_rows(reader.download("#csv")[1], separator)
+        assert {row[code]: row[area] for row in rows} == {
+            written.format(code): f'\'{sign}1;"a"' for code, sign in signs.items()
+        }
+        trend = csv_rows(reader.download("#csv-trend")[1], separator)
+        assert {row[code] for row in trend} == {written.format(code) for code in ("62001", "60000", "BE")}
+
+
+def test_a_trend_is_downloaded_as_the_panel_shows_it(reader):
+    """A municipality is not there by fine ages: the panel shows its total."""
+    page = reader.open("level=province&show=age_class.25-44&area=municipality.62001&year=2005")
+    assert page.locator("#map-title").inner_text() == "Provinces · 2005 · 25 to 44 years"
+    assert page.locator("#panel .subtitle").inner_text() == "2005"
+    name, content = reader.download("#csv-trend")
+    assert name == "SYNTHETIC_community-health-centres_Liège_62001.csv"
+    rows = csv_rows(content, ",")
+    assert {row["Code"] for row in rows} == {"62001", "60000", "BE"}
+    assert {row["Group"] for row in rows} == {"All beneficiaries"}
+    released = {
+        str(row["year"]): str(row["patients"])
+        for row in world.rates().to_pylist()
+        if (row["level"], row["area_code"], row["dimension"]) == ("municipality", "62001", "total")
+    }
+    assert {row["Year"]: row["Patients"] for row in rows if row["Code"] == "62001"} == released
 
 
 def test_the_map_is_downloaded_as_drawing_and_picture(reader):
@@ -544,7 +759,7 @@ def test_the_map_is_downloaded_as_drawing_and_picture(reader):
     for said in (
         "SYNTHETIC DATA",
         "Municipalities · 2006",
-        "edition 3 of 1 September 2026",
+        "release 3 of 1 September 2026",
         "Squares, CC BY 4.0",
         "Suppressed",
     ):
@@ -600,3 +815,32 @@ def test_a_phone_shows_the_page_in_its_width(reader_of, folder):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.locator("#map .areas path[data-code='62003']").tap()
     assert page.locator("#area-name").inner_text() == "Herstal"
+    page.locator("#to-panel").tap()
+    assert page.evaluate("document.activeElement.id") == "area-name"
+    page.locator("#search").fill("luik")
+    page.locator("#search").press("Enter")
+    assert page.evaluate("document.activeElement.id") == "area-name"
+    assert 0 < page.evaluate("document.activeElement.getBoundingClientRect().top") < PHONE["height"]
+    page.set_viewport_size({"width": 320, "height": 600})
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_on_paper_there_are_tints_the_mark_of_synthetic_figures_and_every_column(reader_of, folder):
+    page = reader_of((folder / "index.html").as_uri(), viewport={"width": 720, "height": 1000}).open("year=2006")
+    page.emulate_media(media="print")
+    fill = "document.querySelector('#map .areas [data-status=suppressed]')"
+    assert page.evaluate(f"getComputedStyle({fill}).fill") == "rgb(201, 206, 214)"  # no pattern: it makes 50 MB of PDF
+    assert page.evaluate("getComputedStyle(document.querySelector('.swatch')).printColorAdjust") == "exact"
+    assert page.evaluate("getComputedStyle(document.querySelector('#synthetic strong')).position") == "fixed"
+    for button in ("#languages", "#year", "#group", "#csv", "#zoom-in"):
+        assert not page.locator(button).is_visible()
+    page.wait_for_function("document.querySelector('#ranking table').getBoundingClientRect().right <= 720")
+
+
+def test_with_forced_colours_charts_keep_their_ground_and_choices_an_outline(reader_of, folder):
+    reader = reader_of((folder / "index.html").as_uri(), forced_colors="active", color_scheme="dark")
+    page = reader.open("area=municipality.62001")
+    for drawn in ("#map", "#trend", "#breakdown", "#play"):
+        assert page.locator(drawn).evaluate("shape => getComputedStyle(shape).forcedColorAdjust") == "none"
+    assert page.locator("#trend").evaluate("chart => getComputedStyle(chart).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("[aria-pressed=true]").first.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
