@@ -164,16 +164,15 @@ def test_the_series_and_the_page_follow_by_themselves(backfilled):
     server = backfilled.server
     known = backfilled.runs_before | {run["id"] for run in backfilled.runs}
 
-    def refreshed() -> bool | None:
-        with server.world.backfill() as (backfill, _instance):
-            return backfill.ledger().is_series_up_to_date() or None
+    def refreshed() -> list | None:
+        new = [run for run in runs(server) if run["id"] not in known]
+        return new if new and all(run["status"] == "SUCCESS" for run in new) else None
 
-    server.wait_for("the refresh of the series", refreshed, 120)
-    new = [run for run in runs(server) if run["id"] not in known]
-    assert new
-    for run in new:
+    for run in server.wait_for("the refresh of the series", refreshed, 120):
         assert sorted(key["path"][0] for key in run["assetSelection"]) == ["atlas_page", "published_series"]
         assert tags(run)["dagster/sensor_name"] == "refresh_series"
+    with server.world.backfill() as (backfill, _instance):
+        assert backfill.ledger().is_series_up_to_date()
 
 
 def test_the_same_bytes_as_from_the_command_line(backfilled):
