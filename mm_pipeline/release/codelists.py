@@ -13,6 +13,9 @@ LANGUAGES = ("fr", "nl", "de", "en")
 LABELS: Mapping[str, Any] = json.loads(Path(__file__).with_name("texts").joinpath("labels.json").read_text("utf-8"))
 """Code list -> code -> language -> label; the categories by dimension."""
 
+ABOVE_SECTORS = tuple(LABELS["level"])[:-1]
+"""The levels from the country down to the municipality."""
+
 _COLUMNS = [f"label_{language}" for language in LANGUAGES]
 _TEXTS = ["level", "area_code", "parent_code", *_COLUMNS]
 

@@ -5,14 +5,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, Table
+from mm_pipeline.release.codelists import LABELS
 from mm_pipeline.release.interval import needs_care, wilson
 
-_READING_ORDER = {
-    "level": ("country", "region", "province", "arrondissement", "municipality", "sector"),
-    "dimension": ("total", "sex", "age_group", "age_class", "preferential"),
-    "rule": ("at_least", "exactly"),
-}
-_KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
+_READING_ORDER = {name: tuple(LABELS[name]) for name in ("level", "dimension", "rule")}
+KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
+"""Columns of which each table has some, and which together name a row of it."""
 
 
 def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int | None, synthetic: bool) -> pa.Table:
@@ -63,7 +61,7 @@ def _finished(table: pa.Table, shape: Table, areas: pa.Table, synthetic: bool) -
         names = names.set_column(position, name, pc.if_else(pc.equal(column, ""), None, column))
     table = table.join(names, ["level", "area_code"], join_type="left outer")
     table = table.append_column("synthetic", pa.array([synthetic] * len(table), pa.bool_()))
-    keys = [key for key in _KEYS if key in table.column_names]
+    keys = [key for key in KEYS if key in table.column_names]
     ranks = {
         f"{key} rank": pc.index_in(table[key], pa.array(_READING_ORDER[key])) for key in keys if key in _READING_ORDER
     }

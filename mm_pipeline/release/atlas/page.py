@@ -19,14 +19,13 @@ import pyarrow as pa
 from mm_pipeline.reference.outlines import Outlines
 from mm_pipeline.release.atlas.figures import packed_level, packed_standardised
 from mm_pipeline.release.atlas.paths import frame, svg_paths
-from mm_pipeline.release.codelists import LABELS
+from mm_pipeline.release.codelists import ABOVE_SECTORS, LABELS
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.interval import FEW_BENEFICIARIES, FEW_PATIENTS, Z
 
 _HERE = Path(__file__).parent
 _VENDOR = _HERE / "vendor"
 
-_LEVELS = ("country", "region", "province", "arrondissement", "municipality")
 _LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 _SCRIPTS = ("core.js", "map.js", "charts.js", "table.js", "search.js", "download.js", "atlas.js")
 _FONTS = {"inter": "inter.woff2", "source-serif": "source-serif.woff2"}
@@ -125,7 +124,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _levels(table: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
-    present = [level for level in _LEVELS if (table["level"] == level).any()]
+    present = [level for level in ABOVE_SECTORS if (table["level"] == level).any()]
     return {
         level: packed_level(table[table["level"] == level], areas[areas["level"] == level], years) for level in present
     }
@@ -150,12 +149,12 @@ def _position(vintages: Mapping[int | None, Outlines], outline: Outlines | None)
 
 
 def _base_outlines(outline: Outlines) -> dict[str, Any]:
-    paths = {level: svg_paths(outline.areas[level]) for level in _LEVELS if level in outline.areas}
+    paths = {level: svg_paths(outline.areas[level]) for level in ABOVE_SECTORS if level in outline.areas}
     return {"year": outline.year, "source": outline.source, "finest": list(outline.areas)[-1], "paths": paths}
 
 
 def _base_shapes(outline: Outlines) -> Iterable[Any]:
-    return (shape for level, shapes in outline.areas.items() if level in _LEVELS for shape in shapes.values())
+    return (shape for level, shapes in outline.areas.items() if level in ABOVE_SECTORS for shape in shapes.values())
 
 
 def _sector_outlines(outline: Outlines, codes: set[str]) -> dict[str, str]:

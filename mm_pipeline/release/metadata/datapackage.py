@@ -17,11 +17,9 @@ from mm_pipeline.release.files import CODES, sha256
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
 from mm_pipeline.release.metadata.fiche import heading
+from mm_pipeline.release.tables import KEYS
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
-
-KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
-"""Columns of which each table has some, and which together name a row of it."""
 
 _AREA = r"BE|[0-9]{5}([0-9A-Z-]{4})?"
 

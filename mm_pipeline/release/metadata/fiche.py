@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from mm_pipeline.release.codelists import LANGUAGES
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.interval import FEW_BENEFICIARIES, FEW_PATIENTS
 from mm_pipeline.release.metadata import json_text
@@ -19,8 +20,6 @@ from mm_pipeline.release.metadata import json_text
 _TEXTS_DIR = Path(__file__).parent.parent / "texts"
 _TEXTS: Mapping[str, Any] = json.loads(_TEXTS_DIR.joinpath("fiche.json").read_text(encoding="utf-8"))
 _PAGE = _TEXTS_DIR / "fiche.html"
-
-LANGUAGES: tuple[str, ...] = tuple(_TEXTS["languages"])
 
 Fiche = Mapping[str, Any]
 """The fiche in one language. In the order in which it is shown, with their names in ``labels``:

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mm_pipeline.release.codelists import ABOVE_SECTORS
+
 SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
 """Shorthand of the Government Analysis Function: confidential, low reliability, not applicable."""
 
@@ -18,7 +20,6 @@ BREAKDOWNS = ("sex", "age_group", "age_class", "preferential")
 _NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr", "nl")}
 """Language -> those of the area names, of which there are two: a place goes by the name that its people give it."""
 
-_LEVELS = ("country", "region", "province", "arrondissement", "municipality")
 _RATE = ("rate_per_10000", "rate_per_10000_lower", "rate_per_10000_upper")
 _STANDARDISED = tuple(name.replace("rate", "standardised") for name in _RATE)
 _FIGURES = ("beneficiaries", "patients", *_RATE, "reliability")
@@ -43,7 +44,7 @@ def pages(
 ) -> Iterator[Page]:
     """The tables in their order, from the released ones. ``labels``: of codes, in one language. None is without rows."""
     area = ("area_code", *(f"area_name_{other}" for other in _NAMES[language]))
-    rates = _in_order(rates.filter(pc.field("level").isin(_LEVELS)))
+    rates = _in_order(rates.filter(pc.field("level").isin(ABOVE_SECTORS)))
     totals = rates.filter(pc.field("dimension") == "total")
     towns = totals.filter(pc.field("level") == "municipality")
     newest = pc.field("year") == pc.max(totals["year"])
@@ -59,7 +60,7 @@ def pages(
         (TREND, towns, area, ()),
         ("municipalities", towns, ("year", *area), _FIGURES),
         *(
-            (dimension, rows_of(*_LEVELS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
+            (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
             for dimension in BREAKDOWNS
         ),
         ("standardised", _in_order(standardised), ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
@@ -81,7 +82,7 @@ def pages(
 
 def _in_order(rows: pa.Table) -> pa.Table:
     """From the country down, each area with its years one below the other."""
-    ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(_LEVELS)))
+    ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(ABOVE_SECTORS)))
     return ranked.sort_by([(name, "ascending") for name in _ORDER if name in ranked.column_names])
 
 
