@@ -1,7 +1,8 @@
 """What each delivered dataset looks like: columns, aliases, and the rules a row must pass to be kept.
 
 A rule is an SQL condition over the delivered *text* (blanks around a value already removed, empty = NULL) that is
-true of a bad row. The first rule that a row breaks gives its quarantine reason. Source: ``docs/definition.md``.
+true of a bad row. The first rule that a row breaks gives its quarantine reason. Source: ``docs/definition.md``, and
+``docs/capitation.md`` for the contributions.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,8 @@ MM_FORFAIT = "109616"
 
 OLDEST_AGE = 125
 """No beneficiary is older; the oldest person whose age is proven died at 122."""
+
+_NO_AMOUNT = "not an amount in euro with at most 2 decimals"
 
 AGENCY_NAMES = {
     "SS00010": "patient_id",
@@ -38,6 +41,22 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A pseudonym and the key that takes its place: 64 bits of SHA-256 over secret, ``mark`` and pseudonym.
+
+    The mark keeps a person and a household with equal pseudonyms apart.
+    """
+
+    column: str
+    pseudonym: str
+    mark: str
+
+
+PATIENT = Key("patient_key", "patient_id", ":")
+HOUSEHOLD = Key("household_key", "household_id", ":household:")
+
+
+@dataclass(frozen=True)
 class Dataset:
     """The contract of one dataset of a year.
 
@@ -45,7 +64,7 @@ class Dataset:
     failing: it is computed for bad rows too). In ``rules`` and ``ignored`` a delivered column goes by its name and a
     typed one by ``typed.<name>``. ``ignored`` is the condition of a legal row that the statistic does not use
     (``ignored_reason``); it is looked at after the first ``rules_first`` rules, so that such a row needs no more than
-    what the condition reads.
+    what the condition reads. The pseudonyms of ``keys`` are replaced by keys and not kept.
     """
 
     name: str
@@ -56,6 +75,7 @@ class Dataset:
     ignored: str = "FALSE"
     ignored_reason: str = ""
     rules_first: int = 0
+    keys: tuple[Key, ...] = (PATIENT,)
 
 
 def _like(column: str, pattern: str, value: str) -> str:
@@ -70,6 +90,12 @@ def _date(column: str) -> str:
     compact = _like(column, r"\d{8}", f"try_cast({digits} AS DATE)")
     read = f"CASE length({column}) WHEN 10 THEN {iso} WHEN 8 THEN {compact} END"
     return f"CASE WHEN NOT starts_with({column}, '0000') THEN {read} END"
+
+
+def _amount(column: str) -> str:
+    """SQL: the amount in euro, negative for a correction; with a point or a comma, and at most 2 decimals but zeros."""
+    value = f"try_cast(replace({column}, ',', '.') AS DECIMAL(12, 2))"
+    return _like(column, r"[+-]?\d{1,9}([.,]\d{1,2}0*)?", value)
 
 
 def _missing(column: str) -> Rule:
@@ -91,11 +117,7 @@ def forfaits(year: int) -> Dataset:
             "nomenclature_code": _like("nomenclature_code", r"\d{1,6}", "nomenclature_code"),
             # 1.0 is how a whole number looks after a detour through a floating-point column.
             "quantity": _like("quantity", r"[+-]?\d{1,9}(\.0*)?", "try_cast(quantity AS INTEGER)"),
-            "amount_eur": _like(
-                "amount_eur",
-                r"[+-]?\d{1,9}([.,]\d{1,2}0*)?",
-                "try_cast(replace(amount_eur, ',', '.') AS DECIMAL(12, 2))",
-            ),
+            "amount_eur": _amount("amount_eur"),
         },
         rules=(
             _unreadable("nomenclature_code", "not a nomenclature code of 1 to 6 digits"),
@@ -104,7 +126,7 @@ def forfaits(year: int) -> Dataset:
             _unreadable("service_date", "not a date YYYY-MM-DD or YYYYMMDD"),
             Rule("service_date", f"year(typed.service_date) <> {year}", f"a date outside {year}"),
             _unreadable("quantity", "not a whole number"),
-            _unreadable("amount_eur", "not an amount in euro with at most 2 decimals"),
+            _unreadable("amount_eur", _NO_AMOUNT),
         ),
         rules_first=1,
         ignored=f"nomenclature_code <> '{MM_FORFAIT}'",
@@ -162,4 +184,27 @@ def dmg(year: int) -> Dataset:
     )
 
 
-DATASETS: dict[str, Callable[[int], Dataset]] = {"forfaits": forfaits, "beneficiaries": beneficiaries, "dmg": dmg}
+def contributions(year: int) -> Dataset:
+    return Dataset(
+        name="contributions",
+        table=catalogue.RAW_CONTRIBUTIONS,
+        columns=("patient_id", "household_id", "house_id", "amount_eur"),
+        rules=(
+            _missing("patient_id"),
+            _missing("household_id"),
+            _missing("house_id"),
+            _unreadable("amount_eur", _NO_AMOUNT),
+        ),
+        typed={"house_id": "house_id", "amount_eur": _amount("amount_eur")},
+        keys=(PATIENT, HOUSEHOLD),
+    )
+
+
+DATASETS: dict[str, Callable[[int], Dataset]] = {
+    "forfaits": forfaits,
+    "beneficiaries": beneficiaries,
+    "dmg": dmg,
+    "contributions": contributions,
+}
+OPTIONAL = frozenset({"contributions"})
+"""Datasets that a year may be without: nothing of the statistic is made from them."""

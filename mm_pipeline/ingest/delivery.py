@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_pipeline.ingest import files, manifest
-from mm_pipeline.ingest.contract import DATASETS
+from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of a year's delivery; ``missing`` are the datasets that are not there."""
+    """The files of a year's delivery; ``missing`` are the datasets that are not there and not optional."""
 
     year: int
     present: dict[str, Path]
@@ -25,22 +25,29 @@ class Delivery:
     def is_empty(self) -> bool:
         return not self.present
 
+    def sha256(self, name: str) -> str:
+        """Of the dataset's file as it lies there; empty, as in its account, for an optional one that is not."""
+        if name in OPTIONAL and name not in self.present:
+            return ""
+        return files.fingerprint(self.present[name])
+
 
 def delivery(settings: Settings, year: int) -> Delivery:
     folder = settings.raw_dir / str(year)
     found = {name: files.candidates(folder, name) for name in DATASETS}
     present = {name: paths[0] for name, paths in found.items() if paths}
-    return Delivery(year, present, tuple(name for name in DATASETS if name not in present))
+    return Delivery(year, present, tuple(name for name in DATASETS if name not in present and name not in OPTIONAL))
 
 
 def years_delivered(settings: Settings) -> list[int]:
-    """Every year of which at least one dataset is there."""
+    """Every year of which at least one dataset is there, be it an optional one: somebody has begun to deliver it."""
     folders = settings.raw_dir.glob("[12][0-9][0-9][0-9]") if settings.raw_dir.is_dir() else ()
     return sorted(year for folder in folders if not delivery(settings, year := int(folder.name)).is_empty)
 
 
 def data_version(settings: Settings, year: int, name: str, sha256: str) -> str:
-    """What the raw table of a dataset depends on: the file's bytes, the manifest, and the settings."""
+    """What the raw table of a dataset depends on: the file's bytes (``sha256`` empty: no file), the manifest, and the
+    settings."""
     folder = settings.raw_dir / str(year)
     announced = folder / manifest.NAME
     parts = [sha256, files.fingerprint(announced) if announced.is_file() else "", settings.fingerprint(), name]

@@ -1,16 +1,20 @@
 """One dataset of one year: from the delivered file to the lake, with an account of every row.
 
-delivered = kept + ignored by rule + quarantined. The key of a patient is made here and the pseudonym is left behind:
-``patient_key`` is the first 64 bits of SHA-256 over secret and pseudonym, so equal pseudonyms get equal keys in every
-dataset and year, and nobody without the secret can go back.
+delivered = kept + ignored by rule + quarantined. The keys of patients and households are made here and the pseudonyms
+are left behind: a key is the first 64 bits of SHA-256 over secret and pseudonym, so equal pseudonyms get equal keys in
+every dataset and year, and nobody without the secret can go back.
+
+An optional dataset that was not delivered is an empty table, whose account names no file.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
@@ -18,7 +22,7 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline import catalogue
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import files, manifest, reader
-from mm_pipeline.ingest.contract import DATASETS, Dataset
+from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -34,6 +38,7 @@ class Account:
     """What became of the rows of one delivered file; kept in the footer of the raw partition."""
 
     file: str
+    """Empty: an optional dataset that was not delivered."""
     sha256: str
     version: str
     """Version of the delivery by its manifest; empty without one."""
@@ -45,6 +50,8 @@ class Account:
     quarantined_by_reason: dict[str, int]
     extra_columns: list[str]
     key_collisions: int
+    sample: float = 1.0
+    """Share of the population that the delivery holds, by its manifest."""
 
     @classmethod
     def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
@@ -59,13 +66,37 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     dataset = DATASETS[name](year)
     folder = settings.raw_dir / str(year)
     announced = manifest.read(folder)
-    file = files.look(files.find(folder, name))
+    if name in OPTIONAL and not files.candidates(folder, name):
+        _refuse_if_announced(folder, name, announced)
+        account, kept, quarantine = _nothing(dataset, announced)
+    else:
+        file = files.look(files.find(folder, name))
+        account, kept, quarantine = _taken(backend, lake, settings, dataset, file, announced)
+    provenance = Provenance(
+        synthetic=announced.synthetic,
+        details=asdict(account),
+        sources={f"deliveries/{account.file}": account.sha256} if account.file else {},
+    )
+    lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
+    lake.write(backend, dataset.table, year, kept, provenance)
+    return account
+
+
+def _taken(
+    backend: Backend,
+    lake: Lake,
+    settings: Settings,
+    dataset: Dataset,
+    file: files.DeliveredFile,
+    announced: manifest.Manifest,
+) -> tuple[Account, ir.Table, pa.Table]:
+    """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
     reading = reader.read(backend, file, dataset, dict(settings.aliases), scratch=lake.spill_dir())
     _hold_against_manifest(file, announced, reading.delivered_rows)
     _judge(backend, dataset, settings.patient_key_secret())
-    collisions = _find_repeated(backend)
-    if name == "beneficiaries":
+    collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
+    if dataset.name == "beneficiaries":
         _ignore_superseded(backend)
 
     counts = dict(backend.raw_sql("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
@@ -73,7 +104,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     account = Account(
         file=file.path.name,
         sha256=file.sha256,
-        version=announced.version if announced else "",
+        version=announced.version,
         delivered=reading.delivered_rows,
         kept=counts.get(KEPT, 0),
         ignored=counts.get(IGNORED, 0),
@@ -82,21 +113,43 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         quarantined_by_reason=_by_reason(quarantine),
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
+        sample=announced.sample,
     )
-    provenance = Provenance(
-        synthetic=bool(announced and announced.synthetic),
-        details=asdict(account),
-        sources={f"deliveries/{file.path.name}": file.sha256},
-    )
-    lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
-    kept = backend.table("judged").filter(_.verdict == KEPT)
-    lake.write(backend, dataset.table, year, kept, provenance)
-    return account
+    return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
 
 
-def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest | None, rows: int | None) -> None:
+def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:
+    """An optional dataset that was not delivered, or was withdrawn: empty tables take the place of the earlier ones."""
+    account = Account(
+        file="",
+        sha256="",
+        version=announced.version,
+        delivered=0,
+        kept=0,
+        ignored=0,
+        ignored_reason=dataset.ignored_reason,
+        quarantined=0,
+        quarantined_by_reason={},
+        extra_columns=[],
+        key_collisions=0,
+        sample=announced.sample,
+    )
+    return account, ibis.memtable(dataset.table.schema.empty_table()), catalogue.QUARANTINE.schema.empty_table()
+
+
+def _refuse_if_announced(folder: Path, name: str, announced: manifest.Manifest) -> None:
+    """A dataset may be optional; what the manifest says was sent must be there."""
+    if lost := [file for file in announced.files if file.partition(".")[0] == name]:
+        raise DeliveryError(
+            f"{folder.name}: {name} is missing; {manifest.NAME} announces {', '.join(lost)}, so it is expected in "
+            f"data/raw/{folder.name}/. Put the file there and materialise the year again; if it was withdrawn, ask the "
+            "sender for a manifest without it."
+        )
+
+
+def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest, rows: int | None) -> None:
     """First the bytes (before reading), then the rows (after it)."""
-    if announced is None or file.path.name not in announced.files:
+    if file.path.name not in announced.files:
         return
     expected = announced.files[file.path.name]
     advice = "The file or its manifest is not the right one: ask the sender, or copy both again."
@@ -109,32 +162,38 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
 
 
 def _judge(backend: Backend, dataset: Dataset, secret: str) -> None:
-    """Make ``judged`` from ``delivered``: typed columns, key, and the verdict on each row, in the same order."""
+    """Make ``judged`` from ``delivered``: typed columns, keys, and the verdict on each row, in the same order."""
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
-    digest = "('0x' || left(sha256($secret || ':' || patient_id), 16))::UBIGINT"
+    keys = ", ".join(map(_key, dataset.keys))
     backend.con.execute(
         f"""CREATE OR REPLACE TEMP TABLE judged AS
         SELECT (CASE {" ".join(cases).replace("typed.", "typed_")} ELSE {KEPT} END)::SMALLINT AS verdict,
-            ({digest}::HUGEINT - 9223372036854775808)::BIGINT AS patient_key,
-            hash(patient_id) AS pseudonym_hash, {columns}
+            {keys}, {columns}
         FROM (SELECT *, {typed} FROM delivered)""",
         {"secret": secret},
     )
     backend.con.execute("DROP TABLE delivered")
 
 
-def _find_repeated(backend: Backend) -> int:
-    """Make ``repeated``: keys with several kept rows. Return how many keys stand for two pseudonyms.
+def _key(key: Key) -> str:
+    """SQL of a key, and of a second, unrelated hash that tells two pseudonyms with one key apart."""
+    digest = f"('0x' || left(sha256($secret || '{key.mark}' || {key.pseudonym}), 16))::UBIGINT"
+    return (
+        f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key.column}, "
+        f"hash({key.pseudonym}) AS hash_of_{key.pseudonym}"
+    )
 
-    A second, unrelated hash of the pseudonym tells two persons with one key apart.
-    """
+
+def _find_repeated(backend: Backend, key: Key) -> int:
+    """Make ``repeated``: keys with several kept rows. Return how many keys stand for two pseudonyms."""
+    pseudonym = f"hash_of_{key.pseudonym}"
     backend.con.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeated AS
-        SELECT patient_key, min(pseudonym_hash) <> max(pseudonym_hash) AS collides
-        FROM judged WHERE verdict = {KEPT} GROUP BY patient_key HAVING count(*) > 1"""
+        SELECT {key.column}, min({pseudonym}) <> max({pseudonym}) AS collides
+        FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
     )
     return backend.con.execute("SELECT count(*) FROM repeated WHERE collides").fetchall()[0][0]
 

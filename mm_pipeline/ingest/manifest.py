@@ -24,16 +24,18 @@ class Manifest:
     extracted_on: str
     synthetic: bool
     files: dict[str, Announced]
+    sample: float = 1.0
+    """Share of the population that the delivery holds."""
 
 
-def read(folder: Path) -> Manifest | None:
-    """The manifest of a year's delivery, None when there is none; :class:`DeliveryError` when it cannot be used."""
+def read(folder: Path) -> Manifest:
+    """The manifest of a year's delivery, an empty one when there is none; :class:`DeliveryError` when it cannot be used."""
     path = folder / NAME
     try:
         text = path.read_bytes().decode("utf-8-sig")
         content = json.loads(text)
     except FileNotFoundError:
-        return None
+        content = {}
     except UnicodeDecodeError:
         raise _wrong(path, "it is not UTF-8", "a JSON object in UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -46,6 +48,7 @@ def read(folder: Path) -> Manifest | None:
         extracted_on=str(content.get("extracted_on") or ""),
         synthetic=content.get("synthetic") is True,
         files={name: _announced(path, name, entry) for name, entry in files.items()},
+        sample=_sample(path, content.get("sample")),
     )
 
 
@@ -56,6 +59,14 @@ def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
     if sha256 is not None and not isinstance(sha256, str):
         raise _wrong(path, f"sha256 of {name} is {sha256!r}", "a text of 64 hexadecimal digits")
     return Announced(rows, sha256.lower() if sha256 else None)
+
+
+def _sample(path: Path, sample: Any) -> float:
+    if sample is None:
+        return 1.0
+    if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0 < sample <= 1:  # NaN is not in between
+        raise _wrong(path, f"sample is {sample!r}", "a number above 0 and not above 1, such as 0.02")
+    return float(sample)
 
 
 def _wrong(path: Path, found: str, expected: str) -> DeliveryError:

@@ -36,6 +36,7 @@ GOOD: dict[str, dict[str, str]] = {
         "valid_from": "2019-01-01",
     },
     "dmg": {"patient_id": "P1", "practice_id": "G1"},
+    "contributions": {"patient_id": "P1", "household_id": "F1", "house_id": "H1", "amount_eur": "2.50"},
 }
 """A row of each dataset that nothing is wrong with."""
 

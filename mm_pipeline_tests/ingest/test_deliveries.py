@@ -6,20 +6,25 @@ Every refusal names the file, what was found, what was expected and what to do, 
 import gzip
 import hashlib
 import json
+import math
 import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.ingest import delivery
+from mm_pipeline.catalogue import RAW_CONTRIBUTIONS, RAW_DMG
+from mm_pipeline.ingest import delivery, files
+from mm_pipeline.ingest.ingest import Account
 from mm_pipeline_tests.ingest.desk import GOOD, YEAR, Desk, header, line, table
 
 BOM = "\ufeff"
 DMG = "patient_id,practice_id\nP1,G1\nP2,G2\n"
 BAD_GZIP = "copy or deliver the file again"
+NAN = math.nan
 
 
 class TestFormats:
@@ -100,8 +105,10 @@ class TestNames:
             "PP0010,PP0015,PP0020,preferential,PP0025,sector_code,valid_from\n" + line("beneficiaries"),
         )
         desk.take("dmg.csv", "PP0010,practice_id\nP1,G1\n")
+        desk.take("contributions.csv", "PP0010,household_id,SS00075,amount_eur\nP1,F1,H1,2.50\n")
         keys = {desk.values(name, "patient_key")[0] for name in GOOD}
         assert len(keys) == 1
+        assert desk.values("contributions", "house_id") == ["H1"]
         assert desk.values("forfaits", "house_id") == ["H1"]
         assert desk.values("beneficiaries", "municipality_code") == ["21004"]
 
@@ -109,6 +116,9 @@ class TestNames:
         desk = replace(desk, settings=replace(desk.settings, aliases={"MÉDECIN": "practice_id"}))
         desk.take("dmg.csv", "patient_id,médecin\nP1,G1\n")
         assert desk.values("dmg", "practice_id") == ["G1"]
+        desk = replace(desk, settings=replace(desk.settings, aliases={"FOYER": "household_id"}))
+        desk.take("contributions.csv", "patient_id,foyer,house_id,amount_eur\nP1,F1,H1,2.50\n")
+        assert len(desk.values("contributions", "household_key")) == 1
 
     def test_the_quarantine_has_the_names_of_the_file(self, desk: Desk) -> None:
         desk.take("dmg.csv", "PP0010,practice_id\n,G1\n")
@@ -293,8 +303,6 @@ class TestManifest:
         desk.put("dmg.csv", DMG)
         _announce(desk, content)
         desk.ingest("dmg")
-        from mm_pipeline.catalogue import RAW_DMG
-
         assert desk.lake.provenance(RAW_DMG, YEAR).synthetic is synthetic
 
     @pytest.mark.parametrize(
@@ -313,6 +321,10 @@ class TestManifest:
             (_of_dmg(rows=2.0), "rows of dmg.csv is 2.0", "a whole number"),
             (_of_dmg(rows=True), "rows of dmg.csv is True", "a whole number"),
             (_of_dmg(sha256=7), "sha256 of dmg.csv is 7", "a text of 64 hexadecimal digits"),
+            *(
+                ({"sample": sample}, f"sample is {sample!r}", "a number above 0 and not above 1, such as 0.02")
+                for sample in (True, False, "0.02", "", 0, 0.0, -0.02, 1.5, 2, 1e-400, NAN, math.inf, [0.02], {})
+            ),
         ],
     )
     def test_one_that_cannot_be_used(self, desk: Desk, content: Any, found: str, expected: str) -> None:
@@ -322,6 +334,27 @@ class TestManifest:
         assert message.startswith(f"2019/manifest.json: {found}")
         assert f"; expected {expected}" in message
         assert "Ask the sender for a correct manifest, or remove it" in message
+
+    @pytest.mark.parametrize(
+        ("content", "sample"),
+        [({}, 1.0), ({"sample": None}, 1.0), ({"sample": 1}, 1.0), ({"sample": 0.02}, 0.02), ({"sample": 1e-9}, 1e-9)],
+    )
+    @pytest.mark.parametrize("name", GOOD)
+    def test_a_sample_of_the_population_says_so(self, desk: Desk, content: Any, sample: float, name: str) -> None:
+        desk.put(f"{name}.parquet", table(name))
+        _announce(desk, content)
+        assert desk.ingest(name).sample == sample
+
+    def test_without_a_manifest_it_is_the_population(self, desk: Desk) -> None:
+        assert desk.take("dmg.csv", DMG).sample == 1
+
+    def test_a_footer_that_says_nothing_of_a_sample(self, desk: Desk) -> None:
+        """Written by an earlier version of the program."""
+        desk.take("dmg.csv", DMG)
+        now = desk.lake.provenance(RAW_DMG, YEAR)
+        earlier = replace(now, details={key: value for key, value in now.details.items() if key != "sample"})
+        desk.lake.write(desk.backend, RAW_DMG, YEAR, ibis.memtable(RAW_DMG.schema.empty_table()), earlier)
+        assert Account.of(desk.lake, RAW_DMG, YEAR).sample == 1
 
     def test_another_sha256(self, desk: Desk) -> None:
         path = desk.put("dmg.csv", DMG)
@@ -344,6 +377,84 @@ class TestManifest:
         assert "2019/dmg.parquet: it has 3 rows; manifest.json announces 4. " in desk.refused("dmg")
 
 
+CONTRIBUTIONS = "\n".join([header("contributions"), line("contributions"), line("contributions", house_id="")]) + "\n"
+
+
+class TestAnOptionalDataset:
+    """``contributions``: taken like the others when there; absent it is an empty table that names no file."""
+
+    @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["csv", "csv.gz"])
+    def test_delivered_as_text(self, desk: Desk, compress: Any) -> None:
+        name = "contributions.csv" if compress is bytes else "contributions.csv.gz"
+        account = desk.take(name, compress(CONTRIBUTIONS.encode()))
+        assert (account.file, account.delivered, account.kept, account.ignored, account.quarantined) == (
+            name,
+            2,
+            1,
+            0,
+            1,
+        )
+        assert desk.quarantine("contributions") == [(3, "house_id", "empty", "P1,F1,,2.50")]
+
+    def test_delivered_as_parquet(self, desk: Desk) -> None:
+        account = desk.take("contributions.parquet", table("contributions", house_id=pa.array(["H1", None])))
+        assert (account.file, account.delivered, account.kept, account.quarantined) == (
+            "contributions.parquet",
+            2,
+            1,
+            1,
+        )
+        raw = '{"patient_id":"P1","household_id":"F1","house_id":null,"amount_eur":"2.50"}'
+        assert desk.quarantine("contributions") == [(2, "house_id", "empty", raw)]
+
+    @pytest.mark.parametrize(
+        "content", [None, {}, {"version": "v2", "synthetic": True, "sample": 0.02, "files": {"x": {}}}]
+    )
+    def test_absent(self, desk: Desk, content: Any) -> None:
+        if content is not None:
+            _announce(desk, content)
+        content = content or {}
+        account = desk.ingest("contributions")
+        assert (account.file, account.sha256, account.delivered, account.kept) == ("", "", 0, 0)
+        assert (account.version, account.sample) == (content.get("version", ""), content.get("sample", 1))
+        provenance = desk.lake.provenance(RAW_CONTRIBUTIONS, YEAR)
+        assert (provenance.synthetic, provenance.sources) == (content.get("synthetic", False), {})
+
+    def test_withdrawn(self, desk: Desk) -> None:
+        path = desk.put("contributions.csv", CONTRIBUTIONS)
+        _announce(desk, {"files": {path.name: {"rows": 2}}})
+        assert desk.ingest("contributions").quarantined == 1
+        path.unlink()
+        assert desk.refused("contributions") == (
+            "2019: contributions is missing; manifest.json announces contributions.csv, so it is expected in "
+            "data/raw/2019/. Put the file there and materialise the year again; if it was withdrawn, ask the sender for a "
+            "manifest without it."
+        )
+        _announce(desk, {"files": {"contributions-of-2018.csv": {}}})
+        assert desk.ingest("contributions").file == ""
+        assert desk.rows("contributions") == desk.quarantine("contributions") == []
+
+    @pytest.mark.parametrize("name", ["contributions.parquet", "contributions.csv.gz", "contributions.xlsx"])
+    def test_announced_in_whatever_format(self, desk: Desk, name: str) -> None:
+        _announce(desk, {"files": {name: {}}})
+        assert f"2019: contributions is missing; manifest.json announces {name}, so" in desk.refused("contributions")
+
+    def test_it_is_held_against_its_manifest(self, desk: Desk) -> None:
+        desk.put("contributions.csv", CONTRIBUTIONS)
+        _announce(desk, {"files": {"contributions.csv": {"rows": 3}}})
+        assert "2019/contributions.csv: it has 2 rows; manifest.json announces 3. " in desk.refused("contributions")
+
+    def test_what_is_there_must_be_right(self, desk: Desk) -> None:
+        path = desk.put("contributions.csv", header("contributions"))
+        assert "2019/contributions.csv holds a header and no rows" in desk.refused("contributions")
+        desk.put("contributions.csv", "patient_id,house_id,amount_eur\nP1,H1,2.50\n")
+        assert "line 1: column household_id is missing; found patient_id, house_id" in desk.refused("contributions")
+        desk.put("contributions.parquet", table("contributions"))
+        assert "2019: contributions is there 2 times" in desk.refused("contributions")
+        path.unlink()
+        assert desk.ingest("contributions").kept == 2
+
+
 class TestWhatLiesThere:
     def test_nothing(self, desk: Desk) -> None:
         assert delivery.years_delivered(desk.settings) == []
@@ -356,13 +467,31 @@ class TestWhatLiesThere:
         desk.put("../2003/forfaits.csv", "?")
         desk.put("../2004/notes.txt", "?")
         desk.put("../later/dmg.csv", "?")
-        assert delivery.years_delivered(desk.settings) == [2003, YEAR]
+        desk.put("../2005/contributions.csv", "?")
+        assert delivery.years_delivered(desk.settings) == [2003, 2005, YEAR]
         found = delivery.delivery(desk.settings, YEAR)
         assert (found.present, found.missing) == ({"dmg": path}, ("forfaits", "beneficiaries"))
         assert not found.is_complete
         desk.put("forfaits.csv", "?")
         desk.put("beneficiaries.parquet", "?")
         assert delivery.delivery(desk.settings, YEAR).is_complete
+
+    def test_an_optional_dataset_is_there_but_never_missing(self, desk: Desk) -> None:
+        path = desk.put("contributions.csv", "?")
+        found = delivery.delivery(desk.settings, YEAR)
+        assert (found.present, found.missing) == ({"contributions": path}, ("forfaits", "beneficiaries", "dmg"))
+        assert not found.is_complete
+        assert not found.is_empty
+
+    def test_the_bytes_of_a_dataset(self, desk: Desk) -> None:
+        """As they go into the data version; nothing stands for what was not delivered and need not be."""
+        found = delivery.delivery(desk.settings, YEAR)
+        assert found.sha256("contributions") == desk.ingest("contributions").sha256 == ""
+        with pytest.raises(KeyError):
+            found.sha256("dmg")
+        path = desk.put("contributions.csv", CONTRIBUTIONS)
+        found = delivery.delivery(desk.settings, YEAR)
+        assert found.sha256("contributions") == desk.ingest("contributions").sha256 == files.fingerprint(path)
 
     def test_what_a_raw_table_depends_on(self, desk: Desk) -> None:
         def version(**changes: Any) -> str:

@@ -3,6 +3,10 @@
 import csv
 import hashlib
 import os
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import event, example, given, settings
@@ -11,19 +15,25 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline_tests.harness import settings_for
-from mm_pipeline_tests.ingest.desk import Desk
+from mm_pipeline_tests.ingest.desk import GOOD, Desk
 
 EXAMPLES = int(os.environ.get("MUTATIONS", "150"))
 """Many more were run when the reader was written: MUTATIONS=5000 pytest ..."""
 
 SECRET = "test secret"
 PEOPLE = range(6)
-FILES = (
+FILES: dict[str, tuple[bytes, ...]] = {}
+FILES["dmg"] = (
     b"patient_id,practice_id\n" + b"".join(b"P%d,G%d\n" % (i, i) for i in PEOPLE),
     b"\xef\xbb\xbfpatient_id;note;practice_id\r\n" + b"".join(b"%d;n;G%d\r\n" % (i, i) for i in PEOPLE),
     b"practice_id,patient_id,note\n" + b"".join(b'G%d,"P,%d","a ""b"" c"\n' % (i, i) for i in PEOPLE),
     b'"patient_id";"practice_id";"note"\r\n' + b"".join(b'"P%d";"G ";" "\r\n' % i for i in PEOPLE),
     b"patient_id,practice_id,note\n\n" + b"".join(b"P%d,G,\n\n" % i for i in PEOPLE),
+)
+FILES["contributions"] = (
+    b"patient_id,household_id,house_id,amount_eur\n" + b"".join(b"P%d,F%d,H,2.5\n" % (i, i // 2) for i in PEOPLE),
+    b"PP0010;note;household_id;SS00075;amount_eur\r\n" + b"".join(b"%d;n;%d;7;-%d,50\r\n" % (i, i, i) for i in PEOPLE),
+    b"amount_eur,house_id,household_id,patient_id\n" + b"".join(b'"%d,25","H,1","F ",P%d\n' % (i, i) for i in PEOPLE),
 )
 TOKENS = (
     *(
@@ -48,9 +58,13 @@ TOKENS = (
 )
 
 
+AMOUNT = re.compile(r"[+-]?[0-9]{1,9}([.,][0-9]{1,2}0*)?")
+AGENCY_NAMES = {"PP0010": "patient_id", "SS00075": "house_id"}
+
+
 @st.composite
-def contents(draw: st.DrawFn) -> bytes:
-    content = bytearray(draw(st.sampled_from(FILES)))
+def contents(draw: st.DrawFn, name: str) -> bytes:
+    content = bytearray(draw(st.sampled_from(FILES[name])))
     for _ in range(draw(st.integers(1, 6))):
         # Mostly behind the header: a header that is wrong is refused, and that is all.
         start = draw(st.sampled_from((0, *5 * (min(28, len(content)),))))
@@ -81,26 +95,59 @@ def split(text: str, delimiter: str) -> list[str] | None:
     return [value.strip(" \t") for value in values]
 
 
-def key(pseudonym: str) -> int:
-    return int(hashlib.sha256(f"{SECRET}:{pseudonym}".encode()).hexdigest()[:16], 16) - 2**63
+def key(text: str) -> int:
+    return int(hashlib.sha256(f"{SECRET}:{text}".encode()).hexdigest()[:16], 16) - 2**63
+
+
+def is_bad(column: str, value: str) -> bool:
+    return AMOUNT.fullmatch(value) is None if column == "amount_eur" else value == ""
+
+
+def practice(row: dict[str, str]) -> dict[str, Any]:
+    return {"patient_key": key(row["patient_id"]), "practice_id": row["practice_id"]}
+
+
+def contribution(row: dict[str, str]) -> dict[str, Any]:
+    return {
+        "patient_key": key(row["patient_id"]),
+        "household_key": key(f"household:{row['household_id']}"),
+        "house_id": row["house_id"],
+        "amount_eur": Decimal(row["amount_eur"].replace(",", ".")),
+    }
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(content=contents())
+@given(content=contents("dmg"))
 @example(content=b'patient_id,practice_id\n"P0"?,"G0\n"P1","G1"\n"P2","G2"\n')
 @example(content=b'\n\npatient_id,practice_id\nP0,"G0\nP1,G1"\nP2,G2\n')
 @example(content=b"patient_id,practice_id\nP0,\r\nG0\nP1,G1\nP2,G2\n")
 def test_refused_or_accounted_for(busy_desk: Desk, content: bytes) -> None:
-    busy_desk.put("dmg.csv", content)
+    is_refused_or_accounted_for(busy_desk, "dmg", content, practice)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(content=contents("contributions"))
+@example(
+    content=b"patient_id,household_id,house_id,amount_eur\nP0,F0,H,\nP1,,H,1\nP2,F2,,1\nP3,F3,H,2.505\nP4,F4,H,-2,5\n"
+)
+def test_contributions_are_refused_or_accounted_for(busy_desk: Desk, content: bytes) -> None:
+    is_refused_or_accounted_for(busy_desk, "contributions", content, contribution)
+
+
+def is_refused_or_accounted_for(
+    desk: Desk, name: str, content: bytes, kept_of: Callable[[dict[str, str]], dict[str, Any]]
+) -> None:
+    desk.put(f"{name}.csv", content)
     try:
-        account = busy_desk.ingest("dmg")
+        account = desk.ingest(name)
     except DeliveryError:
         event("refused")
         return
     (_, header), *lines = physical_lines(content)
     delimiter = ";" if header.count(";") > header.count(",") else ","
-    names = [name.strip() for name in split(header, delimiter) or []]
-    quarantine = {number: (column, raw) for number, column, _, raw in busy_desk.quarantine("dmg")}
+    delivered = [each.strip() for each in split(header, delimiter) or []]
+    canonical = [AGENCY_NAMES.get(each, each) for each in delivered]
+    quarantine = {number: (column, raw) for number, column, _, raw in desk.quarantine(name)}
     event("quarantine" if quarantine else "all kept")
 
     assert account.delivered == len(lines)
@@ -108,14 +155,20 @@ def test_refused_or_accounted_for(busy_desk: Desk, content: bytes) -> None:
     kept = []
     for number, text in lines:
         values = split(text, delimiter) if "\r" not in text else None
-        row = dict(zip(names, values, strict=True)) if values and len(values) == len(names) else None
+        row = dict(zip(canonical, values, strict=True)) if values and len(values) == len(canonical) else None
         if number in quarantine:
             column, raw = quarantine.pop(number)
             assert raw == text
             # Nothing that can be read is quarantined, and the right column is blamed.
-            assert row is None if column == "" else row is not None and row[column] == ""
+            if column == "":
+                assert row is None
+            else:
+                blamed = canonical[delivered.index(column)]
+                assert row is not None
+                assert is_bad(blamed, row[blamed])
         else:
             assert row is not None
-            kept.append((key(row["patient_id"]), row["practice_id"]))
+            assert not any(is_bad(column, row[column]) for column in GOOD[name])
+            kept.append(kept_of(row))
     assert quarantine == {}
-    assert [(row["patient_key"], row["practice_id"]) for row in busy_desk.rows("dmg")] == kept
+    assert desk.rows(name) == kept

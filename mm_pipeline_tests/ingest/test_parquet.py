@@ -99,6 +99,9 @@ def test_the_day_of_an_instant_is_that_of_belgium_on_any_machine(desk: Desk) -> 
         ("beneficiaries", "sector_code", pa.array([None, "  "]), [None, None]),
         ("beneficiaries", "sector_code", pa.nulls(2), [None, None]),
         ("dmg", "practice_id", pa.array([1, 2], pa.uint8()), ["1", "2"]),
+        ("contributions", "house_id", pa.array([7, -8]), ["7", "-8"]),
+        ("contributions", "amount_eur", pa.array(DECIMALS), DECIMALS),
+        ("contributions", "amount_eur", pa.array([1.0, -2.0], pa.float32()), DECIMALS),
     ],
 )
 def test_values(desk: Desk, name: str, column: str, array: pa.Array, read: list[Any]) -> None:
@@ -132,6 +135,11 @@ def test_values(desk: Desk, name: str, column: str, array: pa.Array, read: list[
         ("beneficiaries", "sex", pa.array([1, 3]), "not M or F (or 1 or 2)"),
         ("beneficiaries", "birth_year", pa.array([1980, 2020]), "a year of birth outside 1894 to 2019"),
         ("beneficiaries", "birth_year", pa.array([1980.0, 1980.5]), "not a year of four digits"),
+        ("contributions", "patient_id", pa.array(["P1", None]), "empty"),
+        ("contributions", "household_id", pa.array([7, None]), "empty"),
+        ("contributions", "house_id", pa.array(["a", ""]), "empty"),
+        ("contributions", "amount_eur", pa.array([2.5, NAN]), "not an amount in euro with at most 2 decimals"),
+        ("contributions", "amount_eur", pa.array([2.5, 0.1 + 0.2]), "not an amount in euro with at most 2 decimals"),
     ],
 )
 def test_a_bad_row_has_its_number_from_1(desk: Desk, name: str, column: str, array: pa.Array, reason: str) -> None:
@@ -190,11 +198,14 @@ def test_rows_of_many_row_groups(desk: Desk) -> None:
     ],
     ids=lambda array: str(array.type),
 )
-@pytest.mark.parametrize("column", ["patient_id", "practice_id"])
-def test_identifiers_are_whole_numbers_or_text(desk: Desk, identifiers: pa.Array, column: str) -> None:
-    desk.put("dmg.parquet", table("dmg", **{column: identifiers}))
-    assert desk.refused("dmg") == (
-        f"2019/dmg.parquet, column {column}: the identifiers are stored as {identifiers.type}; expected whole numbers or "
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("dmg", "patient_id"), ("dmg", "practice_id"), ("contributions", "household_id"), ("contributions", "house_id")],
+)
+def test_identifiers_are_whole_numbers_or_text(desk: Desk, identifiers: pa.Array, name: str, column: str) -> None:
+    desk.put(f"{name}.parquet", table(name, **{column: identifiers}))
+    assert desk.refused(name) == (
+        f"2019/{name}.parquet, column {column}: the identifiers are stored as {identifiers.type}; expected whole numbers or "
         "text (other types lose digits). Ask the sender to deliver them as text."
     )
 

@@ -1,7 +1,8 @@
-"""The patient key: the same for the same pseudonym everywhere, and no way back to it from the lake."""
+"""The keys of patients and households: the same for the same pseudonym everywhere, and no way back to it from the lake."""
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,15 +20,29 @@ def key(pseudonym: str, secret: str = SECRET) -> int:
     return int.from_bytes(hashlib.sha256(f"{secret}:{pseudonym}".encode()).digest()[:8], "big") - 2**63
 
 
-def keys_of(desk: Desk, name: str, pseudonyms: list[str]) -> list[int]:
-    desk.take(f"{name}.csv", "\n".join([header(name), *(line(name, patient_id=each) for each in pseudonyms)]))
-    return desk.values(name, "patient_key")
+def keys_of(desk: Desk, name: str, pseudonyms: list[str], of: str = "patient") -> list[int]:
+    desk.take(f"{name}.csv", "\n".join([header(name), *(line(name, **{f"{of}_id": each}) for each in pseudonyms)]))
+    return desk.values(name, f"{of}_key")
+
+
+PSEUDONYMS = ["7", "007", "7.0", "P1", "p1", "é", "a b"]
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_key_is_a_keyed_hash_in_every_dataset(desk: Desk, name: str) -> None:
-    pseudonyms = ["7", "007", "7.0", "P1", "p1", "é", "a b"]
-    assert keys_of(desk, name, pseudonyms) == [key(each) for each in pseudonyms]
+    assert keys_of(desk, name, PSEUDONYMS) == [key(each) for each in PSEUDONYMS]
+
+
+def test_the_key_does_not_change(desk: Desk) -> None:
+    """Not by a new version of the program either: it joins the years."""
+    assert keys_of(desk, "dmg", ["P1"]) == [-8209613290028935564]
+    assert keys_of(desk, "contributions", ["P1"], of="household") == [494282376372748469]
+
+
+def test_the_key_of_a_household_is_a_hash_of_its_own(desk: Desk) -> None:
+    """A household whose pseudonym is that of a person has another key."""
+    assert keys_of(desk, "contributions", PSEUDONYMS, of="household") == [key(f"household:{p}") for p in PSEUDONYMS]
+    assert desk.values("contributions", "patient_key") == [key("P1")] * len(PSEUDONYMS)
 
 
 def test_numbers_and_text_have_the_same_key(desk: Desk) -> None:
@@ -47,6 +62,7 @@ def test_numbers_and_text_have_the_same_key(desk: Desk) -> None:
 def test_another_secret_gives_another_key(desk: Desk) -> None:
     other = replace(desk, settings=replace(desk.settings, id_key="another"))
     assert keys_of(other, "dmg", ["7"]) == [key("7", "another")] != [key("7")]
+    assert keys_of(other, "contributions", ["7"], of="household") == [key("household:7", "another")]
 
 
 def test_the_secret_may_hold_anything(desk: Desk) -> None:
@@ -66,21 +82,22 @@ def texts_of(path: Path, leave_out: str) -> Iterator[bytes]:
 
 
 def test_neither_pseudonym_nor_secret_is_in_the_lake(desk: Desk) -> None:
-    secret, pseudonym = "THE-SECRET-OF-THE-KEY", "PSEUDONYM-OF-A-PERSON"
+    secret, pseudonym, household = "THE-SECRET-OF-THE-KEY", "PSEUDONYM-OF-A-PERSON", "PSEUDONYM-OF-A-HOUSEHOLD"
     desk = replace(desk, settings=replace(desk.settings, id_key=secret))
     for name in GOOD:
         others = {"house_id": "", "sex": "X", "practice_id": ""}
-        bad = line(name, patient_id=pseudonym, **{key: value for key, value in others.items() if key in GOOD[name]})
-        rows = [header(name), line(name, patient_id=pseudonym), bad, line(name, patient_id=pseudonym) + ",?"]
+        who = {"patient_id": pseudonym} | ({"household_id": household} if "household_id" in GOOD[name] else {})
+        bad = line(name, **who, **{key: value for key, value in others.items() if key in GOOD[name]})
+        rows = [header(name), line(name, **who), bad, line(name, **who) + ",?"]
         account = desk.take(f"{name}.csv", "\n".join(rows) + "\n")
         assert (account.kept, account.quarantined) == (1, 2)
-        assert pseudonym not in str(account)
-        assert all(pseudonym in raw for *_, raw in desk.quarantine(name))
+        assert "PSEUDONYM" not in str(account)
+        assert all(each in raw for *_, raw in desk.quarantine(name) for each in who.values())
     files = [path for path in desk.settings.lake_dir.rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 2 * len(GOOD)
     for path in files:
         for text in texts_of(path, leave_out="raw_line"):
-            assert pseudonym.encode() not in text
+            assert b"PSEUDONYM" not in text
             assert secret.encode() not in text
 
 
@@ -91,20 +108,46 @@ def test_neither_is_in_a_refusal(desk: Desk) -> None:
     assert SECRET not in message
 
 
-@pytest.mark.parametrize(("pseudonyms", "collisions"), [("AABBC", 1), ("AAA", 0), ("ABAB", 1), ("ABCD", 2)])
-def test_collisions_are_counted(desk: Desk, pseudonyms: str, collisions: int) -> None:
-    """With a hash that knows two values: A and B have one key, C and D the other."""
+@contextmanager
+def hash_of_two_values(desk: Desk, *with_0: str) -> Iterator[None]:
+    """The engine with a hash that knows two values only: these texts have the one, all others the other."""
+    texts = ", ".join(f"'{SECRET}:{text}'" for text in with_0)
     desk.backend.con.execute(
-        f"CREATE TEMP MACRO sha256(x) AS CASE WHEN x IN ('{SECRET}:A', '{SECRET}:B') THEN repeat('0', 64) "
-        "ELSE repeat('1', 64) END"
+        f"CREATE TEMP MACRO sha256(x) AS CASE WHEN x IN ({texts}) THEN repeat('0', 64) ELSE repeat('1', 64) END"
     )
     try:
-        keys_of(desk, "dmg", list(pseudonyms))
-        assert desk.ingest("dmg").key_collisions == collisions
+        yield
     finally:
         desk.backend.con.execute("DROP MACRO sha256")
+
+
+COLLIDING = [("AABBC", 1), ("AAA", 0), ("ABAB", 1), ("ABCD", 2)]
+
+
+@pytest.mark.parametrize(("pseudonyms", "collisions"), COLLIDING)
+@pytest.mark.parametrize("name", ["dmg", "contributions"])
+def test_collisions_are_counted(desk: Desk, name: str, pseudonyms: str, collisions: int) -> None:
+    """A and B have one key, C and D the other."""
+    with hash_of_two_values(desk, "A", "B"):
+        keys_of(desk, name, list(pseudonyms))
+        assert desk.ingest(name).key_collisions == collisions
+
+
+@pytest.mark.parametrize(("pseudonyms", "collisions"), COLLIDING)
+def test_so_are_those_of_households(desk: Desk, pseudonyms: str, collisions: int) -> None:
+    with hash_of_two_values(desk, "household:A", "household:B"):
+        keys_of(desk, "contributions", list(pseudonyms), of="household")
+        assert desk.ingest("contributions").key_collisions == collisions
+
+
+def test_collisions_of_patients_and_households_add_up(desk: Desk) -> None:
+    rows = ["A,A,H1,1", "B,B,H1,1", "C,C,H1,1"]
+    with hash_of_two_values(desk, "A", "B", "household:B", "household:C"):
+        assert desk.take("contributions.csv", "\n".join([header("contributions"), *rows])).key_collisions == 2
 
 
 def test_without_collisions(desk: Desk) -> None:
     keys_of(desk, "dmg", [str(i) for i in range(1000)])
     assert desk.ingest("dmg").key_collisions == 0
+    rows = [f"P{i},P{i % 300},H1,1" for i in range(1000)]
+    assert desk.take("contributions.csv", "\n".join([header("contributions"), *rows])).key_collisions == 0

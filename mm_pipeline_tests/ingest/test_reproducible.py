@@ -25,6 +25,7 @@ def content_of(name: str) -> str:
         "forfaits": [f"{p},H{p % 190},2019{1 + p % 12:02}01,109616,{1 - 2 * (p % 97 == 0)},3{p % 9}.5" for p in people],
         "beneficiaries": [f"{p},{1930 + p % 90},{'MF'[p % 2]},{p % 5 // 4},{21001 + p % 19},," for p in people],
         "dmg": [f"{p},G{p % 8000}" for p in people],
+        "contributions": [f"{p},{p // 3},H{p % 190},{p % 4 - 1}.5" for p in people],
     }[name]
     lines[500::2000] = ["," + line.partition(",")[2] for line in lines[500::2000]]
     lines[1500::2000] = [line + ",?" for line in lines[1500::2000]]
@@ -41,7 +42,7 @@ def written(settings: Settings, name: str) -> tuple[list[str], list[Path]]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths], paths
 
 
-@pytest.mark.parametrize("name", ["forfaits", "beneficiaries", "dmg"])
+@pytest.mark.parametrize("name", ["forfaits", "beneficiaries", "dmg", "contributions"])
 def test_the_same_bytes(tmp_path: Path, name: str) -> None:
     settings = settings_for(tmp_path)
     path = settings.raw_dir / str(YEAR) / f"{name}.csv"

@@ -45,6 +45,12 @@ BAD: dict[str, dict[tuple[str, str], list[str]]] = {
         ("valid_from", "a date after 2019"): ["2020-01-01", "99991231"],
     },
     "dmg": {("patient_id", "empty"): ["", "\t "], ("practice_id", "empty"): ["", " "]},
+    "contributions": {
+        ("patient_id", "empty"): ["", " "],
+        ("household_id", "empty"): ["", "\t", "  "],
+        ("house_id", "empty"): ["", " \t"],
+        ("amount_eur", NO_AMOUNT): ["", "2.505", "2.", ".5", "2,5,0", "x", "NaN", "€2", "1 000", "1234567890", "--1"],
+    },
 }
 
 GOOD_VALUES: dict[str, dict[str, dict[str, Any]]] = {
@@ -75,6 +81,13 @@ GOOD_VALUES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "dmg": {"practice_id": {"1": "1", "a;b": "a;b"}},
+    "contributions": {
+        "house_id": {"007": "007", " x ": "x", "a;b": "a;b"},
+        "amount_eur": {
+            "0": Decimal(0), "2,5": Decimal("2.50"), "-2.50": Decimal("-2.50"), "+2.5000": Decimal("2.50"),
+            "12.5": Decimal("12.50"), "-999999999,99": Decimal("-999999999.99"),
+        },
+    },
 }
 # fmt: on
 
