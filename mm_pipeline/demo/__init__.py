@@ -2,9 +2,10 @@
 
 ``synthesize`` writes what the health insurers would deliver: the right files and columns, realistic sizes and rates,
 and the oddities that the pipeline must survive. ``facts`` has the published figures that it follows; ``hashing`` makes
-it the same on every machine; ``places``, ``people``, ``houses``, ``registrations``, ``billing`` and ``residents``
-build on each other in that order; ``deliveries`` writes the files. Everything made here says that it is synthetic.
-Nothing of the statistic is computed here, and nothing here is used by the pipeline itself.
+it the same on every machine; ``places``, ``people``, ``houses``, ``registrations``, ``contributions``, ``violations``,
+``billing`` and ``residents`` build on each other in that order; ``deliveries`` writes the files. The rules of
+``docs/capitation.md`` are obeyed, but for the few cases of ``violations``. Everything made here says that it is
+synthetic. Nothing of the statistic is computed here, and nothing here is used by the pipeline itself.
 """
 
 from mm_pipeline.demo.deliveries import synthesize

@@ -6,10 +6,12 @@ The forfaits carry the agency's own variable names where they are known, and dat
 import numpy as np
 import pyarrow as pa
 
-from mm_pipeline.demo.hashing import POINTS, Dice, Ints
+from mm_pipeline.demo.csv_files import euros
+from mm_pipeline.demo.hashing import POINTS, Bools, Dice, Ints
 from mm_pipeline.demo.identifiers import pseudonyms
 from mm_pipeline.demo.people import People
 from mm_pipeline.demo.registrations import Registrations
+from mm_pipeline.demo.violations import NOTHING, TWICE, TWO_AT_ONCE, Violations
 
 FORFAIT = "109616"
 
@@ -17,12 +19,19 @@ FORFAIT = "109616"
 OTHER_CODES = {"101032": 1700, "101076": 2700, "103132": 3800}
 
 #: What the month of a registration can look like, and how many of 10 000 do: the quantities of its rows, 0 for a row
-#: of another code. Plain; regularised; regularised and billed again; billed twice and regularised; with another act.
-PLAIN, REGULARISED, BILLED_AGAIN, BILLED_TWICE, OTHER_ACT = (1,), (1, -1), (1, -1, 1), (1, 1, -1), (1, 0)
-MONTHS = {PLAIN: 9550, REGULARISED: 50, BILLED_AGAIN: 50, BILLED_TWICE: 40, OTHER_ACT: 310}
+#: of another code. Plain; regularised and billed again; billed twice and regularised; with another act.
+PLAIN, BILLED_AGAIN, BILLED_TWICE, OTHER_ACT = (1,), (1, -1, 1), (1, 1, -1), (1, 0)
+MONTHS = {PLAIN: 9600, BILLED_AGAIN: 50, BILLED_TWICE: 40, OTHER_ACT: 310}
 
-#: Shares in 1/10 000: registered people with a month without forfait; months not dated on the first.
-GAP, OTHER_DAY = 100, 200
+#: The last month of a registration that ends within the year: billed too much, and taken back.
+REGULARISED = (1, -1)
+
+#: All of these, and what is planted only.
+PATTERNS = (*MONTHS, REGULARISED, TWICE, TWO_AT_ONCE, NOTHING)
+
+#: Shares in 1/10 000: registrations of several months, ending within the year, that are billed one too many; months
+#: not dated on the first. The former is one month in 200 of all, as half of those who leave are still billed.
+ONE_TOO_MANY, OTHER_DAY = 4700, 200
 
 #: General practices at scale 1.
 PRACTICES = 8192
@@ -34,24 +43,40 @@ DMG_REGISTERED, DMG_OTHERS = (835, 35, 30), (690, 15, 5)
 DMG_SCHEMA = pa.schema([("patient_id", pa.string()), ("practice_id", pa.string())])
 
 
-def forfaits(dice: Dice, registrations: Registrations, providers: pa.StringArray, amounts: Ints, year: int) -> pa.Table:
+def forfaits(
+    dice: Dice,
+    registrations: Registrations,
+    violations: Violations,
+    providers: pa.StringArray,
+    amounts: Ints,
+    year: int,
+) -> pa.Table:
     """The rows of the forfaits by person and month; ``amounts`` in cents [house, month less 1]."""
-    months = registrations.last - registrations.first + 1
-    row, place = _unfold(months)
+    registered = registrations.last - registrations.first + 1
+    ends = np.cumsum(registered)
+    row, place = _unfold(registered)
     index, house, month = registrations.person[row], registrations.house[row], registrations.first[row] + place
-    gap = dice.chance("gap", index, GAP, year) & (month == 1 + dice.below("month of the gap", index, 12, year))
-    index, house, month = index[~gap], house[~gap], month[~gap]
 
     # Person, month and house in one number: 36, 4 and 9 bits.
     key = index + (month << 36) + (house << 40)
     day = np.where(dice.chance("other day", key, OTHER_DAY, year), 2 + dice.below("day", key, 27, year), 1)
     pattern = np.searchsorted(np.cumsum(list(MONTHS.values())), dice.below("pattern", key, 10_000, year), side="right")
-    row, place = _unfold(np.array([len(rows) for rows in MONTHS])[pattern])
-    quantity = np.array([(*rows, 0, 0)[:3] for rows in MONTHS])[pattern[row], place]
-    index, house, month, day, key = (values[row] for values in (index, house, month, day, key))
+    spared = np.isin(registrations.person, violations.persons)
+    pattern[spared[row]] = PATTERNS.index(PLAIN)
+    pattern[ends[_one_too_many(dice, registrations, year) & ~spared] - 1] = PATTERNS.index(REGULARISED)
+    more = np.zeros_like(month)
+    for planted in violations.months:
+        position = np.searchsorted(registrations.person, planted.person)
+        if position < len(ends) and registrations.person[position] == planted.person:
+            at = ends[position] - 1 - registrations.last[position] + planted.month
+            pattern[at], more[at] = PATTERNS.index(planted.rows), planted.cents
+
+    row, place = _unfold(np.array([len(rows) for rows in PATTERNS])[pattern])
+    quantity = np.array([(*rows, 0, 0, 0)[:3] for rows in PATTERNS])[pattern[row], place]
+    index, house, month, day, key, more = (values[row] for values in (index, house, month, day, key, more))
     other = quantity == 0
     code = np.where(other, 1 + dice.below("other code", key, len(OTHER_CODES), year), 0)
-    cents = np.where(other, np.array([0, *OTHER_CODES.values()])[code], amounts[house, month - 1] * quantity)
+    cents = np.where(other, np.array([0, *OTHER_CODES.values()])[code], (amounts[house, month - 1] + more) * quantity)
     return pa.table(
         {
             "SS00010": pseudonyms(dice, index),
@@ -59,13 +84,25 @@ def forfaits(dice: Dice, registrations: Registrations, providers: pa.StringArray
             "SS00015": year * 10_000 + month * 100 + day,
             "SS00020": pa.array([FORFAIT, *OTHER_CODES]).take(pa.array(code)),
             "quantity": np.where(other, 1, quantity),
-            "amount_eur": _euros(cents),
+            "amount_eur": euros(cents),
         }
     )
 
 
+def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
+    """Which registrations are billed a month too many, which is taken back.
+
+    Only those that end before December and have another month: what a patient is billed in January, and in the first
+    month of all, remains.
+    """
+    person, house, first, last = registrations
+    several = (last > 1) & (last < 12) & (last > first)
+    return several & dice.chance("one too many", person + (house << 40), ONE_TOO_MANY, year)
+
+
 def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.StringArray, houses: int) -> pa.Table:
-    """The records by person; ``houses`` says after how many ``providers`` the general practices begin.
+    """The records by person; ``houses`` says after how many ``providers``, the ghost house included, the general
+    practices begin.
 
     A practice has patients of one stretch of the country. Someone who changed house still has the record at the
     former one, which is an own house as well.
@@ -97,10 +134,3 @@ def _unfold(counts: Ints) -> tuple[Ints, Ints]:
     """The positions 0, 1, ... each as often as its count, and how many of the same came before."""
     row = np.repeat(np.arange(len(counts)), counts)
     return row, np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
-def _euros(cents: Ints) -> pa.Array:
-    """Amounts as text with two decimals."""
-    known, which = np.unique(cents, return_inverse=True)
-    texts = [f"{'-' if amount < 0 else ''}{abs(amount) // 100}.{abs(amount) % 100:02d}" for amount in known.tolist()]
-    return pa.array(texts, pa.string()).take(pa.array(which))

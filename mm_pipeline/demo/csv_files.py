@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from mm_pipeline.demo.bad_lines import Damage
+from mm_pipeline.demo.hashing import Ints
 
 #: The gzip of pyarrow, not that of Python: its zlib comes inside the wheel, so that the locked version gives the same
 #: bytes everywhere, and it writes no name and no time into the header. Level 4 has 1.1 times the size of the default
@@ -58,3 +60,10 @@ class CsvFile:
         # No value has a delimiter or a quote, and quotes around all of them would be a tenth of the file.
         options = csv.WriteOptions(include_header=False, delimiter=self._delimiter, quoting_style="none")
         csv.write_csv(table, text, options)
+
+
+def euros(cents: Ints) -> pa.Array:
+    """Amounts as text with two decimals."""
+    known, which = np.unique(cents, return_inverse=True)
+    texts = [f"{'-' if amount < 0 else ''}{abs(amount) // 100}.{abs(amount) % 100:02d}" for amount in known.tolist()]
+    return pa.array(texts, pa.string()).take(pa.array(which))

@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from mm_pipeline.demo import billing, facts
+from mm_pipeline.demo import billing, contributions, facts
 from mm_pipeline.demo.bad_lines import BadLines, of_beneficiaries, of_forfaits
 from mm_pipeline.demo.csv_files import CsvFile
 from mm_pipeline.demo.hashing import Dice
-from mm_pipeline.demo.houses import Houses, amounts, houses_of
+from mm_pipeline.demo.houses import Houses, Paid, amounts, houses_of
 from mm_pipeline.demo.identifiers import providers
 from mm_pipeline.demo.people import ever_insured, people_of
 from mm_pipeline.demo.places import Country, country_of, vintage_of
-from mm_pipeline.demo.registrations import Registrations, rates, registrations_of
+from mm_pipeline.demo.registrations import Registrations, rates, registered, registrations_of, with_a_patient_each
 from mm_pipeline.demo.residents import beneficiaries
+from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, with_other_contributions
 from mm_pipeline.errors import OperatorError
 
 #: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
@@ -39,7 +40,16 @@ class World:
     scale: float
     country: Country
     houses: Houses
-    providers: pa.StringArray
+    practices: int
+
+    @property
+    def ghost(self) -> int:
+        """The number of the ghost house, which follows the real ones; before the general practices."""
+        return len(self.houses.opening)
+
+    def providers(self, year: int) -> pa.StringArray:
+        """The identifiers of a year by number."""
+        return providers(self.ghost, self.practices, year)
 
 
 def synthesize(
@@ -51,7 +61,7 @@ def synthesize(
     areas: Callable[[int], pa.Table],
     on_year: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a synthetic delivery for each year: ``raw_dir/<year>/`` with three datasets and their manifest.
+    """Write a synthetic delivery for each year: ``raw_dir/<year>/`` with its datasets and their manifest.
 
     ``scale`` is the share of the national size (over 0, up to 1). ``areas(year)`` gives the table of areas of a year
     (``mm_pipeline.reference.areas``); it is also asked for 2018, whose municipalities the people are laid out on. The
@@ -72,7 +82,7 @@ def synthesize(
     country = country_of(areas(facts.BASE_YEAR))
     houses = houses_of(country)
     practices = max(round(billing.PRACTICES * scale), 2)
-    world = World(Dice(seed), scale, country, houses, providers(len(houses.opening), practices))
+    world = World(Dice(seed), scale, country, houses, practices)
     for year in years:
         # Made beside its place and renamed, and the former one renamed away: a reader sees all of one or of the other.
         folder, unfinished, former = raw_dir / str(year), raw_dir / f".{year}.tmp", raw_dir / f".{year}.old"
@@ -92,25 +102,39 @@ def synthesize(
 
 def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
     """Write the files of one year into the folder."""
-    registrations, rows = _write_people(world, folder, year, areas)
-    rows["forfaits.csv.gz"] = _write_forfaits(world, folder / "forfaits.csv.gz", year, registrations)
+    registrations, violations, rows = _write_people(world, folder, year, areas)
+    rows["forfaits.csv.gz"] = _write_forfaits(world, folder / "forfaits.csv.gz", year, registrations, violations)
+    if year >= contributions.FIRST_YEAR:
+        path = folder / "contributions.csv.gz"
+        rows[path.name] = _write_contributions(world, path, year, registrations, violations)
     files = {}
     for name, count in sorted(rows.items()):
         with (folder / name).open("rb") as file:
             files[name] = {"rows": count, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    manifest = {
+    manifest: dict[str, object] = {
         "extracted_on": f"{year + 1}-03-31",
         "version": f"synthetic, seed {world.dice.seed}, scale {world.scale:g}",
         "synthetic": True,
         "files": files,
     }
+    if world.scale < 1:
+        # What depends on the size of the population, as a maturity of 500 patients does, is to be scaled by it.
+        manifest["sample"] = world.scale
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_people(world: World, folder: Path, year: int, areas: pa.Table) -> tuple[Registrations, dict[str, int]]:
-    """Write the beneficiaries and the DMGs; return the registrations, and the rows of the two files by name."""
+def _write_people(
+    world: World, folder: Path, year: int, areas: pa.Table
+) -> tuple[Registrations, Violations, dict[str, int]]:
+    """Write the beneficiaries and the DMGs; return the registrations with what is planted among them, and the rows of
+    the two files by name.
+
+    What is planted is chosen among the first persons, before their beneficiaries are written. The DMGs know nothing
+    of it.
+    """
     dice, country, houses = world.dice, world.country, world.houses
     vintage = vintage_of(country, areas, world.scale)
+    identifiers = world.providers(year)
     rates_before, rates_now = rates(country, houses, year - 1), rates(country, houses, year)
     persons = ever_insured(world.scale)
     starts = range(0, persons, PERSONS_AT_A_TIME)
@@ -123,27 +147,41 @@ def _write_people(world: World, folder: Path, year: int, areas: pa.Table) -> tup
         for piece, start in enumerate(starts):
             people = people_of(dice, country, year, start, min(start + PERSONS_AT_A_TIME, persons))
             part = registrations_of(dice, country, houses, rates_before, rates_now, people)
-            parts.append(part)
-            table = beneficiaries(dice, country, vintage, people, part)
-            people_file.write(table, bad_lines.of(piece, len(table)))
-            table = billing.dmg(dice, people, part, world.providers, len(houses.opening))
+            table = billing.dmg(dice, people, part, identifiers, world.ghost + 1)
             dmg_file.write_table(table)
             records += len(table)
+            if piece == 0:
+                part, violations = plant(dice, country, people, part, world.ghost)
+            parts.append(part)
+            table = beneficiaries(dice, country, vintage, people, violations.unlisted)
+            people_file.write(table, bad_lines.of(piece, len(table)))
     registrations = Registrations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return registrations, {"beneficiaries.csv.gz": people_file.rows, "dmg.parquet": records}
+    registrations = with_a_patient_each(dice, country, houses, registrations, violations.persons, year)
+    return registrations, violations, {"beneficiaries.csv.gz": people_file.rows, "dmg.parquet": records}
 
 
-def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations) -> int:
+def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations, violations: Violations) -> int:
     """Write the forfaits of the registrations; return the rows."""
-    dice, houses = world.dice, world.houses
-    # Nobody has two registrations with one house in a year.
-    patients = np.bincount(registrations.house, minlength=len(houses.opening))
-    cents = amounts(dice, houses, patients, year, world.scale)
+    dice, identifiers = world.dice, world.providers(year)
+    # The ghost house opens in the year.
+    paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
+    cents = with_other_amounts(dice, paid, amounts(dice, paid, year, world.scale), year, world.scale)
     starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
     bad_lines = BadLines(dice, "forfaits", year, len(starts), of_forfaits(year))
     with CsvFile(path, ";") as file:
         for piece, start in enumerate(starts):
             part = Registrations(*(column[start : start + REGISTRATIONS_AT_A_TIME] for column in registrations))
-            table = billing.forfaits(dice, part, world.providers, cents, year)
+            table = billing.forfaits(dice, part, violations, identifiers, cents, year)
             file.write(table, bad_lines.of(piece, len(table)))
+    return file.rows
+
+
+def _write_contributions(
+    world: World, path: Path, year: int, registrations: Registrations, violations: Violations
+) -> int:
+    """Write the contributions of the patients on whom nothing else is planted; return the rows."""
+    asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
+    asked = with_other_contributions(world.dice, asked, year)
+    with CsvFile(path, ",") as file:
+        file.write(contributions.table(world.dice, asked, world.providers(year)), {})
     return file.rows

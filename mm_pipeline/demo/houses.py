@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,9 @@ SHARING = 6000
 #: The patients of a house in its first, second, ... year, in tenths of a full one.
 GROWTH = (3, 6, 8, 10)
 
-#: A house is a beginner in its first two years in the system, and while it has fewer registered patients.
+#: A house is a beginner until it has been in the system for two years, and while it has fewer registered patients.
+#: Both are looked at once a year, in the first month with a patient. Its own first one is not before February, so that
+#: the two years are over in the January of its fourth year.
 BEGINNER_YEARS, BEGINNER_PATIENTS = 2, 500
 
 #: From May 2013 on mature houses are each paid an amount of their own.
@@ -131,17 +134,35 @@ def attraction(country: Country, houses: Houses, year: int) -> list[int]:
     return np.where(own > 0, own, np.where(houses.sharing, shared, 0)).tolist()
 
 
-def amounts(dice: Dice, houses: Houses, patients: Ints, year: int, scale: float) -> Ints:
-    """What each house is paid for a patient and month, in cents [house, month 1-12 less 1].
+class Paid(NamedTuple):
+    """The houses of a year, one row each: the year of opening, and the registered patients [house, month less 1]."""
 
-    ``patients`` counts those of the year by house. Indexed once a year, 10 to 25 euro over the period.
+    opening: Ints
+    registered: Ints
+
+
+def in_first_month(registered: Ints) -> Ints:
+    """The patients of each house in the first month of the year in which it has any."""
+    return registered[np.arange(len(registered)), np.argmax(registered > 0, axis=1)]
+
+
+def mature(paid: Paid, year: int, scale: float) -> Bools:
+    """Which houses are no beginners."""
+    grown = in_first_month(paid.registered) >= BEGINNER_PATIENTS * scale
+    return grown & (year - paid.opening > BEGINNER_YEARS)
+
+
+def amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
+    """What each house is paid for a patient and month, in cents [house, month less 1].
+
+    Indexed once a year, 10 to 25 euro over the period.
     """
-    numbers = np.arange(len(houses.opening))
+    numbers = np.arange(len(paid.opening))
     elapsed = year - facts.FIRST_YEAR
-    mature = (year - houses.opening >= BEGINNER_YEARS) & (patients >= BEGINNER_PATIENTS * scale)
+    grown = mature(paid, year, scale)
     own = dice.below("amount", numbers, 400) - 200
     result = np.empty((len(numbers), 12), np.int64)
     for month in range(1, 13):
         spread = own if (year, month) >= OWN_AMOUNTS_SINCE else 0
-        result[:, month - 1] = np.where(mature, 1137 + 48 * elapsed + spread, 1052 + 45 * elapsed)
+        result[:, month - 1] = np.where(grown, 1137 + 48 * elapsed + spread, 1052 + 45 * elapsed)
     return result

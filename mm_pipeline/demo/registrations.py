@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mm_pipeline.demo import facts
-from mm_pipeline.demo.hashing import Dice, Ints
+from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.houses import Houses, attraction
 from mm_pipeline.demo.people import People, death_month, entry_month, move_month
 from mm_pipeline.demo.places import Country
@@ -27,9 +27,11 @@ BY_PREFERENTIAL = (100, 228)
 #: to register for each one to be attributed. Measured, see the test of the rates.
 REGISTERED = (907, 850, 803)
 
-#: Shares in 1/10 000: joiners who first pay by act (for one to three months); registered people with a month without
-#: forfait; transfers with a month that both houses bill.
-TRIAL, GAP, OVERLAP = 2000, 100, 1000
+#: Joiners of 10 000 who first pay by act, for one to three months: these come before the registration, and are no gap.
+TRIAL = 2000
+
+#: A house with so many patients or fewer gives none to one that has none at all.
+FEWEST_PATIENTS = 5
 
 
 class Registrations(NamedTuple):
@@ -42,6 +44,46 @@ class Registrations(NamedTuple):
     house: Ints
     first: Ints
     last: Ints
+
+
+def registered(registrations: Registrations, houses: int) -> Ints:
+    """How many patients are registered with each house in each month [house, month less 1]."""
+    joined, left = np.zeros((houses, 13), np.int64), np.zeros((houses, 13), np.int64)
+    np.add.at(joined, (registrations.house, registrations.first - 1), 1)
+    np.add.at(left, (registrations.house, registrations.last), 1)
+    return np.cumsum(joined - left, axis=1)[:, :12]
+
+
+def only_ones(registrations: Registrations) -> Bools:
+    """Which registrations are the only one of their person."""
+    _, which, counts = np.unique(registrations.person, return_inverse=True, return_counts=True)
+    return counts[which] == 1
+
+
+def with_a_patient_each(
+    dice: Dice, country: Country, houses: Houses, registrations: Registrations, spared: Ints, year: int
+) -> Registrations:
+    """The registrations, where no house that is open has none: one of those who join another house joins it instead.
+
+    In a small delivery a house may have no patient by chance. It would be missing in its first year, and seem younger
+    than it is later on, or vanish and come again. Persons in ``spared``, and those of small houses, stay where they are.
+    """
+    house = registrations.house.copy()
+    patients = np.bincount(house, minlength=len(houses.opening))
+    empty = np.flatnonzero((houses.opening <= year) & (patients[: len(houses.opening)] == 0))
+    if len(empty) == 0:
+        return registrations
+    joins = only_ones(registrations) & (registrations.first > 1) & (registrations.last == 12)
+    rows = np.flatnonzero(joins & ~np.isin(registrations.person, spared))
+    rows = rows[np.argsort(dice.roll("first patient", registrations.person[rows], year))]
+    region = country.region[houses.municipality]
+    for number in empty.tolist():
+        near = rows[(region[house[rows]] == region[number]) & (patients[house[rows]] > FEWEST_PATIENTS)]
+        if len(near):
+            patients[house[near[0]]] -= 1
+            house[near[0]] = number
+            rows = rows[rows != near[0]]
+    return registrations._replace(house=house)
 
 
 def rates(country: Country, houses: Houses, year: int) -> Ints:
@@ -81,9 +123,10 @@ def registrations_of(
     signature = np.where(people.entry_year[concerned] == year, entry_month(dice, index), signature)
     trial = dice.chance("trial", index, TRIAL, year) * (1 + dice.below("months of trial", index, 3, year))
     joined = np.where(signature < 12, np.minimum(signature + 1 + trial, 12), 13)
+    # Nobody can sign before the house opens, on 1 January. Without a house, the value is not used.
+    joined = np.maximum(joined, np.where(houses.opening[house_now] == year, 2, 1))
     end_before = np.where(stays, 12, signature + 1)
-    overlap = dice.chance("overlap", index, OVERLAP, year)
-    start_now = np.where(was, end_before + 1 - overlap, joined)
+    start_now = np.where(was, end_before + 1, joined)
     death = np.where(people.death_year[concerned] == year, death_month(dice, index), 12)
 
     columns = (

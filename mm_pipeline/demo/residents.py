@@ -7,13 +7,12 @@ from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.identifiers import pseudonyms
 from mm_pipeline.demo.people import People, move_month
 from mm_pipeline.demo.places import Country, Vintage
-from mm_pipeline.demo.registrations import Registrations
 
 #: Women of 10 000 insured.
 WOMEN = 5080
 
-#: Shares in 1/10 000: registered people who are no beneficiaries; sectors unknown; municipalities unknown.
-NO_BENEFICIARY, UNKNOWN_SECTOR, UNKNOWN_MUNICIPALITY = 10, 50, 20
+#: Shares in 1/10 000: sectors unknown; municipalities unknown.
+UNKNOWN_SECTOR, UNKNOWN_MUNICIPALITY = 50, 20
 
 #: How senders write an unknown municipality.
 NO_MUNICIPALITY = ("0", "995", "999", None)
@@ -24,13 +23,10 @@ def sex_codes(year: int) -> list[str]:
     return ["1", "2"] if year % 3 == 0 else ["M", "F"]
 
 
-def beneficiaries(
-    dice: Dice, country: Country, vintage: Vintage, people: People, registrations: Registrations
-) -> pa.Table:
-    """The insured with their residences: one row, or two in the year of a move, in either order."""
+def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People, unlisted: Ints) -> pa.Table:
+    """The insured with their residences, without the ``unlisted``: one row, or two in a move's year, in either order."""
     year = people.year
-    registered = np.isin(people.index, registrations.person)
-    listed = np.flatnonzero(~(registered & dice.chance("no beneficiary", people.index, NO_BENEFICIARY)))
+    listed = np.flatnonzero(~np.isin(people.index, unlisted))
     row = np.repeat(listed, 1 + people.moved[listed])
     index, moved = people.index[row], people.moved[row]
     second = np.concatenate([[False], row[1:] == row[:-1]])

@@ -25,12 +25,13 @@ class Delivery:
 
     Tables: ``forfaits`` (of code 109616: person, house, month, quantity, euro), ``residents`` (last row of each
     person), ``beneficiaries`` (all rows), ``dmg``, ``net`` (person, house, month: net quantity of at least 1),
-    ``attributed`` (person) and ``municipalities`` (code, region).
+    ``attributed`` (person) and ``municipalities`` (code, region). ``ghost`` is the house that is planted in the year.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.year = int(folder.name)
+        self.ghost = f"H{7000 + self.year}"
         self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.db = duckdb.connect()
         year = self.year

@@ -7,22 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from mm_pipeline.demo import synthesize
+from mm_pipeline.demo.registrations import Registrations
+from mm_pipeline.demo.violations import Violations
 from mm_pipeline.errors import OperatorError
 from mm_pipeline_tests.demo.delivery import Delivery, areas_of
 
-FILES = ["beneficiaries.csv.gz", "dmg.parquet", "forfaits.csv.gz", "manifest.json"]
+FILES = ["beneficiaries.csv.gz", "contributions.csv.gz", "dmg.parquet", "forfaits.csv.gz", "manifest.json"]
 
-#: Of a delivery at a tiny scale. Another value on another machine means that draws differ between machines; after an
-#: intended change of what is made, take the new ones from the failure.
+#: Of a small delivery that has planted violations of every kind. Another value on another machine means that draws
+#: differ between machines; after an intended change of what is made, take the new ones from the failure.
 GOLDEN = {
-    "beneficiaries": "6194a283664a925b9659ac06d87537722fec11f96062c019ac4f49fb9d89f6aa",
-    "forfaits": "dac64990640cf5564c9718f8af8563f6cb13c06a3123be4c0615e8745fd7f894",
-    "dmg": "277e4a5d4a2f289295a309ed764554d26b02b25da78cd9bfbff3fe10b0c1f37e",
+    "beneficiaries": "39a588e33d9b8e4ce881117b712cd323c3e73d75bfd3742c6eaed39bd4918914",
+    "forfaits": "fdce599ae7ef580daa363b95b25891527d24ccb82fcac08c69382b813da47bdd",
+    "dmg": "c06c03aafb10ced2d7524ef22544855408b6cf9971b7c2997877e243f73dc0c5",
+    "contributions": "a45c9e179666696899e9a348be2f039486dbcb2fca8287cfd1134a367b31e3b4",
 }
 
 
@@ -33,19 +37,20 @@ def make(raw: Path, *years: int, scale: float = 0.0005, seed: int = 1) -> dict[s
 
 
 def test_the_contents_are_the_same_on_every_machine(tmp_path: Path) -> None:
-    files = make(tmp_path, 2019)
+    files = make(tmp_path, 2019, scale=0.005)
     records = parquet.read_table(tmp_path / "2019" / "dmg.parquet").to_pydict()
     contents = {
         "beneficiaries": gzip.decompress(files["2019/beneficiaries.csv.gz"]),
         "forfaits": gzip.decompress(files["2019/forfaits.csv.gz"]),
         "dmg": json.dumps(records).encode(),
+        "contributions": gzip.decompress(files["2019/contributions.csv.gz"]),
     }
     assert {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} == GOLDEN
 
 
 def test_the_same_seed_gives_the_same_bytes_alone_or_in_a_range(tmp_path: Path) -> None:
-    several = make(tmp_path / "several", 2018, 2019, 2020)
-    alone = make(tmp_path / "alone", 2019)
+    several = make(tmp_path / "several", 2018, 2019, 2020, scale=0.005)
+    alone = make(tmp_path / "alone", 2019, scale=0.005)
     assert sorted(alone) == [f"2019/{name}" for name in FILES]
     assert {name: content for name, content in several.items() if name.startswith("2019/")} == alone
 
@@ -57,11 +62,13 @@ def test_another_seed_or_scale_gives_other_bytes(tmp_path: Path) -> None:
 
 
 def test_pieces_do_not_change_the_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the planted violations, which are those of the first piece."""
+    monkeypatch.setattr("mm_pipeline.demo.deliveries.plant", plant_nothing)
     whole = make(tmp_path / "whole", 2019)
     monkeypatch.setattr("mm_pipeline.demo.deliveries.PERSONS_AT_A_TIME", 1000)
     monkeypatch.setattr("mm_pipeline.demo.deliveries.REGISTRATIONS_AT_A_TIME", 50)
     pieces = make(tmp_path / "pieces", 2019)
-    for name in ("beneficiaries", "forfaits"):
+    for name in ("beneficiaries", "forfaits", "contributions"):
         one, several = (
             gzip.decompress(files[f"2019/{name}.csv.gz"]).decode().splitlines() for files in (whole, pieces)
         )
@@ -71,16 +78,25 @@ def test_pieces_do_not_change_the_people(tmp_path: Path, monkeypatch: pytest.Mon
         assert several.count(several[0]) == 1
 
 
+def plant_nothing(*world: object) -> tuple[Registrations, Violations]:
+    _, _, _, registrations, _ = world
+    assert isinstance(registrations, Registrations)
+    nobody = np.zeros(0, np.int64)
+    return registrations, Violations(nobody, nobody, [])
+
+
 def test_the_manifest_holds(deliveries: dict[int, Delivery]) -> None:
     for year, delivery in deliveries.items():
         manifest = delivery.manifest
         assert manifest["extracted_on"] == f"{year + 1}-03-31"
         assert manifest["version"] == "synthetic, seed 1, scale 0.015"
         assert manifest["synthetic"] is True
-        assert [*sorted(manifest["files"]), "manifest.json"] == FILES
+        assert manifest["sample"] == 0.015
+        files = [name for name in FILES if year >= 2010 or name != "contributions.csv.gz"]
+        assert [*sorted(manifest["files"]), "manifest.json"] == files
         for name, entry in manifest["files"].items():
             assert hashlib.sha256((delivery.folder / name).read_bytes()).hexdigest() == entry["sha256"]
-        for dataset in ("forfaits", "beneficiaries"):
+        for dataset in ("forfaits", "beneficiaries", "contributions")[: 3 if year >= 2010 else 2]:
             assert len(delivery.lines(dataset)) - 1 == manifest["files"][f"{dataset}.csv.gz"]["rows"]
         assert delivery.value("SELECT count(*) FROM dmg") == manifest["files"]["dmg.parquet"]["rows"]
 
@@ -92,6 +108,7 @@ def test_formats_are_mixed(deliveries: dict[int, Delivery]) -> None:
         delivery.lines("beneficiaries")[0]
         == "patient_id,birth_year,sex,preferential,municipality_code,sector_code,valid_from"
     )
+    assert delivery.lines("contributions")[0] == "patient_id,household_id,house_id,amount_eur"
     schema = parquet.read_schema(delivery.folder / "dmg.parquet")
     assert schema.equals(pa.schema([("patient_id", pa.string()), ("practice_id", pa.string())]))
 
@@ -147,12 +164,19 @@ def test_a_year_that_cannot_be_made_is_refused_before_any_is_written(tmp_path: P
 
 
 def test_first_and_last_year_can_be_made(tmp_path: Path) -> None:
-    assert len(make(tmp_path, 2003, 2029, scale=0.0001)) == 8
+    assert len(make(tmp_path, 2003, 2029, scale=0.0001)) == 9
 
 
 def test_a_handful_of_people_is_a_delivery_too(tmp_path: Path) -> None:
     files = make(tmp_path, 2019, scale=1e-7)
     assert gzip.decompress(files["2019/forfaits.csv.gz"]).startswith(b"SS00010;")
+    assert gzip.decompress(files["2019/contributions.csv.gz"]) == b"patient_id,household_id,house_id,amount_eur\n"
+
+
+def test_only_a_part_of_the_population_is_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mm_pipeline.demo.deliveries.ever_insured", lambda _: 100)
+    make(tmp_path, 2019, scale=1)
+    assert "sample" not in json.loads((tmp_path / "2019" / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_this_room_stands_alone() -> None:

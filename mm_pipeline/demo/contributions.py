@@ -1,0 +1,68 @@
+"""The contributions that houses ask of their patients: what each has paid in the year, by household.
+
+About a third of the houses ask for one. They were first delivered some years after the forfaits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mm_pipeline.demo.csv_files import euros
+from mm_pipeline.demo.hashing import Dice, Ints
+from mm_pipeline.demo.identifiers import household_pseudonyms, pseudonyms
+from mm_pipeline.demo.registrations import Registrations
+
+#: The first year with a delivery.
+FIRST_YEAR = 2010
+
+#: Shares in 1/10 000: houses that ask for a contribution; patients of these who pay it; patients who live in the
+#: household of the patient before.
+ASKING, PAYING, SAME_HOUSEHOLD = 3300, 9000, 6000
+
+#: What a house asks in a year, in cents: the lowest, a step, and how many steps; 2.50 euro is the ceiling.
+LOWEST, STEP, STEPS = 50, 10, 21
+
+#: Members of a household at most. Together they stay below its ceiling of 12.50 euro.
+MEMBERS = 4
+
+
+class Contributions(NamedTuple):
+    """One row for a payment. ``household`` is the number of its first member."""
+
+    person: Ints
+    household: Ints
+    house: Ints
+    cents: Ints
+
+
+def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, year: int) -> Contributions:
+    """What the patients pay at the first house of their year, by house; persons in ``spared`` pay nothing.
+
+    A household is made of patients of one house who follow each other in it.
+    """
+    # Of all registrations of a person, the first one.
+    person, row = np.unique(registrations.person, return_index=True)
+    house = registrations.house[row]
+    pays = dice.chance("asks a contribution", house, ASKING) & dice.chance("pays a contribution", person, PAYING, year)
+    pays &= ~np.isin(person, spared)
+    person, house = person[pays], house[pays]
+    order = np.argsort(house, kind="stable")
+    person, house = person[order], house[order]
+    _, starts, counts = np.unique(house, return_index=True, return_counts=True)
+    place = np.arange(len(house)) - np.repeat(starts, counts)
+    begins = (place % MEMBERS == 0) | ~dice.chance("same household", person, SAME_HOUSEHOLD)
+    household = person[np.maximum.accumulate(np.where(begins, np.arange(len(person)), 0))]
+    return Contributions(person, household, house, LOWEST + STEP * dice.below("contribution", house, STEPS))
+
+
+def table(dice: Dice, contributions: Contributions, providers: pa.StringArray) -> pa.Table:
+    """The rows as they are delivered."""
+    return pa.table(
+        {
+            "patient_id": pseudonyms(dice, contributions.person),
+            "household_id": household_pseudonyms(dice, contributions.household),
+            "house_id": providers.take(pa.array(contributions.house)),
+            "amount_eur": euros(contributions.cents),
+        }
+    )

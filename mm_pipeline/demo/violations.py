@@ -1,0 +1,275 @@
+"""The planted violations: each year a known small number of cases that break a rule of ``docs/capitation.md``.
+
+Everything else in the deliveries obeys these rules, so that a check of one finds the cases made here and no others. They
+are chosen by draws among the *steady* patients of the first piece of persons: registered all year with one house that
+has some more of them. Each kind has persons of its own, and in the other months nothing happens to these.
+
+In a small delivery there are fewer: at most one in 100 of the steady patients for each kind, one in 50 for the ghost
+house, half of the changes of house, and one in 20 of those who pay a contribution. Below a scale of 0.01 the rules on
+amounts and on houses that come and go may have no planted cases, and natural ones, because the few patients of a house
+come and go by chance.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from mm_pipeline.demo import contributions
+from mm_pipeline.demo.contributions import Contributions
+from mm_pipeline.demo.hashing import Bools, Dice, Ints
+from mm_pipeline.demo.houses import BEGINNER_PATIENTS, OWN_AMOUNTS_SINCE, Paid, in_first_month, mature
+from mm_pipeline.demo.people import People
+from mm_pipeline.demo.places import Country
+from mm_pipeline.demo.registrations import Registrations, only_ones
+
+#: How many cases of each kind a year has where the delivery is large enough; ``planted`` tells the years apart.
+#: - one_forfait_a_month: patients billed twice in a month, in two rows or with a quantity of 2;
+#: - one_house_a_month: patients with a forfait of another house too, in the midst of their registration;
+#: - gaps_in_registrations: patients with a month that was not billed, or billed and taken back;
+#: - registration_in_month_of_leaving: changes of house with a month that both bill;
+#: - forfaits_of_beneficiaries: patients who are no beneficiaries;
+#: - one_amount_a_house: rows with another amount than those of their house;
+#: - one_amount_for_beginners: months of a beginner house, one house, that is paid another amount than the others;
+#: - one_amount_before_may_2013: months of a mature house, in the same way;
+#: - houses_come_and_go, patients_near_their_house: the ghost house, which is there in this year only;
+#: - contribution_per_patient, contribution_per_household: patients and households who pay too much.
+PLANTED = {
+    "one_forfait_a_month": 6,
+    "one_house_a_month": 6,
+    "gaps_in_registrations": 6,
+    "registration_in_month_of_leaving": 6,
+    "forfaits_of_beneficiaries": 6,
+    "one_amount_a_house": 6,
+    "one_amount_for_beginners": 12,
+    "one_amount_before_may_2013": 12,
+    "houses_come_and_go": 1,
+    "patients_near_their_house": 1,
+    "contribution_per_patient": 6,
+    "contribution_per_household": 6,
+}
+
+#: Patients of the ghost house.
+GHOST_PATIENTS = 20
+
+#: The first year in which it can be known that a house is mature, two years after the first year of all.
+MATURE_SINCE = 2005
+
+#: A case is one of at least so many: of steady patients, for the ghost house, of changes of house, of those who pay.
+ONE_OF, ONE_OF_FOR_GHOST, ONE_OF_CHANGES, ONE_OF_PAYERS = 100, 50, 2, 20
+
+#: A house of planted cases has at least so many steady patients: it keeps some, and its amount is that of most rows.
+STEADY_PATIENTS = 5
+
+#: The quantities of the rows of a planted month: as usual; twice, in two rows or in one; nothing; billed and taken back.
+ONCE, TWICE, TWO_AT_ONCE, NOTHING, TAKEN_BACK = (1,), (1, 1), (2,), (), (1, -1)
+
+#: How much more than the others a planted row, and a planted house, is paid; in cents.
+MORE_IN_A_ROW, MORE_FOR_A_HOUSE = 100, 150
+
+#: A household that pays too much: its members, and what each of them pays, in cents.
+MEMBERS, PAID_BY_MEMBER = 6, 240
+
+#: Households of planted cases have numbers from here on, which no person has.
+OTHER_HOUSEHOLDS = 1 << 40
+
+
+class Month(NamedTuple):
+    """A month of a patient with one registration: the quantities of its rows, and by how many cents they are off."""
+
+    person: int
+    month: int
+    rows: tuple[int, ...]
+    cents: int
+
+
+class Violations(NamedTuple):
+    """The planted cases of a year. ``persons`` (sorted) are all of their persons; ``unlisted`` are no beneficiaries."""
+
+    persons: Ints
+    unlisted: Ints
+    months: list[Month]
+
+
+def planted(year: int) -> dict[str, int]:
+    """How many cases of each kind the delivery of a year has: ``PLANTED``, but for what that year does not have."""
+    absent = {}
+    if year < MATURE_SINCE or year > OWN_AMOUNTS_SINCE[0]:
+        absent["one_amount_before_may_2013"] = 0
+    elif year == OWN_AMOUNTS_SINCE[0]:
+        absent["one_amount_before_may_2013"] = OWN_AMOUNTS_SINCE[1] - 1
+    if year < contributions.FIRST_YEAR:
+        absent |= {"contribution_per_patient": 0, "contribution_per_household": 0}
+    return PLANTED | absent
+
+
+def plant(
+    dice: Dice, country: Country, people: People, registrations: Registrations, ghost: int
+) -> tuple[Registrations, Violations]:
+    """The registrations with the planted ones among them, and what else is planted on their persons.
+
+    ``ghost`` is the number of the house that takes patients from all over the country for this year.
+    """
+    year = people.year
+    steady = _in_drawn_order(dice, registrations.person, _steady(registrations), year)
+    number = {check: min(cases, len(steady) // ONE_OF) for check, cases in PLANTED.items()}
+    haunted = _scattered(country, people, registrations, steady)
+    haunted = haunted[: min(GHOST_PATIENTS, len(steady) // ONE_OF_FOR_GHOST)]
+    others = steady[~np.isin(steady, haunted)]
+    taken = 0
+
+    def take(check: str) -> Ints:
+        nonlocal taken
+        taken += number[check]
+        return others[taken - number[check] : taken]
+
+    person, house = registrations.person, registrations.house
+    twice = person[take("one_forfait_a_month")]
+    unbilled = person[take("gaps_in_registrations")]
+    inner = _inner_months(dice, unbilled, year)
+    unusual = person[take("one_amount_a_house")]
+    months = [
+        *(Month(who, 6, TWO_AT_ONCE if case % 2 else TWICE, 0) for case, who in enumerate(twice.tolist())),
+        *(
+            Month(who, month, TAKEN_BACK if case % 2 else NOTHING, 0)
+            for case, (who, month) in enumerate(zip(unbilled.tolist(), inner.tolist(), strict=True))
+        ),
+        # Each in a month of its own, so that no house has two in one.
+        *(Month(who, 12 - case, ONCE, MORE_IN_A_ROW) for case, who in enumerate(unusual.tolist())),
+    ]
+    unlisted = person[take("forfaits_of_beneficiaries")]
+    doubled = take("one_house_a_month")
+    elsewhere = _other_houses(house[doubled].tolist(), house[others[::-1]].tolist())
+    doubled = doubled[: len(elsewhere)]
+    months_elsewhere = _inner_months(dice, person[doubled], year)
+    changes = _in_drawn_order(dice, person, _changes(registrations), year)
+    changes = changes[: min(PLANTED["registration_in_month_of_leaving"], len(changes) // ONE_OF_CHANGES)]
+
+    first, house = registrations.first.copy(), house.copy()
+    first[changes + 1] -= 1
+    house[haunted] = ghost
+    at = doubled + 1
+    result = Registrations(
+        np.insert(person, at, person[doubled]),
+        np.insert(house, at, elsewhere),
+        np.insert(first, at, months_elsewhere),
+        np.insert(registrations.last, at, months_elsewhere),
+    )
+    concerned = np.concatenate([haunted, others[:taken], changes])
+    return result, Violations(np.unique(person[concerned]), unlisted, months)
+
+
+def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: float) -> Ints:
+    """The amounts [house, month less 1] with those of one beginner house and of one mature house changed.
+
+    The beginner house has too few patients to be mature at any age. Each needs another one to be compared with: of two
+    amounts that are as frequent, the smaller counts as the usual one, and the planted one is larger.
+    """
+    result = amounts.copy()
+    numbers = np.arange(len(paid.opening))
+    registered, limit = in_first_month(paid.registered), BEGINNER_PATIENTS * scale
+    # The last number is that of the ghost house.
+    all_year = (paid.registered.min(axis=1) > 0) & (numbers < len(numbers) - 1)
+    small = all_year & (registered < limit)
+    some = paid.registered.max(axis=1) >= STEADY_PATIENTS
+    for house in _one_of(dice, small & some, small, year):
+        result[house] += MORE_FOR_A_HOUSE
+    if year >= MATURE_SINCE:
+        large = all_year & mature(paid, year, scale)
+        for house in _one_of(dice, large & (2 * registered >= 3 * limit) & (paid.opening <= year - 4), large, year):
+            months = [month for month in range(1, 13) if (year, month) < OWN_AMOUNTS_SINCE]
+            result[house, : len(months)] += MORE_FOR_A_HOUSE
+    return result
+
+
+def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Contributions:
+    """The contributions with those of some patients, and of the members of some households, too high.
+
+    Half of the patients pay it in one row, the others in two, some of them at two houses. A household that pays too
+    much has six members, none of whom does.
+    """
+    order = _in_drawn_order(dice, asked.person, np.arange(len(asked.person)), year)
+    available = len(order) // ONE_OF_PAYERS
+    patients = order[: min(PLANTED["contribution_per_patient"], available)]
+    households = min(PLANTED["contribution_per_household"], available // MEMBERS)
+    members = order[len(patients) :][: households * MEMBERS]
+
+    person, household, house, cents = (column.copy() for column in asked)
+    household[patients] = OTHER_HOUSEHOLDS + person[patients]
+    household[members] = OTHER_HOUSEHOLDS + np.repeat(person[members[::MEMBERS]], MEMBERS)
+    cents[members] = PAID_BY_MEMBER
+    at_once, twice = patients[::2], patients[1::2]
+    cents[at_once] = 260 + 40 * np.arange(len(at_once))
+    cents[twice] = 150
+    again = house[twice]
+    elsewhere = _other_houses(again[::2].tolist(), house[order[::-1]].tolist())
+    again[::2][: len(elsewhere)] = elsewhere
+    return Contributions(
+        np.insert(person, twice + 1, person[twice]),
+        np.insert(household, twice + 1, household[twice]),
+        np.insert(house, twice + 1, again),
+        np.insert(cents, twice + 1, cents[twice]),
+    )
+
+
+def _in_drawn_order(dice: Dice, person: Ints, rows: Ints, year: int) -> Ints:
+    """The rows in an order that is drawn anew each year."""
+    return rows[np.argsort(dice.roll("violation", person[rows], year))]
+
+
+def _inner_months(dice: Dice, person: Ints, year: int) -> Ints:
+    """A month from February to November for each."""
+    return 2 + dice.below("month of a violation", person, 10, year)
+
+
+def _steady(registrations: Registrations) -> Ints:
+    """The rows of the people registered with one house from January to December, where it has several."""
+    steady = only_ones(registrations) & (registrations.first == 1) & (registrations.last == 12)
+    several = np.bincount(registrations.house[steady]) >= STEADY_PATIENTS
+    return np.flatnonzero(steady)[several[registrations.house[steady]]]
+
+
+def _changes(registrations: Registrations) -> Ints:
+    """The rows of the registrations that another one follows in the next month, from February on."""
+    person, last = registrations.person, registrations.last
+    follows = (person[1:] == person[:-1]) & (registrations.first[1:] == last[:-1] + 1)
+    return np.flatnonzero(follows & (last[:-1] > 1))
+
+
+def _scattered(country: Country, people: People, registrations: Registrations, rows: Ints) -> Ints:
+    """Rows of people from all over the country: one of a municipality, from one province after the other."""
+    point = people.point[np.searchsorted(people.index, registrations.person[rows])]
+    municipality = country.municipality_of(point)
+    one_of_each = np.sort(np.unique(municipality, return_index=True)[1])
+    provinces: Counter[str] = Counter()
+    rounds = []
+    for number in municipality[one_of_each].tolist():
+        province = _province(country.codes[number])
+        rounds.append(provinces[province])
+        provinces[province] += 1
+    return rows[one_of_each[np.argsort(np.array(rounds, np.int64), kind="stable")]]
+
+
+def _province(code: str) -> str:
+    """What the codes of the municipalities of a province begin with: one digit, but for those of former Brabant."""
+    return code[:2] if code[:2] in ("21", "25") else code[:1]
+
+
+def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
+    """For each house another one, none from where there is no other."""
+    others = []
+    for case, house in enumerate(own):
+        other = next((candidate for candidate in candidates[case:] if candidate != house), None)
+        if other is None:
+            break
+        others.append(other)
+    return others
+
+
+def _one_of(dice: Dice, candidates: Bools, among: Bools, year: int) -> list[int]:
+    """A candidate that is drawn, none where it would be alone ``among`` those it is compared with."""
+    houses = np.flatnonzero(candidates)
+    if np.sum(among) < 2 or len(houses) == 0:
+        return []
+    return [int(houses[np.argmin(dice.roll("house of a violation", houses, year))])]
