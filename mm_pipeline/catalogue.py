@@ -59,6 +59,15 @@ RAW_DMG = Table(
         Column("practice_id", pa.string(), "practice that holds a global medical record (DMG) of the patient"),
     ),
 )
+RAW_CONTRIBUTIONS = Table(
+    "raw_contributions",
+    (
+        PATIENT_KEY,
+        Column("household_key", pa.int64(), "keyed 64-bit hash of the delivered pseudonym of the household"),
+        HOUSE_ID,
+        Column("amount_eur", pa.decimal128(12, 2), "contribution in euro that the house asked of the patient"),
+    ),
+)
 RAW_BENEFICIARIES = Table(
     "raw_beneficiaries",
     (
@@ -83,6 +92,25 @@ GEOGRAPHY = Table(
     ),
     order=("level", "area_code"),
 )
+_FIRST_MONTH = Column("first_month", pa.int32(), "first counted month, 1 to 12; empty without one")
+_LAST_MONTH = Column("last_month", pa.int32(), "last counted month, 1 to 12; empty without one")
+_QUANTITY = Column("quantity", pa.int64(), "net billed quantity, regularisations included")
+_REGULARISED = Column("regularised", pa.int64(), "forfaits taken back: the sum of the negative quantities, as positive")
+_MONTHS_AS_BITS = "as 12 bits: January is 1, December 2048"
+REGISTRATIONS = Table(
+    "registrations",
+    (
+        PATIENT_KEY,
+        HOUSE_ID,
+        Column("months", pa.int32(), f"counted months (net quantity 1 or more), {_MONTHS_AS_BITS}"),
+        Column("months_twice", pa.int32(), f"months with a net quantity of 2 or more, {_MONTHS_AS_BITS}"),
+        _FIRST_MONTH,
+        _LAST_MONTH,
+        _QUANTITY,
+        _REGULARISED,
+    ),
+    order=("patient_key", "house_id"),
+)
 FORFAITS_PER_PATIENT = Table(
     "forfaits_per_patient",
     (
@@ -90,6 +118,12 @@ FORFAITS_PER_PATIENT = Table(
         Column("forfaits", pa.int32(), "FF_MH: months of the year with a counted forfait at any house, 0 to 12"),
         Column("house_id", pa.string(), "house with most counted months (tie: billed latest, then smallest id)"),
         Column("houses", pa.list_(pa.field("element", pa.string())), "every house with a counted month, sorted"),
+        _FIRST_MONTH,
+        _LAST_MONTH,
+        Column("gaps", pa.int32(), "months between the first and the last that do not count"),
+        Column("months_billed_twice", pa.int32(), "months with more than one forfait, at one house or at several"),
+        _QUANTITY,
+        _REGULARISED,
     ),
     order=("patient_key",),
 )
@@ -108,6 +142,37 @@ ATTRIBUTED_PATIENTS = Table(
     ),
     order=("patient_key",),
 )
+HOUSES = Table(
+    "houses",
+    (
+        HOUSE_ID,
+        _FIRST_MONTH,
+        _LAST_MONTH,
+        Column("persons", pa.int64(), "patients with a counted month at this house"),
+        Column("registered", pa.list_(pa.field("element", pa.int64())), "of them in each month, January first"),
+        Column("attributed", pa.int64(), "patients whom the statistic attributes to this house"),
+        Column("forfaits_billed", pa.int64(), "sum of the positive quantities"),
+        _REGULARISED,
+        Column(
+            "amounts",
+            pa.list_(pa.field("element", pa.decimal128(14, 4))),
+            "amount in euro for a patient in each month, January first; empty in a month without a line",
+        ),
+        Column("lines", pa.int64(), "billed lines of a quantity other than 0"),
+        Column("lines_at_another_amount", pa.int64(), "of them at another amount than the house's of the month"),
+        Column("two_years", pa.bool_(), "in the system for at least two years; empty: not known"),
+        Column("status", pa.string(), "beginner, mature (two years and 500 registered patients) or unknown"),
+        Column(
+            "zone",
+            pa.list_(pa.field("element", pa.string())),
+            "municipalities where 95 % of its patients live, those with most patients first",
+        ),
+        Column("residents", pa.int64(), "patients whose residence is a municipality of the year"),
+        Column("far", pa.int64(), "of them, those who live neither in the province of the zone nor in one next to it"),
+    ),
+    order=("house_id",),
+)
+"""``registered``, ``attributed``, ``zone``, ``residents`` and ``far`` are empty where ``persons`` is below 5."""
 BENEFICIARY_COUNTS = Table(
     "beneficiary_counts",
     (
@@ -273,9 +338,12 @@ LAKE_TABLES = {
         RAW_FORFAITS,
         RAW_DMG,
         RAW_BENEFICIARIES,
+        RAW_CONTRIBUTIONS,
         GEOGRAPHY,
+        REGISTRATIONS,
         FORFAITS_PER_PATIENT,
         ATTRIBUTED_PATIENTS,
+        HOUSES,
         BENEFICIARY_COUNTS,
         SECTOR_RATES,
         THRESHOLD_COUNTS,

@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from mm_pipeline.assets import deliveries, patients, publication, rates
+from mm_pipeline.assets import deliveries, houses, patients, publication, rates
 from mm_pipeline.automation import q3_schedule, series_job, yearly_job
+from mm_pipeline.checks import capitation as capitation_checks
 from mm_pipeline.checks import deliveries as delivery_checks
 from mm_pipeline.checks import patients as patient_checks
 from mm_pipeline.checks import publication as publication_checks
@@ -17,12 +18,13 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     The in-process executor runs a year's steps one after the other: each keeps both cores busy, and a process a step
     costs three times the orchestration (``docs/decisions/0003-runs.md``).
     """
-    stages = [deliveries, patients, rates, publication]
+    stages = [deliveries, patients, houses, rates, publication]
     return dg.Definitions(
         assets=dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS]),
         asset_checks=[
             *delivery_checks.CHECKS,
             *patient_checks.CHECKS,
+            *capitation_checks.CHECKS,
             *rate_checks.CHECKS,
             *publication_checks.CHECKS,
         ],

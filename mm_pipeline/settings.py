@@ -29,6 +29,23 @@ def _default_data_dir() -> Path:
     return (_REPOSITORY if clone.is_file() else Path.cwd()) / "data"
 
 
+TOLERANCES = {
+    "one_forfait_a_month": 0.001,
+    "one_house_a_month": 0.001,
+    "registration_in_month_of_leaving": 0.1,
+    "gaps_in_registrations": 0.005,
+    "forfaits_of_beneficiaries": 0.005,
+    "one_amount_a_house": 0.001,
+    "one_amount_for_beginners": 0.02,
+    "one_amount_before_may_2013": 0.02,
+    "houses_come_and_go": 0.15,
+    "patients_near_their_house": 0.05,
+    "contribution_per_patient": 0.001,
+    "contribution_per_household": 0.001,
+}
+"""Checks of the capitation system -> the share of cases that may break the rule before the check warns."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings of a run; see ``docs/operating.md`` for the table of variables."""
@@ -43,12 +60,14 @@ class Settings:
     """Smallest number of people that may be shown."""
     quarantine_limit: float = 0.01
     """Largest share of quarantined rows with which a delivery is still used."""
+    tolerances: Mapping[str, float] = field(default_factory=lambda: TOLERANCES)
+    """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     id_key: str = field(default="", repr=False)
-    """Secret of the patient key; empty means: the one kept in ``data/id.key``."""
+    """Secret of the keys of patients and households; empty means: the one kept in ``data/id.key``."""
 
     @property
     def raw_dir(self) -> Path:
@@ -108,8 +127,12 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
         return parse(text)
     except ValueError:
         raise SettingsError(
-            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {'none' if default == '' else default}."
+            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {_told(default)}."
         ) from None
+
+
+def _told(default: object) -> str:
+    return "the defaults" if isinstance(default, dict) and default else str(default or "none")
 
 
 def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -136,6 +159,14 @@ def _aliases(text: str) -> dict[str, str]:
             raise ValueError
         result[name] = canonical
     return result
+
+
+def _tolerances(text: str) -> dict[str, float]:
+    pairs = (item.partition("=") for item in text.split(","))
+    result = {name.strip().lower(): _share(share) for name, _, share in pairs}
+    if not result.keys() <= TOLERANCES.keys():
+        raise ValueError
+    return {**TOLERANCES, **result}
 
 
 def _web_address(text: str) -> str:
@@ -168,6 +199,13 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
         ),
         quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
+        tolerances=_parsed(
+            env,
+            "MM_TOLERANCES",
+            _tolerances,
+            TOLERANCES,
+            f"pairs such as gaps_in_registrations=0.01, of a share and one of {', '.join(TOLERANCES)}",
+        ),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
         id_key=env.get("MM_ID_KEY", "").strip(),

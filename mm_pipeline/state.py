@@ -16,9 +16,9 @@ from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSIO
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.deliveries import geography_version
+from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.assets.publication import page_version, series_version
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.ingest import files
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
@@ -77,6 +77,10 @@ class Ledger:
     def _in_order(self) -> list[str]:
         return [key.to_user_string() for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level)]
 
+    @property
+    def _lake(self) -> Lake:
+        return Lake(self.settings.lake_dir)
+
     def _asset(self, name: str) -> AssetNode:
         return self.graph.get(dg.AssetKey(name))
 
@@ -119,6 +123,10 @@ class Ledger:
         source = self._source_version(name, lies_there)
         if source is not None and own.data_version != source:
             return f"{name}: the delivery, the reference data or a setting has changed since it was built"
+        if name == catalogue.HOUSES.name and self._lake.provenance(catalogue.HOUSES, lies_there.year).details != {
+            "earlier": earlier_houses(self._lake, lies_there.year).version
+        }:
+            return f"{name}: the earlier years, which say how long a house is in the system, have changed since it was built"
         for parent in sorted(asset.parent_keys):
             above = self._of(parent.to_user_string(), lies_there.year)
             if above is not None and above.order > own.order:
@@ -132,8 +140,7 @@ class Ledger:
         if not name.startswith("raw_"):
             return None
         dataset = name.removeprefix("raw_")
-        sha256 = files.fingerprint(lies_there.present[dataset])
-        return data_version(self.settings, lies_there.year, dataset, sha256)
+        return data_version(self.settings, lies_there.year, dataset, lies_there.sha256(dataset))
 
     def _series_version(self, name: str) -> str | None:
         try:
@@ -143,7 +150,7 @@ class Ledger:
 
     def _file(self, name: str, year: int = 0) -> Path:
         if name in catalogue.LAKE_TABLES:
-            return Lake(self.settings.lake_dir).path(catalogue.LAKE_TABLES[name], year)
+            return self._lake.path(catalogue.LAKE_TABLES[name], year)
         return self.settings.published_dir / _PUBLISHED[name].format(year=year)
 
     def _newest_of(self, name: str) -> Materialisation | None:

@@ -8,10 +8,11 @@ import ibis
 import pyarrow as pa
 
 from mm_pipeline import catalogue
+from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
-from mm_pipeline.statistic import attribution, cells, forfaits, rates, sensitivity
+from mm_pipeline.statistic import attribution, cells, forfaits, houses, rates, registrations, sensitivity
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -32,7 +33,16 @@ def geography_table(areas: list[dict[str, str]]) -> pa.Table:
 def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, Account]:
     """Deliveries of ``year`` in ``settings.raw_dir`` -> every table up to ``sector_rates`` in the lake."""
     lake = Lake(settings.lake_dir)
-    has_sectors = "sector" in geography["level"].to_pylist()
+    with session(settings) as backend:
+        accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
+        lake.write(backend, catalogue.GEOGRAPHY, year, ibis.memtable(geography), MADE_UP)
+    derive(settings, year)
+    return accounts
+
+
+def derive(settings: Settings, year: int) -> None:
+    """Raw tables and geography of the lake -> every table up to ``sector_rates``."""
+    lake = Lake(settings.lake_dir)
     with session(settings) as backend:
 
         def read(table: catalogue.Table) -> ibis.Table:
@@ -41,14 +51,29 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
         def write(table: catalogue.Table, rows: ibis.Table) -> None:
             lake.write(backend, table, year, rows, MADE_UP)
 
-        accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
-        write(catalogue.GEOGRAPHY, ibis.memtable(geography))
-        write(catalogue.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(catalogue.RAW_FORFAITS)))
+        has_sectors = bool(read(catalogue.GEOGRAPHY).filter(ibis._.level == "sector").count().execute())
+        write(catalogue.REGISTRATIONS, registrations.registrations(read(catalogue.RAW_FORFAITS)))
+        write(catalogue.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(catalogue.REGISTRATIONS)))
         attributed = attribution.attributed_patients(
             read(catalogue.FORFAITS_PER_PATIENT), read(catalogue.RAW_DMG), settings.threshold
         )
         located = attribution.with_residence(attributed, read(catalogue.RAW_BENEFICIARIES))
         write(catalogue.ATTRIBUTED_PATIENTS, located)
+        earlier = earlier_houses(lake, year)
+        write(
+            catalogue.HOUSES,
+            houses.houses(
+                read(catalogue.REGISTRATIONS),
+                read(catalogue.RAW_FORFAITS),
+                read(catalogue.ATTRIBUTED_PATIENTS),
+                read(catalogue.RAW_BENEFICIARIES),
+                read(catalogue.GEOGRAPHY),
+                ibis.memtable(earlier.rows),
+                year,
+                sample=Account.of(lake, catalogue.RAW_FORFAITS, year).sample,
+                two_years_before_is_built=earlier.has_two_years_before,
+            ),
+        )
         write(
             catalogue.BENEFICIARY_COUNTS,
             cells.beneficiary_counts(
@@ -69,7 +94,6 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
                 year,
             ),
         )
-    return accounts
 
 
 def rates_of(settings: Settings, year: int) -> dict[tuple[str, str, str, str], tuple[str, int, int]]:

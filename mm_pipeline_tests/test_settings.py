@@ -101,7 +101,12 @@ WRONG = {
     "MM_ALIASES": (
         ["patient_id", "=patient_id", "X=", "X=sex,", ",", "X=sex,x=house_id"],
         "pairs such as SS00099=patient_id,HOUSE=house_id",
-        "{}",
+        "none",
+    ),
+    "MM_TOLERANCES": (
+        ["gaps_in_registrations", "gaps_in_registrations=", "gaps_in_registrations=2", "gaps=0.1", "=0.1", "x=y=0.1"],
+        "pairs such as gaps_in_registrations=0.01, of a share and one of one_forfait_a_month, ",
+        "the defaults",
     ),
 }
 

@@ -41,6 +41,7 @@ class Stage:
 
 DELIVERIES = Stage("deliveries", "team:deliveries", "restricted")
 PATIENTS = Stage("patients", "team:statistics", "restricted")
+HOUSES = Stage("houses", "team:statistics", "confidential")
 RATES = Stage("rates", "team:statistics", "confidential")
 PUBLICATION = Stage("publication", "team:publication", "public")
 
@@ -149,6 +150,13 @@ def is_small(count: int) -> bool:
 def people(count: int) -> int | str:
     """A number of people as it may be shown outside the restricted zones."""
     return f"1 to {SMALLEST_SHOWN - 1}" if is_small(count) else count
+
+
+def parts(**counts: int) -> dict[str, int | str]:
+    """The parts of a number that is shown: none of them if one is small, since subtraction would tell it."""
+    if any(map(is_small, counts.values())):
+        return dict.fromkeys(counts, "not shown, one is a small number")
+    return dict(counts)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

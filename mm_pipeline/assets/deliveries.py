@@ -10,8 +10,10 @@ import ibis
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, step
+from mm_pipeline.checks.framework import NOT_APPLICABLE
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import delivery, files
+from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.reference.areas import areas, reference_files
@@ -24,6 +26,8 @@ _CONTENT = {
     "forfaits": "Billed maison médicale forfaits of the year (nomenclature code 109616), one row a billed line.",
     "beneficiaries": "Beneficiaries of the year, one row a person: the last residence known in the year.",
     "dmg": "Global medical records (DMG) of the year: which practice holds the record of which patient.",
+    "contributions": "What houses asked of their patients beside the forfait, one row a declared amount. Not every year "
+    "has this delivery: without it the table is empty and its checks are not applicable.",
 }
 
 
@@ -41,8 +45,9 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 CONTRACT_CHECK,
                 asset=table.name,
-                description=f"The file of {name} is there, complete, readable, with the columns of the contract, and as "
-                "its manifest announces. If not, the year stops here and its earlier results stay.",
+                description=f"The file of {name} is there{' (or none was sent)' if name in OPTIONAL else ''}, complete, "
+                "readable, with the columns of the contract, and as its manifest announces. If not, the year stops here "
+                "and its earlier results stay.",
                 blocking=True,
                 partitions_def=YEARS,
             )
@@ -51,17 +56,32 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
     )
     def raw(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
         with step(context, settings) as work:
+
+            def version(account: Account) -> str:
+                return delivery.data_version(settings, work.year, name, account.sha256)
+
             try:
                 account = ingest(work.backend, work.lake, settings, name, work.year)
             except DeliveryError as error:
                 context.log.error(str(error))
                 yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
                 return
+            if not account.file:
+                yield work.result(
+                    work.lake.written(table, work.year), data_version=version(account), file="none delivered"
+                )
+                yield dg.AssetCheckResult(
+                    check_name=CONTRACT_CHECK,
+                    passed=True,
+                    description=f"Not applicable: no {name} were delivered for {work.year}, which is legal.",
+                    metadata={"outcome": NOT_APPLICABLE},
+                )
+                return
             path = work.lake.path(table, work.year)
             yield work.result(
                 work.lake.written(table, work.year),
                 of_people=True,
-                data_version=delivery.data_version(settings, work.year, name, account.sha256),
+                data_version=version(account),
                 file=account.file,
                 sha256=account.sha256,
                 delivered_rows=account.delivered,
@@ -89,13 +109,15 @@ def _quarantine_plot(settings: Settings, table: catalogue.Table, year: int) -> d
     for other in range(year - 9, year + 1):
         if lake.has(table, other):
             account = Account.of(lake, table, other)
-            shares[str(other)] = 100 * account.quarantined / account.delivered
+            if account.delivered:
+                shares[str(other)] = 100 * account.quarantined / account.delivered
     return plots.bars("Quarantined rows, % of delivered", shares)
 
 
 raw_forfaits = _raw_asset("forfaits", catalogue.RAW_FORFAITS)
 raw_beneficiaries = _raw_asset("beneficiaries", catalogue.RAW_BENEFICIARIES)
 raw_dmg = _raw_asset("dmg", catalogue.RAW_DMG)
+raw_contributions = _raw_asset("contributions", catalogue.RAW_CONTRIBUTIONS)
 
 
 def geography_version(settings: Settings, year: int) -> str:
@@ -140,4 +162,4 @@ def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.
         )
 
 
-ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, geography]
+ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, raw_contributions, geography]

@@ -6,23 +6,56 @@ from ibis import _
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, declared, is_small, people, step
-from mm_pipeline.statistic import attribution, forfaits
+from mm_pipeline.statistic import attribution
+from mm_pipeline.statistic import forfaits as ff_mh
+from mm_pipeline.statistic import registrations as months
 
 
 @dg.asset(
     deps=["raw_forfaits"],
     **declared(
         PATIENTS,
-        "FF_MH: the number of months of the year with a counted forfait, one row a patient, and the house they belong "
-        "to. Regularisations are netted, several houses in a month are one month, months add up over houses.",
+        "One row a patient and house with a billed line: the months that count there, regularisations netted, those billed "
+        "twice, and what was taken back. FF_MH is made from it, and so is what is known of each house.",
+        table=catalogue.REGISTRATIONS,
+        rooms=["statistic/registrations", "statistic/cells"],
+    ),
+)
+def registrations(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        table = months.registrations(work.read(catalogue.RAW_FORFAITS))
+        provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
+        written = work.lake.write(work.backend, catalogue.REGISTRATIONS, work.year, table, provenance)
+        return work.result(written, of_people=True, registered=_registered_plot(work))
+
+
+def _registered_plot(work: Step) -> dg.MarkdownMetadataValue:
+    """Patients registered in each month, against the month with most; a bar for fewer than 5 is left out."""
+    table = work.read(catalogue.REGISTRATIONS)
+    counts = table.agg(
+        **{str(m): months.bit_count(_.months & (1 << (m - 1))).cast("int64").sum() for m in range(1, 13)}
+    )
+    registered = {month: int(n or 0) for month, n in counts.to_pandas().iloc[0].items()}
+    most = max(registered.values()) or 1
+    shares = {month: 100 * n / most for month, n in registered.items() if not is_small(n) and not is_small(most - n)}
+    return plots.bars("Registered patients by month, % of the month with most", shares)
+
+
+@dg.asset(
+    deps=["registrations"],
+    **declared(
+        PATIENTS,
+        "FF_MH: the number of months of the year with a counted forfait, one row a patient, the house they belong to, and "
+        "what explains the number: first and last month, gaps, months billed twice, forfaits taken back. Several houses in "
+        "a month are one month, months add up over houses.",
         table=catalogue.FORFAITS_PER_PATIENT,
-        rooms=["statistic/forfaits"],
+        rooms=["statistic/forfaits", "statistic/registrations", "statistic/cells"],
     ),
 )
 def forfaits_per_patient(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        patients = forfaits.forfaits_per_patient(work.read(catalogue.RAW_FORFAITS))
-        provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
+        patients = ff_mh.forfaits_per_patient(work.read(catalogue.REGISTRATIONS))
+        provenance = work.lake.derived_from(catalogue.REGISTRATIONS, year=work.year)
         written = work.lake.write(work.backend, catalogue.FORFAITS_PER_PATIENT, work.year, patients, provenance)
         return work.result(written, of_people=True, distribution=_distribution_plot(work))
 
@@ -69,4 +102,4 @@ def attributed_patients(context: dg.AssetExecutionContext, settings: SettingsPar
         )
 
 
-ASSETS = [forfaits_per_patient, attributed_patients]
+ASSETS = [registrations, forfaits_per_patient, attributed_patients]

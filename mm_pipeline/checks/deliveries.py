@@ -1,6 +1,7 @@
 """Checks of the deliveries and the geography: is what arrived whole, and does it look like a year of Belgium?"""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 
 import ibis
 import pandas as pd
@@ -10,6 +11,7 @@ from ibis import _
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, markdown_table, people
 from mm_pipeline.catalogue import Table
+from mm_pipeline.checks import contributions
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -36,6 +38,19 @@ MONTH_LOW = 0.5
 """A month with less than this share of the median month's rows is suspicious."""
 
 
+def _if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Without a delivery of the table, which only an optional one may lack, there is nothing to look at."""
+
+    @wraps(look)
+    def looked(work: Step, *, table: Table) -> Outcome:
+        if not Account.of(work.lake, table, work.year).file:
+            return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {work.year}.")
+        return look(work, table=table)
+
+    return looked
+
+
+@_if_delivered
 def row_accounting(work: Step, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
     account = Account.of(work.lake, table, work.year)
@@ -54,6 +69,7 @@ def row_accounting(work: Step, *, table: Table) -> Outcome:
     )
 
 
+@_if_delivered
 def quarantined_share(work: Step, *, table: Table) -> Outcome:
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
@@ -74,21 +90,25 @@ def quarantined_share(work: Step, *, table: Table) -> Outcome:
     return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
 
 
+@_if_delivered
 def key_collisions(work: Step, *, table: Table) -> Outcome:
     collisions = Account.of(work.lake, table, work.year).key_collisions
     if collisions == 0:
-        return passed("No two pseudonyms share a patient key.")
+        return passed("No two pseudonyms share a key.")
     return failed(
-        f"{people(collisions)} patient keys stand for two different pseudonyms, so two persons would be counted as one. "
+        f"{people(collisions)} keys stand for two different pseudonyms, so two persons would be counted as one. "
         "Set another secret (MM_ID_KEY) and rebuild every year."
     )
 
 
+@_if_delivered
 def volume(work: Step, *, table: Table) -> Outcome:
     """Rows against the previous year."""
     before = work.year - 1
     if not work.lake.has(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
+    if not Account.of(work.lake, table, before).file:
+        return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {before}.")
     now, then = (Account.of(work.lake, table, year).delivered for year in (work.year, before))
     text = f"{now} rows delivered, {then} in {before} ({100 * (now / then - 1):+.1f} %)"
     if not (broken := broken_rules(pd.DataFrame({"ratio": [now / then]}), "delivery_volume")):
@@ -127,21 +147,6 @@ def months_billed(work: Step) -> Outcome:
             months=table,
         )
     return passed("Every month of the year is billed.", months=table)
-
-
-def at_most_twelve(work: Step) -> Outcome:
-    """One forfait a month: net of regularisations nobody has more than twelve a year."""
-    net = work.read(catalogue.RAW_FORFAITS).group_by("patient_key").agg(quantity=_.quantity.sum())
-    counts = net.agg(patients=_.count(), above=_.count(where=_.quantity > 12)).to_pandas()
-    patients, above = int(counts["patients"].iloc[0]), int(counts["above"].iloc[0])
-    if patients == 0:
-        return not_applicable(NO_FORFAIT)
-    if above == 0:
-        return passed("No patient has more than 12 forfaits net of regularisations.")
-    return warning(
-        f"{some_of(above, patients, 'patients')} have more than 12 forfaits net of regularisations: something was billed "
-        "twice. Each month counts once, so the statistic holds; tell the sender."
-    )
 
 
 def one_row_per_person(work: Step) -> Outcome:
@@ -278,7 +283,7 @@ def _common(table: Table) -> list[Check]:
         ),
         Check(
             "key_collisions",
-            "No two pseudonyms of the delivery share a patient key.",
+            "No two pseudonyms of the delivery share a key.",
             partial(key_collisions, table=table),
             blocking=True,
         ),
@@ -302,7 +307,6 @@ CHECKS = [
                 months_billed,
                 blocking=True,
             ),
-            Check("forfaits_at_most_12", "Nobody has more than 12 forfaits net of regularisations.", at_most_twelve),
         ],
     ),
     checks_of(
@@ -331,6 +335,7 @@ CHECKS = [
         ],
     ),
     checks_of(catalogue.RAW_DMG, _common(catalogue.RAW_DMG)),
+    checks_of(catalogue.RAW_CONTRIBUTIONS, [*_common(catalogue.RAW_CONTRIBUTIONS), *contributions.CHECKS]),
     checks_of(
         catalogue.GEOGRAPHY,
         [

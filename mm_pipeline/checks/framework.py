@@ -106,6 +106,29 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
     )
 
 
+def tolerated(
+    work: Step, check: str, found: int, of: int, *, who: str, do: str, fault: str, advice: str, **metadata: Any
+) -> Outcome:
+    """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
+
+    ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
+    """
+    limit = work.settings.tolerances[check]
+    metadata = {
+        "found": people(found),
+        "looked_at": people(of),
+        "share": share_of_people(found, of) if found else percent(0),
+        "tolerated": percent(limit),
+        **metadata,
+    }
+    if found == 0:
+        return passed(f"All {people(of)} {who} {do}.", **metadata)
+    text = f"{some_of(found, of, who)} {fault}"
+    if found / of <= limit:
+        return passed(f"{text}; up to {percent(limit)} is tolerated (MM_TOLERANCES).", **metadata)
+    return warning(f"{text}; more than the {percent(limit)} that is tolerated (MM_TOLERANCES). {advice}", **metadata)
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 

@@ -5,6 +5,7 @@ from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, people
+from mm_pipeline.checks import capitation
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -109,7 +110,8 @@ CHECKS = [
                 "FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution).",
                 forfaits_distribution,
                 blocking=True,
-            )
+            ),
+            *capitation.OF_PATIENTS,
         ],
     ),
     checks_of(

@@ -83,12 +83,13 @@ class Lake:
         footer = pq.read_metadata(self._existing(table, year)).metadata or {}
         return Provenance(**json.loads(unquote(footer[_FOOTER_KEY])))
 
-    def derived_from(self, *tables: Table, year: int) -> Provenance:
+    def derived_from(self, *tables: Table, year: int, details: Mapping[str, Any] | None = None) -> Provenance:
         """The provenance of something made from these partitions: synthetic as soon as one of them is, of all their
         sources."""
         above = [self.provenance(table, year) for table in tables]
         sources = {name: digest for provenance in above for name, digest in provenance.sources.items()}
-        return Provenance(synthetic=any(provenance.synthetic for provenance in above), sources=sources)
+        synthetic = any(provenance.synthetic for provenance in above)
+        return Provenance(synthetic, details or {}, sources)
 
     def write(self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
         """Replace the partition by ``rows``, in the catalogue's columns, types and order."""

@@ -34,7 +34,7 @@ from mm_pipeline.reference.areas import areas
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
-from mm_pipeline_tests.harness import build_year, settings_for
+from mm_pipeline_tests.harness import build_year, derive, settings_for
 
 YEAR = 2020
 """A year with published figures of the regions, and of the same vintage as the year before."""
@@ -80,7 +80,7 @@ def deliveries(year: int) -> dict[str, list[Row]]:
     4, 7 and 11 have no common factor: every municipality has patients, and some of them a DMG elsewhere.
     """
     municipalities = [code for code in SECTORS if code != TINY_MUNICIPALITY]
-    beneficiaries, forfaits, dmg = [], [], []
+    beneficiaries, forfaits, dmg, contributions = [], [], [], []
     for number in range(PEOPLE):
         person = f"pseudonym-{number:04}"
         municipality = municipalities[number % 4]
@@ -105,11 +105,19 @@ def deliveries(year: int) -> dict[str, list[Row]]:
         if number % 7 == 0:
             dmg.append({"patient_id": person, "practice_id": f"practice-{number % 9}"})
         if number % 11 == 3:
-            house = f"house-{number % 3}"
+            house = f"house-{number % 4}"  # as the municipality: patients live near it
             dmg.append({"patient_id": person, "practice_id": house})
             months = 6 if number % 5 == 0 else 3 if number % 13 == 0 else 12
             forfaits += [forfait(person, house, year, month) for month in range(1, months + 1)]
-    return {"forfaits": forfaits, "beneficiaries": beneficiaries, "dmg": dmg}
+            contributions.append(
+                {
+                    "patient_id": person,
+                    "household_id": f"household-{number // 33}",
+                    "house_id": house,
+                    "amount_eur": "2.50" if number % 2 else "1.00",
+                }
+            )
+    return {"forfaits": forfaits, "beneficiaries": beneficiaries, "dmg": dmg, "contributions": contributions}
 
 
 def forfait(person: str, house: str, year: int, month: int) -> Row:
@@ -208,8 +216,17 @@ class LittleYear:
         """Another delivery of the year (the datasets not given stay), and its raw tables."""
         deliver(self.settings.raw_dir / str(self.year), datasets)
         for name in datasets:
-            with session(self.settings) as backend:
-                ingest(backend, self.lake, self.settings, name, self.year)
+            self.ingest(name)
+
+    def ingest(self, name: str) -> None:
+        """The raw table of a dataset as it lies there."""
+        with session(self.settings) as backend:
+            ingest(backend, self.lake, self.settings, name, self.year)
+
+    def redeliver(self, **datasets: list[Row]) -> None:
+        """Another delivery of the year, and every table up to the rates made from it."""
+        self.deliver(**datasets)
+        derive(self.settings, self.year)
 
     def put_whole_geography(self) -> None:
         self.put(catalogue.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())
@@ -228,9 +245,15 @@ class LittleYear:
 
     def keys(self) -> set[str]:
         """The patient keys of the lake, as they would be written."""
-        tables = (catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES, catalogue.RAW_DMG)
+        tables = (
+            catalogue.RAW_FORFAITS,
+            catalogue.RAW_BENEFICIARIES,
+            catalogue.RAW_DMG,
+            catalogue.RAW_CONTRIBUTIONS,
+        )
         there = [table for table in tables if self.lake.has(table, self.year)]
-        return {str(row["patient_key"]) for table in there for row in self.rows(table)}
+        columns = ("patient_key", "household_key")
+        return {str(row[key]) for table in there for row in self.rows(table) for key in columns if key in row}
 
     def assert_safe(self, text: str, metadata: dict[str, Any]) -> None:
         assert_safe(text, metadata)
@@ -239,7 +262,7 @@ class LittleYear:
         assert not numbers or not numbers & self.keys(), "a patient key shows"
 
 
-_PSEUDONYMS = re.compile(r"pseudonym-|house-|practice-")
+_PSEUDONYMS = re.compile(r"pseudonym-|house-|household-|practice-")
 _NOT_PEOPLE = (
     r"\b1 to 4\b",
     r"\b\d+ of \d+ rows\b",

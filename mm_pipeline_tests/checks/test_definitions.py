@@ -14,7 +14,20 @@ from mm_pipeline_tests.harness import settings_for
 
 PAGES = Path(__file__).parents[2] / "docs" / "checks.md"
 
-RAW = ("raw_forfaits", "raw_beneficiaries", "raw_dmg")
+RAW = ("raw_forfaits", "raw_beneficiaries", "raw_dmg", "raw_contributions")
+OF_REGISTRATIONS = (
+    "one_forfait_a_month",
+    "one_house_a_month",
+    "gaps_in_registrations",
+    "registration_in_month_of_leaving",
+)
+OF_HOUSES = (
+    "one_amount_a_house",
+    "one_amount_for_beginners",
+    "one_amount_before_may_2013",
+    "houses_come_and_go",
+    "patients_near_their_house",
+)
 
 BLOCKING_BY_ISSUE_2 = {
     *((table, name) for table in RAW for name in ("delivery_contract", "row_accounting", "quarantined_share")),
@@ -46,7 +59,11 @@ BLOCKING_BESIDES = {
 
 ONLY_WARNING = {
     *((table, "volume_against_previous_year") for table in RAW),
-    ("raw_forfaits", "forfaits_at_most_12"),
+    *(("registrations", name) for name in OF_REGISTRATIONS),
+    ("forfaits_per_patient", "forfaits_of_beneficiaries"),
+    *(("houses", name) for name in OF_HOUSES),
+    ("raw_contributions", "contribution_per_patient"),
+    ("raw_contributions", "contribution_per_household"),
     ("raw_beneficiaries", "population_profile"),
     ("raw_beneficiaries", "municipalities_assigned"),
     ("attributed_patients", "patients_are_beneficiaries"),

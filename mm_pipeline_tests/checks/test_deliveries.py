@@ -11,7 +11,7 @@ from mm_pipeline.catalogue import GEOGRAPHY, RAW_BENEFICIARIES, RAW_DMG, RAW_FOR
 from mm_pipeline.checks import deliveries as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.errors import LakeError
-from mm_pipeline_tests.checks.little_year import YEAR, deliveries, forfait
+from mm_pipeline_tests.checks.little_year import YEAR, deliveries
 
 every_raw_table = pytest.mark.parametrize(
     "table", [RAW_FORFAITS, RAW_BENEFICIARIES, RAW_DMG], ids=lambda table: table.name
@@ -168,7 +168,7 @@ def test_the_quarantine_limit_is_a_setting(year):
 @every_raw_table
 def test_no_key_collides(year, table):
     outcome = year.say(checks.key_collisions, table=table)
-    assert (outcome.state, outcome.text) == (PASSED, "No two pseudonyms share a patient key.")
+    assert (outcome.state, outcome.text) == (PASSED, "No two pseudonyms share a key.")
 
 
 @pytest.mark.parametrize(("collisions", "said"), [(1, "1 to 4"), (4, "1 to 4"), (5, "5")])
@@ -177,7 +177,7 @@ def test_keys_collide(year, table, collisions, said):
     year.say_in_account(table, key_collisions=collisions)
     outcome = year.say(checks.key_collisions, table=table)
     assert outcome.state == FAILED
-    assert outcome.text.startswith(f"{said} patient keys stand for two different pseudonyms")
+    assert outcome.text.startswith(f"{said} keys stand for two different pseudonyms")
     assert "MM_ID_KEY" in outcome.text
     assert "rebuild every year" in outcome.text
 
@@ -222,10 +222,9 @@ def test_another_code_is_kept(year):
     assert f"raw_forfaits {AGAIN}" in outcome.text
 
 
-@pytest.mark.parametrize("look", [checks.only_mm_forfaits, checks.at_most_twelve])
-def test_without_a_forfait_there_is_nothing_to_look_at(year, look):
+def test_without_a_forfait_there_is_nothing_to_look_at(year):
     year.put(RAW_FORFAITS, [])
-    outcome = year.say(look)
+    outcome = year.say(checks.only_mm_forfaits)
     assert outcome.state == NOT_APPLICABLE
     assert outcome.text == "Not applicable: no row of forfaits was kept; see months_billed."
 
@@ -268,35 +267,6 @@ def test_a_month_is_low(year):
     assert outcome.state == WARNING
     assert outcome.text.startswith(f"Less than 50.00 % of a usual month is billed in {YEAR}-12.")
     assert "Ask the sender" in outcome.text
-
-
-# --- forfaits_at_most_12 ----------------------------------------------------------------------------------------------
-
-
-def test_at_most_twelve(year):
-    assert year.say(checks.at_most_twelve).state == PASSED
-
-
-@pytest.mark.parametrize(("patients", "said"), [(3, "1 to 4 patients have"), (5, "5 patients (9.09 %) have")])
-def test_more_than_twelve(year, patients, said):
-    forfaits = [row for person in range(patients) for row in twice(f"pseudonym-{36 + 110 * person:04}")]
-    year.deliver(forfaits=[*deliveries(YEAR)["forfaits"], *forfaits])
-    outcome = year.say(checks.at_most_twelve)
-    assert outcome.state == WARNING
-    assert outcome.text.startswith(f"{said} more than 12 forfaits net of regularisations")
-    assert "tell the sender" in outcome.text
-
-
-def twice(person):
-    return [forfait(person, "house-0", YEAR, month) for month in (*range(1, 13), *range(1, 13))]
-
-
-def test_a_regularisation_is_netted(year):
-    forfaits = twice("pseudonym-0036")
-    for row in forfaits[:12]:
-        row["quantity"] = -1
-    year.deliver(forfaits=[*deliveries(YEAR)["forfaits"], *forfaits])
-    assert year.say(checks.at_most_twelve).state == PASSED
 
 
 # --- one_row_per_person -----------------------------------------------------------------------------------------------

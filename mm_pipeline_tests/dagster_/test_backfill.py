@@ -18,6 +18,7 @@ from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.state import Ledger
+from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.dagster_.world import YEARS, World, announce, change_a_byte, checks_of_year
 
 TABLES = {
@@ -102,7 +103,7 @@ def test_years_without_sectors_have_none(built):
 def test_every_asset_is_materialised_in_every_year(built):
     with built.backfill() as (backfill, instance):
         ledger = backfill.ledger()
-        assert len(ledger.yearly_assets) == 11
+        assert len(ledger.yearly_assets) == 14
         for name in ledger.yearly_assets:
             assert instance.get_materialized_partitions(dg.AssetKey(name)) == set(map(str, YEARS)), name
         assert ledger.series_assets == ["published_series", "atlas_page"]
@@ -118,7 +119,7 @@ def test_every_check_has_a_status_in_every_year(built):
     partitions (``single_run``, ``multi_run``); the UI then shows "Skipped". So: no such policy, and read each back."""
     with built.backfill() as (backfill, instance):
         keys = backfill._graph.asset_check_keys
-        assert len(keys) == 39
+        assert len(keys) == 55
         for year in YEARS:
             newest = checks_of_year(instance, keys, year)
             assert set(newest) == set(keys)
@@ -141,7 +142,7 @@ def test_a_check_that_did_not_look_is_not_counted_as_passed(built_with_results):
     world, results = built_with_results
     first = results[0].checks
     assert first[NOT_APPLICABLE] >= 4
-    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 39
+    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 55
     with world.backfill() as (backfill, instance):
         coverage = dg.AssetCheckKey(dg.AssetKey("sector_rates"), "sector_coverage")
         record = checks_of_year(instance, backfill._graph.asset_check_keys, 2004)[coverage]
@@ -163,10 +164,23 @@ def test_what_dagster_keeps_holds_no_pseudonym_and_no_small_number_of_people(bui
                 if key in metadata and name not in ("geography", "published_year"):
                     value = metadata[key].value
                     assert isinstance(value, str) or value == 0 or value >= SMALLEST_SHOWN
+        for year in YEARS:
+            for key, record in checks_of_year(instance, backfill._graph.asset_check_keys, year).items():
+                metadata = record.event.dagster_event.asset_check_evaluation_data.metadata
+                for counted in ("found", "looked_at", "without_a_row", "born_later", "appeared", "vanished"):
+                    value = metadata[counted].value if counted in metadata else 0
+                    assert isinstance(value, str) or value == 0 or value >= SMALLEST_SHOWN, (key, counted)
         log = b"".join(path.read_bytes() for path in (built.root / "dagster").rglob("*.db"))
-    pattern = re.compile(rb"syn[0-9a-f]{16}")
+    pattern = re.compile(rb"synh?[0-9a-f]{16}")
     assert all(pattern.fullmatch(pseudonym.encode()) for pseudonym in pseudonyms)
     assert not pattern.search(log)
+    houses = {row["house_id"] for year in YEARS for row in houses_of(built, year)}
+    assert houses
+    assert not houses & set(re.findall(r"\w+", log.decode(errors="replace")))
+
+
+def houses_of(world, year):
+    return pq.read_table(Lake(world.settings.lake_dir).path(catalogue.HOUSES, year), partitioning=None).to_pylist()
 
 
 def test_again_everything_is_up_to_date_and_nothing_runs(built):
@@ -320,6 +334,7 @@ def test_a_table_made_again_by_hand_makes_what_follows_stale(copy):
         assert backfill.ledger().state(2005).reasons == (
             "beneficiary_counts is older than geography",
             "threshold_counts is older than geography",
+            "houses is older than geography",
             "sector_rates is older than geography",
         )
         assert backfill.ledger().state(2004).is_up_to_date

@@ -54,7 +54,7 @@ def test_the_publication_reads_nothing_above_protected_rates(graph):
 
 
 def test_every_arrow_points_one_way(graph):
-    order = ["deliveries", "patients", "rates", "publication"]
+    order = ["deliveries", "patients", "houses", "rates", "publication"]
     for node in nodes(graph):
         for parent in node.parent_keys:
             assert order.index(graph.get(parent).group_name) <= order.index(node.group_name), (parent, node.key)
@@ -103,7 +103,8 @@ def test_every_table_has_its_columns_described(graph):
 
 
 def test_the_zones_are_those_of_the_groups(graph):
-    zones = {"deliveries": "restricted", "patients": "restricted", "rates": "confidential", "publication": "public"}
+    zones = {"deliveries": "restricted", "patients": "restricted", "publication": "public"}
+    zones |= dict.fromkeys(["houses", "rates"], "confidential")
     for node in nodes(graph):
         assert node.tags["zone"] == zones[node.group_name]
 

@@ -103,15 +103,18 @@ def _header(path: Path) -> str:
 def patient_keys(world: World) -> set[str]:
     lake = Lake(world.settings.lake_dir)
     keys: set[int] = set()
-    for table in (catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES, catalogue.RAW_DMG):
+    for raw in (catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES, catalogue.RAW_DMG, catalogue.RAW_CONTRIBUTIONS):
         for year in YEARS:
-            keys |= set(pq.read_table(lake.path(table, year), partitioning=None)["patient_key"].to_pylist())
+            table = pq.read_table(lake.path(raw, year), partitioning=None)
+            for column in {"patient_key", "household_key"} & set(table.column_names):
+                keys |= set(table[column].to_pylist())
     signed = {str(abs(key)) for key in keys}
     return signed | {f"{key & (2**64 - 1):x}" for key in keys} | {str(key & (2**64 - 1)) for key in keys}
 
 
 def test_no_patient_no_house_and_no_path_in_any_byte(built):
-    people = delivered(built, "patient_id") | patient_keys(built)
+    people = delivered(built, "patient_id") | delivered(built, "household_id") | patient_keys(built)
+    assert any(word.startswith("synh") for word in people)
     places = delivered(built, "house_id") | delivered(built, "practice_id")
     assert len(people) > 10_000
     assert len(places) > 10

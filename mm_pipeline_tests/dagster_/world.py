@@ -1,5 +1,7 @@
 """A small world: three synthetic years in a folder, a Dagster instance beside it, and ways to look at both."""
 
+import csv
+import gzip
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,8 @@ from mm_pipeline_tests.harness import settings_for
 
 YEARS = [2004, 2005, 2006]
 """One without sectors, the first with them, and one that has a year before it to be compared with."""
+
+WITH_CONTRIBUTIONS = 2006
 
 SCALE = 0.003
 
@@ -66,6 +70,19 @@ class World:
 
 def deliver(settings: Settings, years: Iterable[int], seed: int = 1) -> None:
     synthesize(settings.raw_dir, years, scale=SCALE, seed=seed, areas=lambda year: areas(settings.reference_dir, year))
+    for year in set(years) & {WITH_CONTRIBUTIONS}:
+        contribute(settings.raw_dir / str(year))
+
+
+def contribute(folder: Path) -> None:
+    """Contributions of the first patients, of whom the manifest does not speak: the demonstration has none so early."""
+    with gzip.open(folder / "forfaits.csv.gz", "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))[:500]
+    houses = {row["SS00010"]: row["SS00075"] for row in rows if row["SS00010"] and row["SS00075"]}
+    with (folder / "contributions.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["patient_id", "household_id", "house_id", "amount_eur"])
+        writer.writerows([who, f"synh{n // 2:016x}", house, "2.50"] for n, (who, house) in enumerate(houses.items()))
 
 
 def announce(folder: Path) -> None:

@@ -1,0 +1,23 @@
+"""The contribution that a house may ask of its patients: at most so much per patient, and per household, and year.
+
+Rules: ``docs/capitation.md``.
+"""
+
+from decimal import Decimal
+
+import ibis.expr.types as ir
+from ibis import _
+
+PATIENT_CEILING, HOUSEHOLD_CEILING = Decimal("2.50"), Decimal("12.50")
+"""In euro a year, over all houses."""
+
+CEILINGS = {"patient_key": PATIENT_CEILING, "household_key": HOUSEHOLD_CEILING}
+
+
+def contributed(raw_contributions: ir.Table, who: str) -> ir.Table:
+    """What each patient (``who`` = ``patient_key``) or household (``household_key``) contributed in the year.
+
+    Columns ``who``, ``amount_eur``, ``above``: whether it is more than the ceiling.
+    """
+    sums = raw_contributions.group_by(who).agg(amount_eur=_.amount_eur.sum())
+    return sums.mutate(above=_.amount_eur > CEILINGS[who])

@@ -1,0 +1,94 @@
+"""Who was registered where and when, as the billed lines tell it, and where they break the rules of the system.
+
+The twelve months of a year are the bits of a number, bit 0 for January: sets of months are then compared all at once.
+Rules: ``docs/capitation.md``.
+"""
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+from ibis import _
+
+from mm_pipeline.statistic.cells import whole
+
+
+@ibis.udf.agg.builtin
+def bit_or(mask: dt.int32) -> dt.int32:
+    """Union of masks. (Ibis' own ``bit_or()`` has no translation for Spark.)"""
+
+
+@ibis.udf.scalar.builtin
+def bit_count(mask: dt.int32) -> dt.int8:
+    """Number of bits set."""
+
+
+def registrations(raw_forfaits: ir.Table) -> ir.Table:
+    """One row a patient and house with a billed line. Columns of :data:`mm_pipeline.catalogue.REGISTRATIONS`.
+
+    A (patient, house, month) *counts*, once, when its net billed quantity, regularisations included, is at least 1.
+    """
+    net = raw_forfaits.group_by("patient_key", "house_id", month=_.service_date.month().cast("int64")).agg(
+        quantity=_.quantity.sum(), regularised=ibis.greatest(-_.quantity, 0).sum()
+    )
+    bit = ibis.literal(1, "int32") << (net.month - 1)
+    counts = net.quantity >= 1
+    marked = net.mutate(
+        month=ibis.ifelse(counts, net.month, None).cast("int32"),
+        bit=ibis.ifelse(counts, bit, 0).cast("int32"),
+        bit_twice=ibis.ifelse(net.quantity >= 2, bit, 0).cast("int32"),
+    )
+    return marked.group_by("patient_key", "house_id").agg(
+        months=bit_or(_.bit),
+        months_twice=bit_or(_.bit_twice),
+        first_month=_.month.min(),
+        last_month=_.month.max(),
+        quantity=whole(_.quantity.sum()),
+        regularised=whole(_.regularised.sum()),
+    )
+
+
+def overlaps(registrations: ir.Table) -> ir.Table:
+    """Pairs of houses of one patient: ``patient_key``, ``house_id`` < ``other_house``, ``both``, ``transfer``.
+
+    ``both`` are the months that count at both houses (0: none). A month of ``both`` is a ``transfer`` when one
+    registration ends in it and the other begins in it; before January and after December nothing is known, so it may be.
+    """
+    counted = registrations.filter(_.months > 0).select("patient_key", "house_id", "months")
+    other = counted.select("patient_key", other_house=_.house_id, other_months=_.months)
+    pairs = counted.inner_join(other, "patient_key").filter(_.house_id < _.other_house)
+    a, b = pairs.months, pairs.other_months
+    transfer = (_ends(a) & _begins(b)) | (_ends(b) & _begins(a))
+    return pairs.select("patient_key", "house_id", "other_house", both=a & b, transfer=transfer)
+
+
+def gaps(registrations: ir.Table) -> ir.Table:
+    """Registrations with a gap: ``patient_key``, ``house_id``, ``gap``.
+
+    ``gap`` are the months strictly between the first and the last counted one in which no house of the patient counts.
+    """
+    counted = registrations.filter(_.months > 0)
+    patient = counted.group_by("patient_key").agg(anywhere=bit_or(_.months))
+    # Registrations without a hole need no join: few are left.
+    broken = counted.filter(bit_count(_.months) <= _.last_month - _.first_month).inner_join(patient, "patient_key")
+    one = ibis.literal(1, "int32")
+    from_first_to_last = ((one << broken.last_month) - (one << (broken.first_month - 1))).cast("int32")
+    gap = without(from_first_to_last, broken.anywhere)
+    return broken.select("patient_key", "house_id", gap=gap).filter(_.gap != 0)
+
+
+def without(months: ir.Value, others: ir.Value) -> ir.Value:
+    """The months that are not among the others.
+
+    Not ``months & ~others``: Ibis writes ``~(a >> 1)`` as ``~a >> 1``, which is another number.
+    """
+    return (months - (months & others)).cast("int32")
+
+
+def _ends(months: ir.Value) -> ir.Value:
+    """The months of which the next does not count."""
+    return without(months, months >> 1)
+
+
+def _begins(months: ir.Value) -> ir.Value:
+    """The months of which the one before does not count."""
+    return without(months, months << 1)
