@@ -12,11 +12,11 @@ import pyarrow as pa
 from benchmarks.handwritten import rates_in_sql
 from mm_pipeline import catalogue
 from mm_pipeline.demo import synthesize
-from mm_pipeline.ingest.contract import DATASETS
+from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.settings import Settings
-from mm_pipeline.statistic import attribution, cells, forfaits, rates
+from mm_pipeline.statistic import attribution, cells, forfaits, rates, registrations
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -32,7 +32,7 @@ def prepare(settings: Settings, scale: float) -> Lake:
         synthesize(
             settings.raw_dir, [YEAR], scale=scale, seed=1, areas=lambda year: areas(settings.reference_dir, year)
         )
-    for name in DATASETS:
+    for name in DATASETS.keys() - OPTIONAL:
         with session(settings) as backend:
             started = time.perf_counter()
             account = ingest(backend, lake, settings, name, YEAR)
@@ -51,7 +51,8 @@ def product(settings: Settings, lake: Lake) -> pa.Table:
         with session(settings) as backend:
             lake.write(backend, table, YEAR, rows_of(lambda source: lake.read(backend, source, YEAR)), made_up)
 
-    step(catalogue.FORFAITS_PER_PATIENT, lambda read: forfaits.forfaits_per_patient(read(catalogue.RAW_FORFAITS)))
+    step(catalogue.REGISTRATIONS, lambda read: registrations.registrations(read(catalogue.RAW_FORFAITS)))
+    step(catalogue.FORFAITS_PER_PATIENT, lambda read: forfaits.forfaits_per_patient(read(catalogue.REGISTRATIONS)))
     step(
         catalogue.ATTRIBUTED_PATIENTS,
         lambda read: attribution.with_residence(
