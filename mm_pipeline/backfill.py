@@ -40,6 +40,7 @@ class YearResult:
     seconds: float = 0.0
     checks: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     figures: tuple[int, int, float] | None = None
     synthetic: bool = False
 
@@ -95,9 +96,10 @@ class Backfill:
                 evaluation = event.asset_check_evaluation_data
                 state = _state(evaluation)
                 result.checks[state] = result.checks.get(state, 0) + 1
-                if state == FAILED:
+                said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
+                if said is not None:
                     name = f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}"
-                    result.problems.append(f"{name}: {evaluation.description}")
+                    said.append(f"{name}: {evaluation.description}")
         result.problems += _failures(run)
         return result
 

@@ -120,7 +120,11 @@ FORFAITS_PER_PATIENT = Table(
         Column("houses", pa.list_(pa.field("element", pa.string())), "every house with a counted month, sorted"),
         _FIRST_MONTH,
         _LAST_MONTH,
-        Column("gaps", pa.int32(), "months between the first and the last that do not count"),
+        Column(
+            "gaps",
+            pa.int32(),
+            "months between the first and the last without a forfait, also from one house to the next",
+        ),
         Column("months_billed_twice", pa.int32(), "months with more than one forfait, at one house or at several"),
         _QUANTITY,
         _REGULARISED,

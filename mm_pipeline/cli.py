@@ -302,16 +302,20 @@ def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: 
 
 
 def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
+    from rich.markup import escape
+
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
 
         def tell(result: "YearResult") -> None:
             progress.advance(progress.task_ids[0])
             for problem in result.problems:
-                progress.console.print(f"[bold red]{result.year}[/] {problem}", highlight=False)
+                progress.console.print(f"[bold red]{result.year}[/] {escape(problem)}", highlight=False)
+            for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
+                progress.console.print(f"[yellow]{result.year}[/] {escape(warning)}", highlight=False)
 
         results = backfill.years(years, force=force, on_year=tell)
         for problem in backfill.series_problems:
-            progress.console.print(f"[bold red]release[/] {problem}", highlight=False)
+            progress.console.print(f"[bold red]release[/] {escape(problem)}", highlight=False)
     _print_summary(settings, results)
     if backfill.series_problems or any(result.outcome == "failed" for result in results):
         sys.exit(1)

@@ -35,6 +35,7 @@ TOLERANCES = {
     "registration_in_month_of_leaving": 0.1,
     "gaps_in_registrations": 0.005,
     "forfaits_of_beneficiaries": 0.005,
+    "dmg_at_own_house": 0.01,
     "one_amount_a_house": 0.001,
     "one_amount_for_beginners": 0.02,
     "one_amount_before_may_2013": 0.02,
@@ -43,7 +44,7 @@ TOLERANCES = {
     "contribution_per_patient": 0.001,
     "contribution_per_household": 0.001,
 }
-"""Checks of the capitation system -> the share of cases that may break the rule before the check warns."""
+"""Checks that count cases which break a rule -> the share of cases up to which they pass."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Settings:
     """Smallest number of people that may be shown."""
     quarantine_limit: float = 0.01
     """Largest share of quarantined rows with which a delivery is still used."""
-    tolerances: Mapping[str, float] = field(default_factory=lambda: TOLERANCES)
+    tolerances: Mapping[str, float] = field(default_factory=lambda: dict(TOLERANCES))
     """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
@@ -163,9 +164,12 @@ def _aliases(text: str) -> dict[str, str]:
 
 def _tolerances(text: str) -> dict[str, float]:
     pairs = (item.partition("=") for item in text.split(","))
-    result = {name.strip().lower(): _share(share) for name, _, share in pairs}
-    if not result.keys() <= TOLERANCES.keys():
-        raise ValueError
+    result: dict[str, float] = {}
+    for name, _, share in pairs:
+        name = name.strip().lower()
+        if name not in TOLERANCES or name in result:
+            raise ValueError
+        result[name] = _share(share)
     return {**TOLERANCES, **result}
 
 
@@ -204,7 +208,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             "MM_TOLERANCES",
             _tolerances,
             TOLERANCES,
-            f"pairs such as gaps_in_registrations=0.01, of a share and one of {', '.join(TOLERANCES)}",
+            "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 to 1 (a "
+            f"point, no %). The checks are {', '.join(TOLERANCES)}",
         ),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),

@@ -18,7 +18,7 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets.deliveries import geography_version
 from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.assets.publication import page_version, series_version
-from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
@@ -123,15 +123,23 @@ class Ledger:
         source = self._source_version(name, lies_there)
         if source is not None and own.data_version != source:
             return f"{name}: the delivery, the reference data or a setting has changed since it was built"
-        if name == catalogue.HOUSES.name and self._lake.provenance(catalogue.HOUSES, lies_there.year).details != {
-            "earlier": earlier_houses(self._lake, lies_there.year).version
-        }:
-            return f"{name}: the earlier years, which say how long a house is in the system, have changed since it was built"
+        if name == catalogue.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
+            return reason
         for parent in sorted(asset.parent_keys):
             above = self._of(parent.to_user_string(), lies_there.year)
             if above is not None and above.order > own.order:
                 return f"{name} is older than {parent.to_user_string()}"
         return None
+
+    def _why_houses_are_stale(self, year: int) -> str | None:
+        """The table of houses reads its own earlier years, which Dagster knows nothing of."""
+        try:
+            earlier = earlier_houses(self._lake, year).version
+            if self._lake.provenance(catalogue.HOUSES, year).details == {"earlier": earlier}:
+                return None
+        except (LakeError, OSError, ValueError) as error:  # a damaged file; pyarrow's errors are of the last two kinds
+            return f"houses: {error}"
+        return "houses: the earlier years, which say how long a house is in the system, have changed since it was built"
 
     def _source_version(self, name: str, lies_there: Delivery) -> str | None:
         """Data version of what an asset is read from; None for assets made from other assets."""

@@ -104,8 +104,19 @@ WRONG = {
         "none",
     ),
     "MM_TOLERANCES": (
-        ["gaps_in_registrations", "gaps_in_registrations=", "gaps_in_registrations=2", "gaps=0.1", "=0.1", "x=y=0.1"],
-        "pairs such as gaps_in_registrations=0.01, of a share and one of one_forfait_a_month, ",
+        [
+            "gaps_in_registrations",
+            "gaps_in_registrations=",
+            "gaps_in_registrations=2",
+            "gaps_in_registrations=0,01",
+            "gaps_in_registrations=1%",
+            "gaps_in_registrations=0.1,",
+            "gaps_in_registrations=0.1,gaps_in_registrations=0.2",
+            "gaps=0.1",
+            "=0.1",
+            "x=y=0.1",
+        ],
+        "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 to 1",
         "the defaults",
     ),
 }

@@ -121,6 +121,7 @@ class Step:
         written: Written,
         *,
         of_people: bool = False,
+        shows_rows: bool = True,
         data_version: str | None = None,
         **metadata: Any,
     ) -> dg.MaterializeResult:
@@ -130,7 +131,7 @@ class Step:
             "megabytes": round(written.bytes / 1e6, 3),
             **metadata,
         }
-        if not (of_people and is_small(written.rows)):
+        if shows_rows and not (of_people and is_small(written.rows)):
             shown["dagster/row_count"] = written.rows
         version = dg.DataVersion(data_version) if data_version else None
         return dg.MaterializeResult(metadata=shown, data_version=version)
@@ -152,7 +153,7 @@ def people(count: int) -> int | str:
     return f"1 to {SMALLEST_SHOWN - 1}" if is_small(count) else count
 
 
-def parts(**counts: int) -> dict[str, int | str]:
+def parts(**counts: int) -> dict[str, Any]:
     """The parts of a number that is shown: none of them if one is small, since subtraction would tell it."""
     if any(map(is_small, counts.values())):
         return dict.fromkeys(counts, "not shown, one is a small number")

@@ -14,6 +14,7 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import HOUSES, SettingsParam, Step, declared, parts, step
 from mm_pipeline.clock import FIRST_YEAR
+from mm_pipeline.errors import LakeError
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
 from mm_pipeline.storage.lake import Lake
@@ -52,13 +53,18 @@ class Earlier:
 
 
 def earlier_houses(lake: Lake, year: int) -> Earlier:
-    """What the earlier years' tables say, read anew."""
+    """What the earlier years' tables say, read anew; :class:`LakeError` names one that cannot be read."""
     years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(catalogue.HOUSES, other)]
     schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
     tables = [schema.empty_table()]
     for other in years:
         path = lake.path(catalogue.HOUSES, other)
-        table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+        try:
+            table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+        except (OSError, pa.ArrowInvalid):
+            raise LakeError(
+                f"houses of {other} cannot be read ({path}). Materialise houses for {other} again."
+            ) from None
         tables.append(table.add_column(0, "year", pa.array([other] * len(table), pa.int32())).cast(schema))
     return Earlier(year, years, pa.concat_tables(tables))
 
@@ -95,14 +101,14 @@ def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.Mat
         return work.result(
             written,
             of_people=True,
-            status=", ".join(f"{name} {n}" for name, n in parts(**status).items()),
+            **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
             earlier_years=f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown",
             forfait=_amounts_plot(work),
         )
 
 
 def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
-    """What a forfait comes to in a month, by status and year: the median over houses, of groups of 5 and more."""
+    """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
     for year in range(FIRST_YEAR, work.year + 1):
         if work.lake.has(catalogue.HOUSES, year):
@@ -112,7 +118,9 @@ def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
                 amounts = [[x for x in row["amounts"] if x is not None] for row in rows if row["status"] == status]
                 if len(amounts) >= rules.BREAKDOWN_FROM and any(amounts):
                     line.append((year, float(median(x for months in amounts for x in months))))
-    return plots.lines("Forfait of a patient and month, median of the houses", series, "euro")
+    if not any(series.values()):
+        return dg.MetadataValue.md("(no status with five houses yet)")
+    return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
 
 
 ASSETS = [houses]

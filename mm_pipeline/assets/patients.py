@@ -26,7 +26,9 @@ def registrations(context: dg.AssetExecutionContext, settings: SettingsParam) ->
         table = months.registrations(work.read(catalogue.RAW_FORFAITS))
         provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
         written = work.lake.write(work.backend, catalogue.REGISTRATIONS, work.year, table, provenance)
-        return work.result(written, of_people=True, registered=_registered_plot(work))
+        patients = int(work.read(catalogue.REGISTRATIONS).patient_key.nunique().execute())
+        shows_rows = not is_small(written.rows - patients)  # else, who has two houses follows from the next table
+        return work.result(written, of_people=True, shows_rows=shows_rows, registered=_registered_plot(work))
 
 
 def _registered_plot(work: Step) -> dg.MarkdownMetadataValue:

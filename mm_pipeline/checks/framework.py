@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from mm_pipeline.assets.common import SettingsParam, Step, is_small, people, step
+from mm_pipeline.assets.common import SMALLEST_SHOWN, SettingsParam, Step, is_small, people, step
 from mm_pipeline.catalogue import Table
 from mm_pipeline.partitions import YEARS
 
@@ -60,16 +60,16 @@ class Check:
 
 
 def checks_of(
-    table: Table | str, checks: Sequence[Check], *, then: Callable[[Step, bool], None] | None = None
+    table: Table | str, checks: Sequence[Check], *, name: str = "", then: Callable[[Step, bool], None] | None = None
 ) -> dg.AssetChecksDefinition:
-    """The Dagster definition of all checks of one yearly asset.
+    """The Dagster definition of all checks of one yearly asset, or of some that wait for more than the others (``name``).
 
     ``then`` is called when all have looked, and told whether no blocking one failed.
     """
     asset = table if isinstance(table, str) else table.name
 
     @dg.multi_asset_check(
-        name=f"{asset}_checks",
+        name=name or f"{asset}_checks",
         specs=[
             dg.AssetCheckSpec(
                 check.name,
@@ -106,31 +106,54 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
     )
 
 
+ALL_BUT_A_FEW = "all but a few"
+
+
 def tolerated(
-    work: Step, check: str, found: int, of: int, *, who: str, do: str, fault: str, advice: str, **metadata: Any
+    work: Step,
+    check: str,
+    found: int,
+    of: int,
+    *,
+    who: str,
+    do: str,
+    fault: str,
+    advice: str,
+    is_part: bool = True,
+    shows_total: bool = True,
+    **metadata: Any,
 ) -> Outcome:
     """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
 
     ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
+    ``is_part``: whether those found are among those looked at; if not, the rest of them means nothing. ``shows_total``:
+    whether the number looked at may be shown. A small number is held against the tolerance as if it were the smallest
+    that may be shown: whether the check warns would tell which it is otherwise.
     """
     limit = work.settings.tolerances[check]
+    share = share_of_people(found, of) if is_part and found else _share(found, of)
     metadata = {
-        "found": people(found),
-        "looked_at": people(of),
-        "share": share_of_people(found, of) if found else percent(0),
+        "found": share if share == ALL_BUT_A_FEW else people(found),
+        **({"looked_at": people(of)} if shows_total else {}),
+        "share": share,
         "tolerated": percent(limit),
         **metadata,
     }
     if found == 0:
-        return passed(f"All {people(of)} {who} {do}.", **metadata)
-    text = f"{some_of(found, of, who)} {fault}"
-    if found / of <= limit:
+        return passed(f"All {f'{people(of)} ' if shows_total else ''}{who} {do}.", **metadata)
+    some = some_of(found, of, who) if is_part or is_small(found) else f"{found} {who} ({share})"
+    text = f"{some} {fault}"
+    if max(found, SMALLEST_SHOWN) / of <= limit:
         return passed(f"{text}; up to {percent(limit)} is tolerated (MM_TOLERANCES).", **metadata)
     return warning(f"{text}; more than the {percent(limit)} that is tolerated (MM_TOLERANCES). {advice}", **metadata)
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+    return "under 0.01 %" if 0 < share < 0.00005 else f"{100 * share:.2f} %"
+
+
+def _share(count: int, total: int) -> str:
+    return "few" if is_small(count) else percent(count / total)
 
 
 def share_of_people(count: int, total: int) -> str:
@@ -138,7 +161,7 @@ def share_of_people(count: int, total: int) -> str:
     if is_small(count):
         return "few"
     if is_small(total - count):
-        return "all but a few"
+        return ALL_BUT_A_FEW
     return percent(count / total)
 
 

@@ -4,8 +4,7 @@ import ibis
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, people
-from mm_pipeline.checks import capitation
+from mm_pipeline.assets.common import Step, is_small, people
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -17,6 +16,7 @@ from mm_pipeline.checks.framework import (
     percent,
     share_of_people,
     some_of,
+    tolerated,
     warning,
 )
 
@@ -89,16 +89,56 @@ def among_beneficiaries(work: Step) -> Outcome:
         return warning("No patient is attributed to a maison médicale. Look at the checks of raw_forfaits and raw_dmg.")
     if unknown == 0:
         return passed("All attributed patients are in the beneficiaries delivery.")
-    text = (
-        f"{some_of(unknown, patients, 'attributed patients')} are not in the beneficiaries delivery; they are counted "
-        "nowhere"
-    )
+    # They are among those of forfaits_of_beneficiaries: the difference of the two numbers would tell a small one.
+    others = work.read(catalogue.FORFAITS_PER_PATIENT).anti_join(work.read(catalogue.RAW_BENEFICIARIES), "patient_key")
+    others = others.anti_join(work.read(catalogue.ATTRIBUTED_PATIENTS), "patient_key")
+    who = "attributed patients"
+    some = f"Some {who}" if is_small(int(others.count().execute())) else some_of(unknown, patients, who)
+    text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
     if unknown / patients >= NOT_BENEFICIARIES_WARN:
         return warning(
             f"{text}. Less than {percent(NOT_BENEFICIARIES_WARN)} is expected: were both extracts made from the same "
             "population, with the same pseudonyms?"
         )
     return passed(f"{text}.")
+
+
+def dmg_at_own_house(work: Step) -> Outcome:
+    """Whether a house's own DMGs are known by its own id.
+
+    A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another
+    practice and its patients no longer count.
+    """
+    threshold = work.settings.threshold
+    candidates = work.read(catalogue.FORFAITS_PER_PATIENT).filter(_.forfaits >= threshold)
+    houses = candidates.group_by("house_id").agg(patients=_.count())
+    kept = work.read(catalogue.ATTRIBUTED_PATIENTS).group_by("house_id").agg(kept=_.count())
+    both = houses.left_join(kept, "house_id").mutate(kept=_.kept.fill_null(0))
+    counts = both.agg(
+        patients=_.patients.sum().fill_null(0),
+        kept=_.kept.sum().fill_null(0),
+        lost=_.patients.sum(where=2 * _.kept < _.patients).fill_null(0),
+    )
+    patients, kept_patients, lost = (int(value) for value in counts.to_pandas().iloc[0])
+    if patients == 0:
+        return not_applicable(f"no patient has {threshold} forfaits; see forfaits_distribution.")
+    if 2 * kept_patients < patients:
+        return failed(
+            f"Most patients with {threshold} forfaits and more hold a DMG at a practice that is not their house, so they do "
+            "not count. The houses probably have other ids in forfaits than in DMG: have the delivery corrected and "
+            f"materialise {work.year} again."
+        )
+    return tolerated(
+        work,
+        "dmg_at_own_house",
+        lost,
+        patients,
+        who=f"patients with {threshold} forfaits and more",
+        do="are at a house that keeps at least half of them as attributed patients",
+        fault="are at a house that loses more than half of them, because they hold a DMG elsewhere",
+        advice="Their house probably has another id in forfaits than in DMG (see houses_come_and_go), so they do not count "
+        "though they should: ask the sender, and have the delivery corrected.",
+    )
 
 
 CHECKS = [
@@ -111,7 +151,6 @@ CHECKS = [
                 forfaits_distribution,
                 blocking=True,
             ),
-            *capitation.OF_PATIENTS,
         ],
     ),
     checks_of(
@@ -121,6 +160,12 @@ CHECKS = [
                 "attribution_rule",
                 "Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.",
                 attribution_rule,
+                blocking=True,
+            ),
+            Check(
+                "dmg_at_own_house",
+                "Hardly any patient is at a house that loses most of its patients to a DMG elsewhere.",
+                dmg_at_own_house,
                 blocking=True,
             ),
             Check(

@@ -16,6 +16,8 @@ class Delivery:
     year: int
     present: dict[str, Path]
     missing: tuple[str, ...]
+    misnamed: tuple[str, ...] = ()
+    """Files that are probably an optional dataset, under a name that is not read."""
 
     @property
     def is_complete(self) -> bool:
@@ -26,9 +28,12 @@ class Delivery:
         return not self.present
 
     def sha256(self, name: str) -> str:
-        """Of the dataset's file as it lies there; empty, as in its account, for an optional one that is not."""
+        """Of the dataset's file as it lies there; empty, as in its account, for an optional one that is not.
+
+        A misnamed file is no absent one: it makes the table out of date, so that its run says what is wrong.
+        """
         if name in OPTIONAL and name not in self.present:
-            return ""
+            return ", ".join(self.misnamed)
         return files.fingerprint(self.present[name])
 
 
@@ -36,7 +41,9 @@ def delivery(settings: Settings, year: int) -> Delivery:
     folder = settings.raw_dir / str(year)
     found = {name: files.candidates(folder, name) for name in DATASETS}
     present = {name: paths[0] for name, paths in found.items() if paths}
-    return Delivery(year, present, tuple(name for name in DATASETS if name not in present and name not in OPTIONAL))
+    missing = tuple(name for name in DATASETS if name not in present and name not in OPTIONAL)
+    misnamed = tuple(alike for name in sorted(OPTIONAL - present.keys()) for alike in files.lookalikes(folder, name))
+    return Delivery(year, present, missing, misnamed)
 
 
 def years_delivered(settings: Settings) -> list[int]:

@@ -86,6 +86,13 @@ def find(folder: Path, dataset: str) -> Path:
     )
 
 
+def lookalikes(folder: Path, dataset: str) -> list[str]:
+    """Files that are probably meant to be this dataset, under a name that is not read; not those still being copied."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    alike = [name for name in names if name.lower().startswith(dataset[:-1]) and not name.endswith((".part", ".tmp"))]
+    return sorted(name for name in alike if folder / name not in candidates(folder, dataset))
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 of the file as it lies there."""
     with path.open("rb") as file:

@@ -67,7 +67,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     folder = settings.raw_dir / str(year)
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
-        _refuse_if_announced(folder, name, announced)
+        _refuse_if_sent(folder, name, announced)
         account, kept, quarantine = _nothing(dataset, announced)
     else:
         file = files.look(files.find(folder, name))
@@ -95,7 +95,8 @@ def _taken(
     reading = reader.read(backend, file, dataset, dict(settings.aliases), scratch=lake.spill_dir())
     _hold_against_manifest(file, announced, reading.delivered_rows)
     _judge(backend, dataset, settings.patient_key_secret())
-    collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
+    # The patient last: _ignore_superseded goes by what was found of them.
+    collisions = sum(_find_repeated(backend, key) for key in reversed(dataset.keys))
     if dataset.name == "beneficiaries":
         _ignore_superseded(backend)
 
@@ -137,8 +138,14 @@ def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, i
     return account, ibis.memtable(dataset.table.schema.empty_table()), catalogue.QUARANTINE.schema.empty_table()
 
 
-def _refuse_if_announced(folder: Path, name: str, announced: manifest.Manifest) -> None:
-    """A dataset may be optional; what the manifest says was sent must be there."""
+def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> None:
+    """A dataset may be optional; what the manifest says was sent must be there, and under a name that is read."""
+    if alike := files.lookalikes(folder, name):
+        names = " or ".join(f"{name}{suffix}" for suffix in files.FORMATS)
+        raise DeliveryError(
+            f"{folder.name}: {', '.join(alike)} cannot be read under this name; expected {names}. Rename the file and "
+            "materialise the year again, or move it away if it is none of this year's."
+        )
     if lost := [file for file in announced.files if file.partition(".")[0] == name]:
         raise DeliveryError(
             f"{folder.name}: {name} is missing; {manifest.NAME} announces {', '.join(lost)}, so it is expected in "

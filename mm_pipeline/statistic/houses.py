@@ -131,11 +131,12 @@ def _amounts(raw_forfaits: ir.Table) -> ir.Table:
 
     A line of quantity 0 is no forfait: it has no amount and is not counted.
     """
-    unit = (_.amount_eur.cast("float64") / _.quantity.cast("float64").nullif(0.0)).round(4).cast("decimal(14,4)")
-    lines = raw_forfaits.group_by("house_id", month=_.service_date.month(), amount=unit).agg(
+    lines = raw_forfaits.group_by("house_id", month=_.service_date.month(), amount=_unit_amount(raw_forfaits)).agg(
         lines=_.count(where=_.quantity != 0)
     )
     usual = _most_frequent(lines, ["house_id", "month"])
+    # Of a whole number below 10^14, the nearest binary fraction is the right decimal again.
+    usual = usual.mutate(amount=(_.amount.cast("float64") / 10_000.0).cast("decimal(14,4)"))
     of_month = {f"m{m}": _.amount.max(where=_.month == m) for m in MONTHS}
     table = usual.group_by("house_id").agg(lines=whole(_.all_lines.sum()), usual=whole(_.lines.sum()), **of_month)
     return table.select(
@@ -144,6 +145,15 @@ def _amounts(raw_forfaits: ir.Table) -> ir.Table:
         lines_at_another_amount=_.lines - _.usual,
         amounts=ibis.array([table[name] for name in of_month]),
     )
+
+
+def _unit_amount(raw_forfaits: ir.Table) -> ir.IntegerValue:
+    """Amount / quantity in 1/10 000 euro, halves away from zero; empty for a quantity of 0. All in whole numbers."""
+    hundredths = (raw_forfaits.amount_eur * 100).cast("int64") * 100
+    divisor = raw_forfaits.quantity.cast("int64").nullif(0)
+    doubled = 2 * hundredths.abs() + divisor.abs()
+    rounded = (doubled - doubled % (2 * divisor.abs())) / (2 * divisor.abs())
+    return (rounded.cast("int64") * hundredths.sign() * divisor.sign()).cast("int64")
 
 
 def _most_frequent(lines: ir.Table, keys: list[str]) -> ir.Table:

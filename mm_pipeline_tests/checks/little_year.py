@@ -304,6 +304,9 @@ def assert_safe(text: str, metadata: dict[str, Any]) -> None:
                 assert not any(re.fullmatch("[1-4]", cell) for cell in people), value.value
         elif not isinstance(value, str) and name not in _NUMBERS_OF_CELLS:
             assert value not in (1, 2, 3, 4), (name, value)
+    numbers = [metadata.get(name) for name in ("looked_at", "found")]
+    if all(isinstance(number, int) for number in numbers) and "appeared" not in metadata:  # those are not among these
+        assert numbers[0] - numbers[1] not in (1, 2, 3, 4), metadata
 
 
 def _as_text(value: Any) -> str:

@@ -52,6 +52,7 @@ BLOCKING_BESIDES = {
     ("raw_beneficiaries", "one_row_per_person"),
     ("geography", "hierarchy_complete"),
     ("forfaits_per_patient", "forfaits_distribution"),
+    ("attributed_patients", "dmg_at_own_house"),
     ("sector_rates", "rates_in_range"),
     ("published_year", "release_checksums"),
 }

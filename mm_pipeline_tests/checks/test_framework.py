@@ -42,7 +42,7 @@ def test_metadata_is_kept_beside_the_state():
 
 
 def test_percent():
-    assert [percent(share) for share in (0, 0.00004, 0.0123, 1)] == ["0.00 %", "0.00 %", "1.23 %", "100.00 %"]
+    assert [percent(share) for share in (0, 0.00004, 0.0123, 1)] == ["0.00 %", "under 0.01 %", "1.23 %", "100.00 %"]
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,14 @@ def test_contributions_that_cannot_be_read_stop_no_figure(copy):
         assert rates.is_file()
         path.unlink()
         assert backfill.ledger().state(2005).is_up_to_date, "the table of before is still there"
+
+
+def test_a_damaged_table_of_an_earlier_year_is_named(copy):
+    path = copy.settings.lake_dir / "houses" / "year=2004" / "part-0.parquet"
+    path.write_bytes(b"no Parquet")
+    with copy.backfill() as (backfill, _instance):
+        (of_2004,), (of_2006,) = (backfill.ledger().state(year).reasons for year in (2004, 2006))
+        assert of_2004.startswith("houses: ")
+        assert of_2006 == f"houses: houses of 2004 cannot be read ({path}). Materialise houses for 2004 again."
+        results = backfill.years([2004, 2005, 2006])
+        assert [result.outcome for result in results] == ["built", "up to date", "up to date"]

@@ -439,6 +439,22 @@ class TestAnOptionalDataset:
         _announce(desk, {"files": {name: {}}})
         assert f"2019: contributions is missing; manifest.json announces {name}, so" in desk.refused("contributions")
 
+    @pytest.mark.parametrize(
+        "name", ["contributions.CSV", "Contributions.csv", "contribution.csv", "contributions.xlsx"]
+    )
+    def test_under_a_name_that_is_not_read(self, desk: Desk, name: str) -> None:
+        """It would be passed over as if none had been delivered."""
+        before = delivery.delivery(desk.settings, YEAR).sha256("contributions")
+        path = desk.put(name, CONTRIBUTIONS)
+        assert desk.refused("contributions") == (
+            f"2019: {name} cannot be read under this name; expected contributions.parquet or contributions.csv or "
+            "contributions.csv.gz. Rename the file and materialise the year again, or move it away if it is none of this "
+            "year's."
+        )
+        assert delivery.delivery(desk.settings, YEAR).sha256("contributions") != before, "the year is out of date"
+        path.rename(path.with_name("contributions.csv.part"))
+        assert desk.ingest("contributions").file == "", "still being copied"
+
     def test_it_is_held_against_its_manifest(self, desk: Desk) -> None:
         desk.put("contributions.csv", CONTRIBUTIONS)
         _announce(desk, {"files": {"contributions.csv": {"rows": 3}}})

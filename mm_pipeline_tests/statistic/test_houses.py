@@ -1,12 +1,15 @@
 """What is known of houses beside what the billing says: geography, and the months of one amount."""
 
 import json
+from decimal import Decimal
 from importlib import resources
 
+import ibis
+import pyarrow as pa
 import pytest
 from shapely.geometry import shape
 
-from mm_pipeline.statistic.houses import NEIGHBOURS, months_of_one_amount
+from mm_pipeline.statistic.houses import NEIGHBOURS, _unit_amount, months_of_one_amount
 
 
 def test_the_neighbours_are_those_of_the_outlines():
@@ -31,3 +34,26 @@ def test_the_neighbours_are_those_of_the_outlines():
 )
 def test_mature_houses_are_paid_alike_until_april_2013(year, months):
     assert list(months_of_one_amount(year)) == list(months)
+
+
+@pytest.mark.parametrize(
+    ("amount", "quantity", "unit"),
+    [
+        ("0.10", 16, 63),  # 0.00625: halves away from zero
+        ("0.30", 48, 63),  # the same, which a binary fraction would round down
+        ("-0.30", -48, 63),
+        ("-0.30", 48, -63),
+        ("55.53", 3, 185_100),
+        ("0.00", 1, 0),
+        ("9999999999.99", 1, 99_999_999_999_900),
+        ("18.50", 0, None),
+    ],
+)
+def test_the_unit_amount_is_exact(amount, quantity, unit):
+    """In 1/10 000 euro."""
+    lines = pa.table(
+        {"amount_eur": pa.array([Decimal(amount)], pa.decimal128(12, 2)), "quantity": pa.array([quantity], pa.int32())}
+    )
+    table = ibis.memtable(lines)
+    found = ibis.duckdb.connect().to_pyarrow(table.select(unit=_unit_amount(table)))["unit"].to_pylist()
+    assert found == [unit]
