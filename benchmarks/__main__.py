@@ -24,14 +24,19 @@ YEAR = 2024
 DATA = Path(__file__).parent / ".data"
 
 
-def prepare(settings: Settings, scale: float) -> Lake:
-    """The raw tables and the geography of one synthetic year; made once per scale."""
-    lake = Lake(settings.lake_dir)
+def deliver(settings: Settings, scale: float) -> None:
+    """One synthetic year; made once per scale."""
     if not (settings.raw_dir / str(YEAR)).is_dir():
         print(f"making a synthetic year at scale {scale:g} …", flush=True)
         synthesize(
             settings.raw_dir, [YEAR], scale=scale, seed=1, areas=lambda year: areas(settings.reference_dir, year)
         )
+
+
+def prepare(settings: Settings, scale: float) -> Lake:
+    """The raw tables and the geography of the year."""
+    lake = Lake(settings.lake_dir)
+    deliver(settings, scale)
     for name in DATASETS.keys() - OPTIONAL:
         with session(settings) as backend:
             started = time.perf_counter()

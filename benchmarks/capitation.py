@@ -10,11 +10,9 @@ import statistics
 
 import dagster as dg
 
-from benchmarks.__main__ import DATA, YEAR
+from benchmarks.__main__ import DATA, YEAR, deliver
 from mm_pipeline.automation import YEARLY_JOB
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.demo import synthesize
-from mm_pipeline.reference.areas import areas
 from mm_pipeline.settings import Settings
 
 STEPS = {
@@ -47,15 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="builds of the year, after one warm-up (default: 3)")
     arguments = parser.parse_args()
     settings = Settings(data_dir=DATA / f"{arguments.scale:g}", id_key="benchmark")
-    if not (settings.raw_dir / str(YEAR)).is_dir():
-        print(f"making a synthetic year at scale {arguments.scale:g} …", flush=True)
-        synthesize(
-            settings.raw_dir,
-            [YEAR],
-            scale=arguments.scale,
-            seed=1,
-            areas=lambda year: areas(settings.reference_dir, year),
-        )
+    deliver(settings, arguments.scale)
     seconds_of_steps(settings)
     rounds = [seconds_of_steps(settings) for _ in range(arguments.rounds)]
     missing = STEPS - rounds[0].keys()

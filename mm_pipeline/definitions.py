@@ -5,6 +5,7 @@ import dagster as dg
 from mm_pipeline.assets import deliveries, houses, patients, publication, rates
 from mm_pipeline.automation import q3_schedule, series_job, yearly_job
 from mm_pipeline.checks import capitation as capitation_checks
+from mm_pipeline.checks import contributions as contribution_checks
 from mm_pipeline.checks import deliveries as delivery_checks
 from mm_pipeline.checks import patients as patient_checks
 from mm_pipeline.checks import publication as publication_checks
@@ -23,6 +24,7 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
         assets=dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS]),
         asset_checks=[
             *delivery_checks.CHECKS,
+            *contribution_checks.CHECKS,
             *patient_checks.CHECKS,
             *capitation_checks.CHECKS,
             *rate_checks.CHECKS,

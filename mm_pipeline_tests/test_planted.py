@@ -22,7 +22,12 @@ EARLIER = (2010, 2011)
 YEARS = (2003, 2004, 2005, 2006, 2012, 2013, 2014)
 LOOKS = {
     check.name: check.look
-    for table in (capitation.OF_REGISTRATIONS, capitation.OF_HOUSES, capitation.OF_PATIENTS, contributions.CHECKS)
+    for table in (
+        capitation.OF_REGISTRATIONS,
+        capitation.OF_HOUSES,
+        capitation.OF_PATIENTS,
+        contributions.OF_CONTRIBUTIONS,
+    )
     for check in table
 }
 

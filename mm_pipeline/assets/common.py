@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline.catalogue import Table
@@ -158,6 +159,11 @@ def parts(**counts: int) -> dict[str, Any]:
     if any(map(is_small, counts.values())):
         return dict.fromkeys(counts, "not shown, one is a small number")
     return dict(counts)
+
+
+def counted(totals: ir.Table) -> dict[str, int]:
+    """The one row of an aggregation as whole numbers; a sum over nothing is 0."""
+    return {name: int(value or 0) for name, value in totals.to_pyarrow().to_pylist()[0].items()}
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

@@ -10,7 +10,7 @@ import ibis
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, step
-from mm_pipeline.checks.framework import NOT_APPLICABLE
+from mm_pipeline.checks.framework import not_applicable, result
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import delivery, files
 from mm_pipeline.ingest.contract import OPTIONAL
@@ -56,32 +56,23 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
     )
     def raw(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
         with step(context, settings) as work:
-
-            def version(account: Account) -> str:
-                return delivery.data_version(settings, work.year, name, account.sha256)
-
             try:
                 account = ingest(work.backend, work.lake, settings, name, work.year)
             except DeliveryError as error:
                 context.log.error(str(error))
                 yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
                 return
+            version = delivery.data_version(settings, work.year, name, account.sha256)
+            written = work.lake.written(table, work.year)
             if not account.file:
-                yield work.result(
-                    work.lake.written(table, work.year), data_version=version(account), file="none delivered"
-                )
-                yield dg.AssetCheckResult(
-                    check_name=CONTRACT_CHECK,
-                    passed=True,
-                    description=f"Not applicable: no {name} were delivered for {work.year}, which is legal.",
-                    metadata={"outcome": NOT_APPLICABLE},
-                )
+                yield work.result(written, data_version=version, file="none delivered")
+                why = f"no {name} were delivered for {work.year}, which is legal."
+                yield result(table.name, CONTRACT_CHECK, not_applicable(why))
                 return
-            path = work.lake.path(table, work.year)
             yield work.result(
-                work.lake.written(table, work.year),
+                written,
                 of_people=True,
-                data_version=version(account),
+                data_version=version,
                 file=account.file,
                 sha256=account.sha256,
                 delivered_rows=account.delivered,
@@ -90,7 +81,7 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
                 quarantined_rows=account.quarantined,
                 ignored_columns=", ".join(account.extra_columns) or "none",
                 quarantined_share=_quarantine_plot(settings, table, work.year),
-                path=dg.MetadataValue.path(str(path.relative_to(settings.data_dir.parent))),
+                path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
             )
             yield dg.AssetCheckResult(
                 check_name=CONTRACT_CHECK,

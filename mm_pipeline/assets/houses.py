@@ -78,7 +78,7 @@ def earlier_houses(lake: Lake, year: int) -> Earlier:
         "statistic is made from it; its checks tell where the billing does not obey the system. How long a house is in the "
         "system is read from this table's earlier years, from year - 2 on.",
         table=catalogue.HOUSES,
-        rooms=["statistic/houses", "statistic/rates", "statistic/cells"],
+        rooms=["statistic/houses", "statistic/registrations", "statistic/rates", "statistic/cells"],
     ),
 )
 def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:

@@ -5,7 +5,7 @@ from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, declared, is_small, people, step
+from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, counted, declared, is_small, people, step
 from mm_pipeline.statistic import attribution
 from mm_pipeline.statistic import forfaits as ff_mh
 from mm_pipeline.statistic import registrations as months
@@ -33,11 +33,7 @@ def registrations(context: dg.AssetExecutionContext, settings: SettingsParam) ->
 
 def _registered_plot(work: Step) -> dg.MarkdownMetadataValue:
     """Patients registered in each month, against the month with most; a bar for fewer than 5 is left out."""
-    table = work.read(catalogue.REGISTRATIONS)
-    counts = table.agg(
-        **{str(m): months.bit_count(_.months & (1 << (m - 1))).cast("int64").sum() for m in range(1, 13)}
-    )
-    registered = {month: int(n or 0) for month, n in counts.to_pandas().iloc[0].items()}
+    registered = counted(work.read(catalogue.REGISTRATIONS).agg(**months.patients_by_month()))
     most = max(registered.values()) or 1
     shares = {month: 100 * n / most for month, n in registered.items() if not is_small(n) and not is_small(most - n)}
     return plots.bars("Registered patients by month, % of the month with most", shares)

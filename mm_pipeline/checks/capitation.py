@@ -4,13 +4,11 @@ None of them stops a year: the statistic counts what is billed by its own defini
 rule is broken; what is too often is in the setting ``MM_TOLERANCES``.
 """
 
-from typing import Any
-
 import ibis.expr.types as ir
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, parts
+from mm_pipeline.assets.common import Step, counted, parts
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, not_applicable, tolerated
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.statistic import houses, registrations
@@ -20,48 +18,42 @@ NO_FORFAIT = "no forfait counts in this year; see months_billed."
 
 
 def one_forfait_a_month(work: Step) -> Outcome:
-    months = _months(work)
-    if months == 0:
-        return not_applicable(NO_FORFAIT)
     table = work.read(catalogue.REGISTRATIONS)
     return tolerated(
         work,
         "one_forfait_a_month",
-        _counted(table.agg(twice=bit_count(_.months_twice).cast("int64").sum()))["twice"],
-        months,
+        counted(table.agg(twice=bit_count(_.months_twice).cast("int64").sum()))["twice"],
+        _months(work),
         who="months of a patient at a house",
         do="are billed once, net of regularisations",
         fault="are billed twice or more, net of regularisations",
         advice="Each counts once, so the statistic holds. If it is nearly all of them, the delivery holds its rows twice: "
         "have it corrected. Else ask the sender why they were not regularised.",
+        nothing=NO_FORFAIT,
     )
 
 
 def one_house_a_month(work: Step) -> Outcome:
-    months = _months(work)
-    if months == 0:
-        return not_applicable(NO_FORFAIT)
     pairs = registrations.overlaps(work.read(catalogue.REGISTRATIONS))
     pairs = pairs.mutate(wrong=registrations.without(pairs.both, pairs.transfer))
     patients = pairs.filter(_.wrong != 0).group_by("patient_key").agg(wrong=bit_or(_.wrong))
-    found = _counted(patients.agg(months=bit_count(_.wrong).cast("int64").sum()))["months"]
+    found = counted(patients.agg(months=bit_count(_.wrong).cast("int64").sum()))["months"]
     return tolerated(
         work,
         "one_house_a_month",
         found,
-        months,
+        _months(work),
         who="months of a patient at a house",
         do="are billed by that house alone, or by two on a transfer",
         fault="are billed by another house too, without a transfer from one to the other",
         advice="Each counts once, so the statistic holds; ask the sender which of the two contracts is in force.",
+        nothing=NO_FORFAIT,
     )
 
 
 def registration_in_month_of_leaving(work: Step) -> Outcome:
     pairs = registrations.overlaps(work.read(catalogue.REGISTRATIONS))
-    counts = _counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
-    if counts["changes"] == 0:
-        return not_applicable("nobody changed house in this year.")
+    counts = counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
     return tolerated(
         work,
         "registration_in_month_of_leaving",
@@ -72,39 +64,36 @@ def registration_in_month_of_leaving(work: Step) -> Outcome:
         fault="have a month that both houses bill",
         advice="Each month counts once, so the statistic holds. It can follow from the rules, when leaving takes effect a "
         "month later than joining; ask the sender when there are many more than in other years.",
+        nothing="nobody changed house in this year.",
     )
 
 
 def gaps_in_registrations(work: Step) -> Outcome:
     table = work.read(catalogue.REGISTRATIONS)
-    patients = int(table.patient_key.nunique().execute())
-    if patients == 0:
-        return not_applicable(NO_FORFAIT)
     return tolerated(
         work,
         "gaps_in_registrations",
         int(registrations.gaps(table).patient_key.nunique().execute()),
-        patients,
+        int(table.patient_key.nunique().execute()),
         who="patients with a forfait",
         do="have one in every month from the first to the last at their house",
         fault="have a month without a forfait between two that have one, at the same house",
         advice="A month that is missing does not count, and six are needed: ask the sender whether these months were "
         "not insured, or are still to be billed.",
+        nothing=NO_FORFAIT,
     )
 
 
 def forfaits_of_beneficiaries(work: Step) -> Outcome:
     known = work.read(catalogue.RAW_BENEFICIARIES).select("patient_key", "birth_year")
     patients = work.read(catalogue.FORFAITS_PER_PATIENT).select("patient_key").left_join(known, "patient_key")
-    counts = _counted(
+    counts = counted(
         patients.agg(
             patients=_.count(),
             unknown=_.count(where=_.birth_year.isnull()),
             unborn=_.count(where=_.birth_year > work.year),  # quarantined when read, so none in an untouched lake
         )
     )
-    if counts["patients"] == 0:
-        return not_applicable(NO_FORFAIT)
     return tolerated(
         work,
         "forfaits_of_beneficiaries",
@@ -115,14 +104,13 @@ def forfaits_of_beneficiaries(work: Step) -> Outcome:
         fault="have no row among the beneficiaries, or were born later",
         advice="They are counted nowhere. Were both extracts made from the same population, with the same pseudonyms? "
         f"Look for years of birth after {work.year} in the quarantine of beneficiaries as well.",
+        nothing=NO_FORFAIT,
     )
 
 
 def one_amount_a_house(work: Step) -> Outcome:
     table = work.read(catalogue.HOUSES)
-    counts = _counted(table.agg(lines=_.lines.sum(), other=_.lines_at_another_amount.sum()))
-    if counts["lines"] == 0:
-        return not_applicable("no line has an amount.")
+    counts = counted(table.agg(lines=_.lines.sum(), other=_.lines_at_another_amount.sum()))
     return tolerated(
         work,
         "one_amount_a_house",
@@ -132,6 +120,7 @@ def one_amount_a_house(work: Step) -> Outcome:
         do="are at the amount of their house in that month",
         fault="are at another amount than most lines of their house in that month",
         advice="The amounts are no part of the statistic; ask the sender whether these lines are forfaits at all.",
+        nothing="no line has an amount.",
     )
 
 
@@ -160,14 +149,12 @@ def one_amount_before_may_2013(work: Step) -> Outcome:
 
 
 def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing: str) -> Outcome:
-    counts = _counted(amounts.agg(months=_.count(), other=_.count(where=_.amount != _.usual)))
+    counts = counted(amounts.agg(months=_.count(), other=_.count(where=_.amount != _.usual)))
     before = work.year - 2
     left_out = ""
     if work.read(catalogue.HOUSES).filter(_.status == houses.UNKNOWN).count().execute():
         why = f"before {FIRST_YEAR + 2}" if before < FIRST_YEAR else f"without houses of {before}"
         left_out = f" Large houses are left out: {why} it is not known how old they are."
-    if counts["months"] == 0:
-        return not_applicable(nothing + left_out)
     outcome = tolerated(
         work,
         check,
@@ -178,6 +165,7 @@ def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing:
         fault="are paid at another amount than most",
         advice="The amounts are no part of the statistic; the table houses tells which houses. Ask the sender whether "
         "their status is another.",
+        nothing=nothing,
     )
     return Outcome(outcome.state, outcome.text + left_out, outcome.metadata)
 
@@ -191,8 +179,6 @@ def houses_come_and_go(work: Step) -> Outcome:
     appeared = int(now.anti_join(then, "house_id").count().execute())
     vanished = int(then.anti_join(now, "house_id").count().execute())
     billing = int(now.count().execute())
-    if billing == 0:
-        return not_applicable(NO_FORFAIT)
     return tolerated(
         work,
         "houses_come_and_go",
@@ -204,6 +190,7 @@ def houses_come_and_go(work: Step) -> Outcome:
         fault=f"billed in {before} but not in {work.year}, or the other way round",
         advice="Houses open, and a few close. When as many appear as vanish they were probably given other ids: then ask "
         "the sender whether their DMGs carry the new ids as well; if not, their patients no longer count.",
+        nothing=NO_FORFAIT,
         **parts(appeared=appeared, vanished=vanished),
     )
 
@@ -211,9 +198,7 @@ def houses_come_and_go(work: Step) -> Outcome:
 def patients_near_their_house(work: Step) -> Outcome:
     table = work.read(catalogue.HOUSES).filter(_.residents > 0)
     far = houses.has_patients_far_outside(table)
-    counts = _counted(table.agg(houses=_.count(), far=_.count(where=far)))
-    if counts["houses"] == 0:
-        return not_applicable("no house has five patients and one whose municipality is known.")
+    counts = counted(table.agg(houses=_.count(), far=_.count(where=far)))
     return tolerated(
         work,
         "patients_near_their_house",
@@ -224,6 +209,7 @@ def patients_near_their_house(work: Step) -> Outcome:
         fault="have more than a fifth of their patients, and at least five, farther away than in the next province",
         advice="Were forfaits and beneficiaries made with the same pseudonyms? If not, patients live anywhere. The table "
         "houses tells which houses.",
+        nothing="no house has five patients and one whose municipality is known.",
     )
 
 
@@ -233,12 +219,7 @@ def _months(work: Step) -> int:
     One number for all: the difference of two would tell a small one.
     """
     table = work.read(catalogue.REGISTRATIONS)
-    return _counted(table.agg(months=bit_count(_.months).cast("int64").sum()))["months"]
-
-
-def _counted(totals: ir.Table) -> dict[str, Any]:
-    """The one row of an aggregation as whole numbers; a sum over nothing is 0."""
-    return {name: int(value or 0) for name, value in totals.to_pyarrow().to_pylist()[0].items()}
+    return counted(table.agg(months=bit_count(_.months).cast("int64").sum()))["months"]
 
 
 OF_REGISTRATIONS = [

@@ -11,7 +11,6 @@ from ibis import _
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, markdown_table, people
 from mm_pipeline.catalogue import Table
-from mm_pipeline.checks import contributions
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -38,19 +37,19 @@ MONTH_LOW = 0.5
 """A month with less than this share of the median month's rows is suspicious."""
 
 
-def _if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
+def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """Without a delivery of the table, which only an optional one may lack, there is nothing to look at."""
 
     @wraps(look)
-    def looked(work: Step, *, table: Table) -> Outcome:
+    def looked(work: Step, *, table: Table, **arguments: str) -> Outcome:
         if not Account.of(work.lake, table, work.year).file:
             return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {work.year}.")
-        return look(work, table=table)
+        return look(work, table=table, **arguments)
 
     return looked
 
 
-@_if_delivered
+@if_delivered
 def row_accounting(work: Step, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
     account = Account.of(work.lake, table, work.year)
@@ -69,7 +68,7 @@ def row_accounting(work: Step, *, table: Table) -> Outcome:
     )
 
 
-@_if_delivered
+@if_delivered
 def quarantined_share(work: Step, *, table: Table) -> Outcome:
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
@@ -90,7 +89,7 @@ def quarantined_share(work: Step, *, table: Table) -> Outcome:
     return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
 
 
-@_if_delivered
+@if_delivered
 def key_collisions(work: Step, *, table: Table) -> Outcome:
     collisions = Account.of(work.lake, table, work.year).key_collisions
     if collisions == 0:
@@ -101,7 +100,7 @@ def key_collisions(work: Step, *, table: Table) -> Outcome:
     )
 
 
-@_if_delivered
+@if_delivered
 def volume(work: Step, *, table: Table) -> Outcome:
     """Rows against the previous year."""
     before = work.year - 1
@@ -267,7 +266,7 @@ def hierarchy_complete(work: Step) -> Outcome:
     )
 
 
-def _common(table: Table) -> list[Check]:
+def checks_of_every_delivery(table: Table) -> list[Check]:
     return [
         Check(
             "row_accounting",
@@ -299,7 +298,7 @@ CHECKS = [
     checks_of(
         catalogue.RAW_FORFAITS,
         [
-            *_common(catalogue.RAW_FORFAITS),
+            *checks_of_every_delivery(catalogue.RAW_FORFAITS),
             Check("only_mm_forfaits", f"Only nomenclature code {MM_FORFAIT} is kept.", only_mm_forfaits, blocking=True),
             Check(
                 "months_billed",
@@ -312,7 +311,7 @@ CHECKS = [
     checks_of(
         catalogue.RAW_BENEFICIARIES,
         [
-            *_common(catalogue.RAW_BENEFICIARIES),
+            *checks_of_every_delivery(catalogue.RAW_BENEFICIARIES),
             Check("one_row_per_person", "One person, one row: the last residence.", one_row_per_person, blocking=True),
             Check(
                 "population_profile",
@@ -334,8 +333,7 @@ CHECKS = [
             ),
         ],
     ),
-    checks_of(catalogue.RAW_DMG, _common(catalogue.RAW_DMG)),
-    checks_of(catalogue.RAW_CONTRIBUTIONS, [*_common(catalogue.RAW_CONTRIBUTIONS), *contributions.CHECKS]),
+    checks_of(catalogue.RAW_DMG, checks_of_every_delivery(catalogue.RAW_DMG)),
     checks_of(
         catalogue.GEOGRAPHY,
         [

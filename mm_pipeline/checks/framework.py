@@ -119,6 +119,7 @@ def tolerated(
     do: str,
     fault: str,
     advice: str,
+    nothing: str,
     is_part: bool = True,
     shows_total: bool = True,
     **metadata: Any,
@@ -126,10 +127,13 @@ def tolerated(
     """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
 
     ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
-    ``is_part``: whether those found are among those looked at; if not, the rest of them means nothing. ``shows_total``:
-    whether the number looked at may be shown. A small number is held against the tolerance as if it were the smallest
-    that may be shown: whether the check warns would tell which it is otherwise.
+    ``nothing``: why the check is not applicable when there is none to look at. ``is_part``: whether those found are among
+    those looked at; if not, the rest of them means nothing. ``shows_total``: whether the number looked at may be shown. A
+    small number is held against the tolerance as if it were the smallest that may be shown: whether the check warns
+    would tell which it is otherwise.
     """
+    if of == 0:
+        return not_applicable(nothing)
     limit = work.settings.tolerances[check]
     share = share_of_people(found, of) if is_part and found else _share(found, of)
     metadata = {

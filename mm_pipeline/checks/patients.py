@@ -4,7 +4,7 @@ import ibis
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, is_small, people
+from mm_pipeline.assets.common import Step, counted, is_small, people
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -114,15 +114,10 @@ def dmg_at_own_house(work: Step) -> Outcome:
     houses = candidates.group_by("house_id").agg(patients=_.count())
     kept = work.read(catalogue.ATTRIBUTED_PATIENTS).group_by("house_id").agg(kept=_.count())
     both = houses.left_join(kept, "house_id").mutate(kept=_.kept.fill_null(0))
-    counts = both.agg(
-        patients=_.patients.sum().fill_null(0),
-        kept=_.kept.sum().fill_null(0),
-        lost=_.patients.sum(where=2 * _.kept < _.patients).fill_null(0),
+    counts = counted(
+        both.agg(patients=_.patients.sum(), kept=_.kept.sum(), lost=_.patients.sum(where=2 * _.kept < _.patients))
     )
-    patients, kept_patients, lost = (int(value) for value in counts.to_pandas().iloc[0])
-    if patients == 0:
-        return not_applicable(f"no patient has {threshold} forfaits; see forfaits_distribution.")
-    if 2 * kept_patients < patients:
+    if 2 * counts["kept"] < counts["patients"]:
         return failed(
             f"Most patients with {threshold} forfaits and more hold a DMG at a practice that is not their house, so they do "
             "not count. The houses probably have other ids in forfaits than in DMG: have the delivery corrected and "
@@ -131,13 +126,14 @@ def dmg_at_own_house(work: Step) -> Outcome:
     return tolerated(
         work,
         "dmg_at_own_house",
-        lost,
-        patients,
+        counts["lost"],
+        counts["patients"],
         who=f"patients with {threshold} forfaits and more",
         do="are at a house that keeps at least half of them as attributed patients",
         fault="are at a house that loses more than half of them, because they hold a DMG elsewhere",
         advice="Their house probably has another id in forfaits than in DMG (see houses_come_and_go), so they do not count "
         "though they should: ask the sender, and have the delivery corrected.",
+        nothing=f"no patient has {threshold} forfaits; see forfaits_distribution.",
     )
 
 

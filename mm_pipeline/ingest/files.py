@@ -87,10 +87,9 @@ def find(folder: Path, dataset: str) -> Path:
 
 
 def lookalikes(folder: Path, dataset: str) -> list[str]:
-    """Files that are probably meant to be this dataset, under a name that is not read; not those still being copied."""
-    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
-    alike = [name for name in names if name.lower().startswith(dataset[:-1]) and not name.endswith((".part", ".tmp"))]
-    return sorted(name for name in alike if folder / name not in candidates(folder, dataset))
+    """Where there are no candidates: files that are probably meant to be it, but for those still being copied."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name.lower().startswith(dataset[:-1]) and not name.endswith((".part", ".tmp"))]
 
 
 def fingerprint(path: Path) -> str:

@@ -11,6 +11,7 @@ from ibis import _
 
 from mm_pipeline.statistic.cells import whole
 from mm_pipeline.statistic.rates import ladder
+from mm_pipeline.statistic.registrations import MONTHS, patients_by_month
 
 MATURE_PATIENTS = 500
 """Registered patients from which a house can be mature (and it must be in the system for two years)."""
@@ -24,8 +25,6 @@ FAR_PERCENT, FAR_PERSONS = 20, 5
 
 BREAKDOWN_FROM = 5
 """A house with fewer persons has no breakdown."""
-
-MONTHS = range(1, 13)
 
 NEIGHBOURS = {
     "04000": ("20001", "20002"),  # Walloon Brabant shares no border with Brussels, but is 3 km away
@@ -114,7 +113,7 @@ def months_of_one_amount(year: int) -> range:
 
 def _patients(registrations: ir.Table) -> ir.Table:
     """Per house: persons, patients by month, first and last month, and what was billed and taken back."""
-    of_month = {f"m{m}": ((_.months & (1 << (m - 1))) != 0).cast("int64").sum() for m in MONTHS}
+    of_month = patients_by_month()
     table = registrations.group_by("house_id").agg(
         first_month=_.first_month.min(),
         last_month=_.last_month.max(),

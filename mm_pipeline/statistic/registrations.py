@@ -11,6 +11,8 @@ from ibis import _
 
 from mm_pipeline.statistic.cells import whole
 
+MONTHS = range(1, 13)
+
 
 @ibis.udf.agg.builtin
 def bit_or(mask: dt.int32) -> dt.int32:
@@ -45,6 +47,11 @@ def registrations(raw_forfaits: ir.Table) -> ir.Table:
         quantity=whole(_.quantity.sum()),
         regularised=whole(_.regularised.sum()),
     )
+
+
+def patients_by_month() -> dict[str, ibis.Deferred]:
+    """Aggregates over registrations, by number of the month: how many patients count in it."""
+    return {str(month): ((_.months & (1 << (month - 1))) != 0).cast("int64").sum() for month in MONTHS}
 
 
 def overlaps(registrations: ir.Table) -> ir.Table:

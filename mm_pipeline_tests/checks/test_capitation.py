@@ -347,7 +347,7 @@ def test_nobody_has_enough_forfaits(year):
 
 # --- contributions ----------------------------------------------------------------------------------------------------
 
-CEILINGS = [look.look for look in contributions.CHECKS]
+CEILINGS = [look.look for look in contributions.OF_CONTRIBUTIONS]
 
 
 @pytest.mark.parametrize("look", CEILINGS)
