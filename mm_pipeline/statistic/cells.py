@@ -33,7 +33,7 @@ def delivered_cells(people: ir.Table, year: int, name: str) -> ir.Table:
     keys = ["municipality_code", "sector_code", "sex", "age", "preferential"]
     counts = people.mutate(age=class_number).group_by(keys).agg(**{name: _.count()})
     label = ibis.cases(*((_.age == number, label) for number, label in enumerate(AGE_CLASSES)))
-    return counts.mutate(age_class=label).drop("age")
+    return counts.mutate(age_class=label).select(*_KEYS, name)
 
 
 def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
@@ -42,9 +42,9 @@ def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
     Columns ``sector_code``, ``municipality_code``. A sector lies in one municipality: where several are named for one
     code, in the one where most of its beneficiaries have it (tie: smallest code).
     """
-    named = cells.semi_join(municipalities, "municipality_code").filter(
-        _.sector_code.re_search(SECTOR_CODE) & ~_.sector_code.endswith(UNKNOWN)
-    )
+    # Filtered before it is joined: a table that two joins begin with is written out twice by Ibis, and counted twice.
+    well_formed = cells.filter(_.sector_code.re_search(SECTOR_CODE) & ~_.sector_code.endswith(UNKNOWN))
+    named = well_formed.semi_join(municipalities, "municipality_code")
     votes = named.group_by("sector_code", "municipality_code").agg(votes=_.beneficiaries.sum())
     order = [_.votes.desc(), _.municipality_code]
     first = ibis.row_number().over(group_by="sector_code", order_by=order)

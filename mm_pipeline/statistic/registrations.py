@@ -4,6 +4,9 @@ The twelve months of a year are the bits of a number, bit 0 for January: sets of
 Rules: ``docs/capitation.md``.
 """
 
+import functools
+import operator
+
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -29,23 +32,28 @@ def registrations(raw_forfaits: ir.Table) -> ir.Table:
 
     A (patient, house, month) *counts*, once, when its net billed quantity, regularisations included, is at least 1.
     """
-    net = raw_forfaits.group_by("patient_key", "house_id", month=_.service_date.month().cast("int64")).agg(
-        quantity=_.quantity.sum(), regularised=ibis.greatest(-_.quantity, 0).sum()
+    lines = raw_forfaits.mutate(month=_.service_date.month())
+    # A column for each month: a row for each patient, house and month would be ten times as many groups.
+    net = {month: f"net_{month}" for month in MONTHS}
+    sums = lines.group_by("patient_key", "house_id").agg(
+        **{name: ibis.ifelse(_.month == month, _.quantity, 0).sum() for month, name in net.items()},
+        regularised=ibis.greatest(-_.quantity, 0).sum(),
     )
-    bit = ibis.literal(1, "int32") << (net.month - 1)
-    counts = net.quantity >= 1
-    marked = net.mutate(
-        month=ibis.ifelse(counts, net.month, None).cast("int32"),
-        bit=ibis.ifelse(counts, bit, 0).cast("int32"),
-        bit_twice=ibis.ifelse(net.quantity >= 2, bit, 0).cast("int32"),
-    )
-    return marked.group_by("patient_key", "house_id").agg(
-        months=bit_or(_.bit),
-        months_twice=bit_or(_.bit_twice),
-        first_month=_.month.min(),
-        last_month=_.month.max(),
-        quantity=whole(_.quantity.sum()),
-        regularised=whole(_.regularised.sum()),
+
+    def bits(least: int) -> ir.Value:
+        bit_of = (ibis.ifelse(sums[name] >= least, 1 << (month - 1), 0) for month, name in net.items())
+        return functools.reduce(operator.or_, bit_of).cast("int32")
+
+    counted = [ibis.ifelse(sums[name] >= 1, month, None) for month, name in net.items()]
+    return sums.select(
+        "patient_key",
+        "house_id",
+        months=bits(1),
+        months_twice=bits(2),
+        first_month=ibis.least(*counted).cast("int32"),
+        last_month=ibis.greatest(*counted).cast("int32"),
+        quantity=whole(functools.reduce(operator.add, (sums[name] for name in net.values()))),
+        regularised=whole(sums.regularised),
     )
 
 
@@ -54,13 +62,21 @@ def patients_by_month() -> dict[str, ibis.Deferred]:
     return {str(month): ((_.months & (1 << (month - 1))) != 0).cast("int64").sum() for month in MONTHS}
 
 
+def of_several_houses(registrations: ir.Table) -> ir.Table:
+    """The registrations with a counted month of the patients who have several: ``patient_key``, ``house_id``, ``months``,
+    ``last_month``."""
+    counted = registrations.filter(_.months > 0)
+    several = counted.group_by("patient_key").agg(houses=_.count()).filter(_.houses > 1)
+    return counted.semi_join(several, "patient_key").select("patient_key", "house_id", "months", "last_month")
+
+
 def overlaps(registrations: ir.Table) -> ir.Table:
     """Pairs of houses of one patient: ``patient_key``, ``house_id`` < ``other_house``, ``both``, ``transfer``.
 
     ``both`` are the months that count at both houses (0: none). A month of ``both`` is a ``transfer`` when one
     registration ends in it and the other begins in it; before January and after December nothing is known, so it may be.
     """
-    counted = registrations.filter(_.months > 0).select("patient_key", "house_id", "months")
+    counted = of_several_houses(registrations).select("patient_key", "house_id", "months")
     other = counted.select("patient_key", other_house=_.house_id, other_months=_.months)
     pairs = counted.inner_join(other, "patient_key").filter(_.house_id < _.other_house)
     a, b = pairs.months, pairs.other_months
