@@ -1,18 +1,18 @@
 """Finding a delivered file and looking at its bytes: fingerprint, completeness, encoding, lines.
 
 The look is one pass over the file that does not use the engine, so its count of lines is an independent witness of
-what the engine read.
+what the engine read. A ``.csv.gz`` is unpacked on the way, once: the engine then reads it with all its threads, and a row
+that has to be quoted is found without unpacking again.
 """
 
 import csv
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from mm_pipeline.errors import DeliveryError
@@ -51,6 +51,8 @@ class DeliveredFile:
     sha256: str
     text: TextFacts | None
     """None for Parquet."""
+    unpacked: Path
+    """Where its content can be read: ``path``, or the unpacked copy of a ``.csv.gz``."""
 
     @property
     def label(self) -> str:
@@ -98,23 +100,31 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def look(path: Path) -> DeliveredFile:
+def look(path: Path, scratch: Path) -> DeliveredFile:
     """One pass over the file: SHA-256 for all formats, and for CSV the :class:`TextFacts`.
 
-    Raises :class:`DeliveryError` on an empty file, a truncated or damaged gzip, text that is not UTF-8 (with the
-    line).
+    A ``.csv.gz`` is unpacked into ``scratch``, which must be as restricted as the lake. Raises :class:`DeliveryError` on
+    an empty file, a truncated or damaged gzip, text that is not UTF-8 (with the line).
     """
     if path.stat().st_size == 0:
         raise DeliveryError(
             f"{label(path)} is empty (0 bytes); expected a header and rows. Ask the sender to deliver it again."
         )
     if path.suffix == ".parquet":
-        return DeliveredFile(path, fingerprint(path), None)
+        return DeliveredFile(path, fingerprint(path), None, path)
     digest = hashlib.sha256()
     pass_ = _TextPass(path)
-    for chunk in _decompressed(path, digest.update):
-        pass_.feed(chunk)
-    return DeliveredFile(path, digest.hexdigest(), pass_.finish())
+    if path.suffix != ".gz":
+        for chunk in _blocks(path):
+            digest.update(chunk)
+            pass_.feed(chunk)
+        return DeliveredFile(path, digest.hexdigest(), pass_.finish(), path)
+    unpacked = scratch / path.stem
+    with unpacked.open("wb") as copy:
+        for chunk in _decompressed(path, digest.update):
+            copy.write(chunk)
+            pass_.feed(chunk)
+    return DeliveredFile(path, digest.hexdigest(), pass_.finish(), unpacked)
 
 
 class _TextPass:
@@ -208,28 +218,26 @@ def _repeated_newlines(text: bytes) -> int:
     return count
 
 
-def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
-    """The text of a ``.csv`` or ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
+def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        blocks = iter(partial(file.read, _CHUNK), b"")
-        if path.suffix != ".gz":
-            for block in blocks:
-                seen(block)
-                yield block
-            return
-        inflate = zlib.decompressobj(wbits=31)
-        for block in blocks:
-            seen(block)
-            try:
-                while block:
-                    if inflate.eof:  # a gzip file may hold several members
-                        inflate = zlib.decompressobj(wbits=31)
-                    yield inflate.decompress(block, _CHUNK)
-                    block = inflate.unconsumed_tail or inflate.unused_data
-            except zlib.error:
-                raise _damaged(path, "is damaged") from None
-        if not inflate.eof:
-            raise _damaged(path, "ends too early (truncated)")
+        yield from iter(partial(file.read, _CHUNK), b"")
+
+
+def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
+    """The text of a ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
+    inflate = zlib.decompressobj(wbits=31)
+    for block in _blocks(path):
+        seen(block)
+        try:
+            while block:
+                if inflate.eof:  # a gzip file may hold several members
+                    inflate = zlib.decompressobj(wbits=31)
+                yield inflate.decompress(block, _CHUNK)
+                block = inflate.unconsumed_tail or inflate.unused_data
+        except zlib.error:
+            raise _damaged(path, "is damaged") from None
+    if not inflate.eof:
+        raise _damaged(path, "ends too early (truncated)")
 
 
 def _damaged(path: Path, how: str) -> DeliveryError:
@@ -260,19 +268,30 @@ def header_of(file: DeliveredFile) -> list[str]:
     return [name.strip() for name in names]
 
 
+def blocks_of_lines(path: Path) -> Iterator[bytes]:
+    """An unpacked CSV file in blocks of whole lines, without BOM and without the last newline of each block."""
+    blocks = _cut_at_newlines(path)
+    yield next(blocks).removeprefix(BOM)
+    yield from blocks
+
+
+def _cut_at_newlines(path: Path) -> Iterator[bytes]:
+    rest = b""
+    for chunk in _blocks(path):
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield lines
+    yield rest
+
+
+def is_empty(line: bytes) -> bool:
+    """Whether a line, without its newline, holds nothing: it is no row."""
+    return line in (b"", b"\r")
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Line number (from 1) and bytes, without line end, of every line that is not empty; the header included."""
-    lines = _split(_decompressed(path, lambda _: None))
-    first = next(lines).removeprefix(BOM)
-    for number, line in enumerate(chain([first], lines), 1):
-        if line not in (b"", b"\r"):
+    lines = (line for block in blocks_of_lines(path) for line in block.split(b"\n"))
+    for number, line in enumerate(lines, 1):
+        if not is_empty(line):
             yield number, line.removesuffix(b"\r")
-
-
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces between newlines; at least one."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    yield rest

@@ -7,6 +7,7 @@ every dataset and year, and nobody without the secret can go back.
 An optional dataset that was not delivered is an empty table, whose account names no file.
 """
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -70,8 +71,9 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         _refuse_if_sent(folder, name, announced)
         account, kept, quarantine = _nothing(dataset, announced)
     else:
-        file = files.look(files.find(folder, name))
-        account, kept, quarantine = _taken(backend, lake, settings, dataset, file, announced)
+        with tempfile.TemporaryDirectory(dir=lake.spill_dir()) as scratch:
+            file = files.look(files.find(folder, name), Path(scratch))
+            account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
     provenance = Provenance(
         synthetic=announced.synthetic,
         details=asdict(account),
@@ -84,24 +86,23 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
 
 def _taken(
     backend: Backend,
-    lake: Lake,
     settings: Settings,
     dataset: Dataset,
     file: files.DeliveredFile,
     announced: manifest.Manifest,
+    scratch: Path,
 ) -> tuple[Account, ir.Table, pa.Table]:
     """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
-    reading = reader.read(backend, file, dataset, dict(settings.aliases), scratch=lake.spill_dir())
+    judgement = _judgement(dataset, settings.patient_key_secret())
+    reading = reader.read(backend, file, dataset, dict(settings.aliases), judgement, scratch)
     _hold_against_manifest(file, announced, reading.delivered_rows)
-    _judge(backend, dataset, settings.patient_key_secret())
-    # The patient last: _ignore_superseded goes by what was found of them.
-    collisions = sum(_find_repeated(backend, key) for key in reversed(dataset.keys))
-    if dataset.name == "beneficiaries":
-        _ignore_superseded(backend)
-
-    counts = dict(backend.raw_sql("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
+    counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     quarantine = _quarantined(backend, file, dataset, reading)
+    collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
+    if dataset.name == "beneficiaries":
+        earlier = _drop_superseded(backend)
+        counts = {KEPT: counts.get(KEPT, 0) - earlier, IGNORED: earlier}
     account = Account(
         file=file.path.name,
         sha256=file.sha256,
@@ -168,21 +169,15 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
         raise DeliveryError(f"{file.label}: it has {rows} rows; {manifest.NAME} announces {expected.rows}. {advice}")
 
 
-def _judge(backend: Backend, dataset: Dataset, secret: str) -> None:
-    """Make ``judged`` from ``delivered``: typed columns, keys, and the verdict on each row, in the same order."""
+def _judgement(dataset: Dataset, secret: str) -> reader.Judgement:
+    """The table ``judged``: typed columns, keys, and the verdict on each row."""
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
     keys = ", ".join(map(_key, dataset.keys))
-    backend.con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE judged AS
-        SELECT (CASE {" ".join(cases).replace("typed.", "typed_")} ELSE {KEPT} END)::SMALLINT AS verdict,
-            {keys}, {columns}
-        FROM (SELECT *, {typed} FROM delivered)""",
-        {"secret": secret},
-    )
-    backend.con.execute("DROP TABLE delivered")
+    verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
+    return reader.Judgement("judged", f"{verdict} AS verdict, {keys}, {columns}", typed, {"secret": secret})
 
 
 def _key(key: Key) -> str:
@@ -195,23 +190,28 @@ def _key(key: Key) -> str:
 
 
 def _find_repeated(backend: Backend, key: Key) -> int:
-    """Make ``repeated``: keys with several kept rows. Return how many keys stand for two pseudonyms."""
-    pseudonym = f"hash_of_{key.pseudonym}"
+    """Make ``repeated_<key>``: keys with several kept rows. Return how many keys stand for two pseudonyms."""
+    # Two pseudonyms are looked for only among these: two more hashes for everybody would cost a third of the time.
     backend.con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE repeated AS
-        SELECT {key.column}, min({pseudonym}) <> max({pseudonym}) AS collides
-        FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
+        f"""CREATE OR REPLACE TEMP TABLE repeated_{key.column} AS
+        SELECT {key.column} FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
     )
-    return backend.con.execute("SELECT count(*) FROM repeated WHERE collides").fetchall()[0][0]
+    pseudonym = f"hash_of_{key.pseudonym}"
+    return backend.con.execute(
+        f"""SELECT count(*) FROM (
+            SELECT {key.column} FROM judged SEMI JOIN repeated_{key.column} USING ({key.column}) WHERE verdict = {KEPT}
+            GROUP BY {key.column} HAVING min({pseudonym}) <> max({pseudonym}))"""
+    ).fetchall()[0][0]
 
 
-def _ignore_superseded(backend: Backend) -> None:
+def _drop_superseded(backend: Backend) -> int:
+    """Drop the earlier residences of persons with several from ``judged``; return how many rows they were."""
     judged = backend.table("judged")
-    several = (
-        judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT).semi_join(backend.table("repeated"), "patient_key")
-    )
-    earlier = backend.compile(superseded(several))
-    backend.con.execute(f"UPDATE judged SET verdict = {IGNORED} WHERE rowid IN ({earlier})")
+    several = judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT)
+    several = several.semi_join(backend.table("repeated_patient_key"), "patient_key")
+    # Not left out by a join while the table is written: a join loses the order of the rows.
+    earlier = f"SELECT row FROM ({backend.compile(superseded(several))})"
+    return backend.con.execute(f"DELETE FROM judged WHERE rowid IN ({earlier})").fetchall()[0][0]
 
 
 def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:

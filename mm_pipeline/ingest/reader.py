@@ -1,16 +1,16 @@
 """A delivered file into the engine, as text: nothing is typed, judged or dropped here.
 
-After :func:`read` the temporary table ``delivered`` holds one row per readable row of the file, in the order of the
-file, with the contract's columns as text (blanks removed, empty = NULL). Rows whose *line* cannot be split into the
-header's columns come back as :class:`BadLine`. What the engine read plus the bad lines must equal the lines that an
-independent pass counted (``files.look``); if not, the file is read again line by line with Python's csv module. That
-happens with line breaks inside quotes or a quote that is never closed, which otherwise swallow the lines after them.
+:func:`read` gives the caller's judgement one row per readable row of the file, in the order of the file, with the
+contract's columns as text (blanks removed, empty = NULL). Rows whose *line* cannot be split into the header's columns come
+back as :class:`BadLine`. What the engine read plus the bad lines must equal the lines that an independent pass counted
+(``files.look``); if not, the file is read again line by line with Python's csv module. That happens with line breaks inside
+quotes or a quote that is never closed, which otherwise swallow the lines after them.
 """
 
 import csv
 import re
-import tempfile
-from collections.abc import Container, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,27 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What is made of the rows: ``table`` with ``columns`` (SQL over the contract's columns and ``typed``)."""
+
+    table: str
+    columns: str
+    typed: str
+    parameters: dict[str, str]
+
+    def create(self, backend: Backend, delivered: str) -> int:
+        """Make the table from the query ``delivered``, a row for each of its rows and in their order; return how many.
+
+        In one statement, so that the engine types and hashes some rows while it reads others.
+        """
+        query = f"SELECT {self.columns} FROM (SELECT *, {self.typed} FROM ({delivered}))"
+        backend.con.execute(f"CREATE OR REPLACE TEMP TABLE {self.table} AS {query}", self.parameters)
+        return backend.con.execute(f"SELECT count(*) FROM {self.table}").fetchall()[0][0]
+
+
+@dataclass(frozen=True)
 class Reading:
-    """What :func:`read` found: rows in the table ``delivered``, bad lines, and the columns of the file."""
+    """What :func:`read` found: rows that were judged, bad lines, and the columns of the file."""
 
     rows: int
     bad_lines: tuple[BadLine, ...]
@@ -77,44 +96,63 @@ class Reading:
 
 
 def read(
-    backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str], scratch: Path
+    backend: Backend,
+    file: files.DeliveredFile,
+    dataset: Dataset,
+    aliases: dict[str, str],
+    judgement: Judgement,
+    scratch: Path,
 ) -> Reading:
-    """Fill the temporary table ``delivered``; ``scratch`` is a restricted folder for a cleaned copy, if one is needed.
+    """Judge every row of the file; ``scratch`` is a restricted folder for a cleaned copy, if one is needed.
 
     Raises :class:`DeliveryError` on a missing or repeated column, on a file without rows, and when the rows cannot be
     accounted for.
     """
     if file.text is None:
-        return _read_parquet(backend, file, dataset, aliases)
+        return _read_parquet(backend, file, dataset, aliases, judgement)
     columns = _columns(file, files.header_of(file), dataset, aliases)
     expected = file.text.lines - 1
     if expected == 0:
         raise _no_rows(file)
     if file.text.is_regular:
-        with suppress(duckdb.InvalidInputException, duckdb.IOException):  # such as a gzip header with optional fields
-            if reading := _read_csv(backend, file, columns, expected):
+        with suppress(duckdb.InvalidInputException, duckdb.IOException):
+            if reading := _read_csv(backend, file, columns, judgement, expected):
                 return reading
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return _read_line_by_line(backend, file, columns, expected, Path(folder) / "lines.csv")
+    return _read_line_by_line(backend, file, columns, judgement, expected, scratch / "lines.csv")
 
 
 def locate(
-    file: files.DeliveredFile, bad_lines: Container[int], ordinals: Container[int]
+    file: files.DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
 ) -> Iterator[tuple[int | None, int, str]]:
-    """Line number and raw text of rows of ``delivered`` (by ordinal from 0) and of bad lines (ordinal None), in order.
+    """Line number and raw text of judged rows (by ordinal from 0) and of bad lines (ordinal None), in order.
 
-    The rows of ``delivered`` are the file's lines in order, less the header, the empty and the bad ones.
+    The judged rows are the file's lines in order, less the header, the empty and the bad ones. Lines are counted by the
+    block: one by one would take longer than reading the file.
     """
-    lines = files.numbered_lines(file.path)
-    next(lines)  # the header
-    ordinal = 0
-    for number, line in lines:
-        if number in bad_lines:
-            yield None, number, line.decode("utf-8")
-            continue
-        if ordinal in ordinals:
-            yield ordinal, number, line.decode("utf-8")
-        ordinal += 1
+    bad, wanted = sorted(bad_lines), sorted(ordinals)
+    line, row = 1, -1  # of the first line of the block: the header is line 1, and the row before row 0
+    for block in files.blocks_of_lines(file.unpacked):
+        lines = block.split(b"\n")
+        bad_here = set(_between(bad, line, line + len(lines)))
+        rows: Sequence[int] = range(len(lines))  # the lines of the block that are rows
+        if bad_here or _has_empty(block):
+            rows = [i for i in rows if line + i not in bad_here and not files.is_empty(lines[i])]
+        found: list[tuple[int, int | None]] = [(number - line, None) for number in bad_here]
+        found += [(rows[ordinal - row], ordinal) for ordinal in _between(wanted, row, row + len(rows))]
+        for i, ordinal in sorted(found, key=lambda place: place[0]):
+            yield ordinal, line + i, lines[i].removesuffix(b"\r").decode("utf-8")
+        line, row = line + len(lines), row + len(rows)
+
+
+def _has_empty(block: bytes) -> bool:
+    """Whether a block of lines holds an empty one."""
+    between_newlines = b"\n" + block + b"\n"
+    return b"\n\n" in between_newlines or b"\n\r\n" in between_newlines
+
+
+def _between(numbers: list[int], first: int, end: int) -> list[int]:
+    """Those from ``first`` to before ``end``; ``numbers`` are sorted."""
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
 def parquet_rows(backend: Backend, file: files.DeliveredFile, rows: np.ndarray) -> list[tuple[int, str]]:
@@ -153,17 +191,19 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
     return Columns(delivered, canonical)
 
 
-def _create(backend: Backend, columns: Columns, source: str, text_of: dict[str, str]) -> int:
+def _delivered(columns: Columns, source: str, text_of: dict[str, str]) -> str:
+    """SQL of the rows as text, in the contract's columns."""
     selected = ", ".join(f"{text_of[name]} AS {name}" for name in columns.canonical if name)
-    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE delivered AS SELECT {selected} FROM {source}").fetchall()
-    return backend.raw_sql("SELECT count(*) FROM delivered").fetchall()[0][0]
+    return f"SELECT {selected} FROM {source}"
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read_csv(backend: Backend, file: files.DeliveredFile, columns: Columns, expected: int) -> Reading | None:
+def _read_csv(
+    backend: Backend, file: files.DeliveredFile, columns: Columns, judgement: Judgement, expected: int
+) -> Reading | None:
     """None when the engine may not have taken every line for a row: a quote that is wrong can swallow the next lines.
 
     Then rows and bad lines are not the ``expected`` number, or the engine has seen the wrong quote: it may then have
@@ -178,13 +218,13 @@ def _read_csv(backend: Backend, file: files.DeliveredFile, columns: Columns, exp
     # The engine overlooks values beyond the last column if they are NULL. With a nullstr that no value can be, an empty
     # one is not, and a row that a stray delimiter has shifted does not pass.
     source = (
-        f"read_csv({_quoted(str(file.path))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
+        f"read_csv({_quoted(str(file.unpacked))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
         f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', nullstr='\n', "
-        f"compression='{'gzip' if file.path.suffix == '.gz' else 'none'}', "
-        f"columns={{{types}}})"
+        f"compression='none', columns={{{types}}})"
     )
     blank = "nullif(trim({}, ' \t'), '')" if file.text.has_blanks else "nullif({}, '')"
-    rows = _create(backend, columns, source, {name: blank.format(name) for name in columns.canonical if name})
+    text_of = {name: blank.format(name) for name in columns.canonical if name}
+    rows = judgement.create(backend, _delivered(columns, source, text_of))
     bad_count, out_of_step = backend.raw_sql(
         "SELECT count(DISTINCT line), coalesce(bool_or(error_type = 'UNQUOTED VALUE'), false) FROM reject_errors"
     ).fetchall()[0]
@@ -209,12 +249,17 @@ def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int,
 
 
 def _read_line_by_line(
-    backend: Backend, file: files.DeliveredFile, columns: Columns, expected: int, cleaned: Path
+    backend: Backend,
+    file: files.DeliveredFile,
+    columns: Columns,
+    judgement: Judgement,
+    expected: int,
+    cleaned: Path,
 ) -> Reading:
     """A row is one line, whatever its quotes say: lines that do not stand on their own are bad."""
     delimiter = files.delimiter_of(file)
     bad = []
-    lines = files.numbered_lines(file.path)
+    lines = files.numbered_lines(file.unpacked)
     next(lines)  # the header
     with cleaned.open("w", newline="", encoding="utf-8") as target:
         writer = csv.writer(target, delimiter=delimiter, lineterminator="\n")
@@ -227,7 +272,7 @@ def _read_line_by_line(
                 writer.writerow(values)
     rows = expected - len(bad)
     _hold_against_header(file, columns, rows, len(bad))
-    if _read_csv(backend, files.look(cleaned), columns, rows) is None:
+    if _read_csv(backend, files.look(cleaned, cleaned.parent), columns, judgement, rows) is None:
         raise DeliveryError(
             f"{file.label}: {rows} rows were counted but another number could be read; expected both to be equal. "
             "Nothing was kept. Please report this, with the first lines of the file."
@@ -257,7 +302,9 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
     return values
 
 
-def _read_parquet(backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str]) -> Reading:
+def _read_parquet(
+    backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str], judgement: Judgement
+) -> Reading:
     with _readable(file):
         schema = pq.read_schema(file.path)
         rows = pq.read_metadata(file.path).num_rows
@@ -270,7 +317,8 @@ def _read_parquet(backend: Backend, file: files.DeliveredFile, dataset: Dataset,
             type_ = schema.field(delivered).type
             text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_)}, ' \t'), '')"
     with _readable(file):
-        read = _create(backend, columns, f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)", text_of)
+        source = f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)"
+        read = judgement.create(backend, _delivered(columns, source, text_of))
         if read != rows:
             raise OSError
     return Reading(rows, (), columns)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_pipeline.errors import DeliveryError
-from mm_pipeline.ingest import files
+from mm_pipeline.ingest import files, reader
 
 CHUNKS = (1, 2, 3, 7)
 SAMPLES = (
@@ -32,10 +32,10 @@ def observed(path: Path, chunk: int) -> tuple[files.TextFacts | str | None, str,
     """All that is seen of the file; for a file that is refused, the message."""
     with patch.object(files, "_CHUNK", chunk):
         try:
-            seen = files.look(path)
+            seen = files.look(path, path.parent)
         except DeliveryError as error:
             return str(error), "", ""
-        return seen.text, seen.sha256, list(files.numbered_lines(path))
+        return seen.text, seen.sha256, list(files.numbered_lines(seen.unpacked))
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -73,7 +73,7 @@ def test_chunks_make_no_difference_to_any_text(
 def facts(tmp_path: Path, content: bytes) -> files.TextFacts:
     path = tmp_path / "dmg.csv"
     path.write_bytes(content)
-    text = files.look(path).text
+    text = files.look(path, path.parent).text
     assert text is not None
     return text
 
@@ -125,7 +125,7 @@ def test_facts(
 def test_the_header(tmp_path: Path, content: bytes, names: list[str] | None) -> None:
     path = tmp_path / "dmg.csv"
     path.write_bytes(content)
-    file = files.look(path)
+    file = files.look(path, path.parent)
     if names is None:
         with pytest.raises(DeliveryError, match="line 1: the header cannot be read"):
             files.header_of(file)
@@ -155,6 +155,34 @@ def test_a_gzip_is_read_in_pieces_of_a_chunk(tmp_path: Path) -> None:
 def test_parquet_is_only_fingerprinted(tmp_path: Path) -> None:
     path = tmp_path / "dmg.parquet"
     path.write_bytes(b"\xff\r")
-    seen = files.look(path)
+    seen = files.look(path, path.parent)
     assert (seen.text, seen.label) == (None, f"{tmp_path.name}/dmg.parquet")
     assert seen.sha256 == files.fingerprint(path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from(["", "a", "é,b", "\r", "x\r", " "]), max_size=12),
+    choice=st.lists(st.integers(0, 14), max_size=6),
+    chunk=st.sampled_from((1, 2, 3, 7, 1 << 22)),
+    ends=st.booleans(),
+)
+def test_lines_are_located_as_if_counted_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], choice: list[int], chunk: int, ends: bool
+) -> None:
+    """Bad lines and rows by their ordinal, whatever empty lines stand between them and wherever a block ends."""
+    path = tmp_path_factory.getbasetemp() / "located.csv"
+    path.write_bytes("\n".join(["\ufeffheader", *lines, *([""] if ends else [])]).encode())
+    numbered = list(files.numbered_lines(path))[1:]
+    bad = {numbered[i][0] for i in choice[::2] if i < len(numbered)}
+    rows = [place for place in numbered if place[0] not in bad]
+    wanted = {i for i in choice[1::2] if i < len(rows)}
+    one_by_one = sorted(
+        [(number, None, text) for number, text in numbered if number in bad]
+        + [(*rows[ordinal][:1], ordinal, rows[ordinal][1]) for ordinal in wanted],
+        key=lambda place: place[0],
+    )
+    with patch.object(files, "_CHUNK", chunk):
+        file = files.DeliveredFile(path, "", None, path)
+        located = [(number, ordinal, text.encode()) for ordinal, number, text in reader.locate(file, bad, wanted)]
+    assert located == one_by_one

@@ -249,7 +249,7 @@ class TestBrokenFiles:
     def test_fewer_rows_than_its_footer_says(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         """The footer is the independent count that a Parquet file has."""
         desk.put("dmg.parquet", table("dmg"))
-        monkeypatch.setattr(reader, "_create", lambda *_: 1)
+        monkeypatch.setattr(reader.Judgement, "create", lambda *_: 1)
         assert "2019/dmg.parquet cannot be read as Parquet" in desk.refused("dmg")
 
     def test_too_little_memory_is_not_the_fault_of_the_file(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ class TestBrokenFiles:
             raise duckdb.OutOfMemoryException("no")
 
         desk.put("dmg.parquet", table("dmg"))
-        monkeypatch.setattr(reader, "_create", fail)
+        monkeypatch.setattr(reader.Judgement, "create", fail)
         with pytest.raises(duckdb.OutOfMemoryException):
             desk.ingest("dmg")
 
