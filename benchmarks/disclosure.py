@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.__main__ import DATA, YEAR, prepare, product
 from benchmarks.disclosure_lines import KEY, primary_only, two_a_line
 from benchmarks.disclosure_optimum import ROUNDS, Block, optimum
+from benchmarks.material import YEAR, ingested, settings_at
+from benchmarks.rates.product import rates_by_product
 from mm_pipeline import catalogue
 from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect
 from mm_pipeline.disclosure.rule import Flags, sensitive
-from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
 Rule = Callable[[pd.DataFrame, int], pd.DataFrame]
@@ -35,10 +35,10 @@ WORST = 5
 
 def national_year() -> Path:
     """``sector_rates`` of a synthetic year of the country; made once, as by ``python -m benchmarks --scale 1``."""
-    settings = Settings(data_dir=DATA / "1", id_key="benchmark")
+    settings = settings_at(1)
     path = Lake(settings.lake_dir).path(catalogue.SECTOR_RATES, YEAR)
     if not path.exists():
-        product(settings, prepare(settings, 1))
+        rates_by_product(settings, ingested(settings, 1))
     return path
 
 

@@ -150,7 +150,8 @@ def months_billed(work: Step) -> Outcome:
 
 def one_row_per_person(work: Step) -> Outcome:
     table = work.read(catalogue.RAW_BENEFICIARIES)
-    rows, persons = table.agg(rows=_.count(), persons=_.patient_key.nunique()).to_pandas().iloc[0].tolist()
+    rows = work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows
+    persons = int(table.select("patient_key").distinct().count().execute())  # nunique takes half as long again
     if rows == 0:
         return failed(
             "There is no beneficiary: no row of the delivery can be used. Look at quarantined_share, have the delivery "

@@ -55,7 +55,7 @@ def attribution_rule(work: Step) -> Outcome:
     net = (
         work.read(catalogue.RAW_FORFAITS)
         .semi_join(attributed, "patient_key")
-        .group_by("patient_key", "house_id", month=_.service_date.truncate("M"))
+        .group_by("patient_key", "house_id", month=_.service_date.month())
         .agg(quantity=_.quantity.sum())
         .filter(_.quantity >= 1)
     )
@@ -68,10 +68,16 @@ def attribution_rule(work: Step) -> Outcome:
     )
     same = compared.forfaits.cast("int64").identical_to(compared.months)
     wrong_months = ~(compared.forfaits.between(threshold, 12) & same)
+    # One query, so that the months are counted once.
+    counts = counted(
+        compared.agg(months=ibis.ifelse(wrong_months, 1, 0).sum())
+        .cross_join(elsewhere.agg(elsewhere=_.patient_key.nunique()))
+        .cross_join(attributed.agg(twice=_.count() - _.patient_key.nunique()))
+    )
     found = {
-        f"do not have {threshold} to 12 forfaits": int(ibis.ifelse(wrong_months, 1, 0).sum().execute() or 0),
-        "have a DMG at another practice": int(elsewhere.patient_key.nunique().execute()),
-        "are there twice": int((attributed.count() - attributed.patient_key.nunique()).execute()),
+        f"do not have {threshold} to 12 forfaits": counts["months"],
+        "have a DMG at another practice": counts["elsewhere"],
+        "are there twice": counts["twice"],
     }
     if broken := [f"{people(count)} {what}" for what, count in found.items() if count]:
         return failed(

@@ -1,0 +1,49 @@
+"""What is measured on: synthetic deliveries, made once per scale and kept in ``benchmarks/.data``."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import ibis
+
+from mm_pipeline import catalogue
+from mm_pipeline.demo import synthesize
+from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
+from mm_pipeline.ingest.ingest import ingest
+from mm_pipeline.reference.areas import areas
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.engine import session
+from mm_pipeline.storage.lake import Lake, Provenance
+
+YEAR = 2024
+DATA = Path(__file__).parent / ".data"
+
+
+def settings_at(scale: float) -> Settings:
+    """Settings with the data folder of a scale; 1 is the country."""
+    return Settings(data_dir=DATA / f"{scale:g}", id_key="benchmark")
+
+
+def deliver(settings: Settings, scale: float, years: Iterable[int] = (YEAR,)) -> None:
+    """The deliveries of these years, where they are not there yet."""
+    missing = [year for year in years if not (settings.raw_dir / str(year)).is_dir()]
+    if missing:
+        print(f"making {len(missing)} synthetic year(s) at scale {scale:g} …", flush=True)
+        synthesize(
+            settings.raw_dir, missing, scale=scale, seed=1, areas=lambda year: areas(settings.reference_dir, year)
+        )
+
+
+def ingested(settings: Settings, scale: float) -> Lake:
+    """The lake with the raw tables and the geography of :data:`YEAR`."""
+    lake = Lake(settings.lake_dir)
+    deliver(settings, scale)
+    for name in DATASETS.keys() - OPTIONAL:
+        with session(settings) as backend:
+            started = time.perf_counter()
+            account = ingest(backend, lake, settings, name, YEAR)
+            print(f"ingest {name:14} {account.delivered:>11,} rows {time.perf_counter() - started:7.2f} s", flush=True)
+    with session(settings) as backend:
+        table = areas(settings.reference_dir, YEAR)
+        lake.write(backend, catalogue.GEOGRAPHY, YEAR, ibis.memtable(table), Provenance(synthetic=True))
+    return lake

@@ -1,0 +1,154 @@
+"""The same table as ``sector_rates`` in polars, lazily and on its streaming engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from mm_pipeline.catalogue import SECTOR_RATES
+from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
+
+_KEYS = ["municipality_code", "sector_code", "sex", "age", "preferential"]
+_AGES = (18, 25, 45, 65, 75, 85)
+_CLASSES = CATEGORIES["age_class"]
+_MONTHS = range(1, 13)
+_LEVELS = ("arrondissement", "province", "region", "country")
+
+
+def rates_in_polars(files: Mapping[str, Path], year: int) -> pa.Table:
+    """``sector_rates`` of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+    scan = {name: pl.scan_parquet(path, hive_partitioning=False) for name, path in files.items()}
+    geography = scan["geography"].select("level", "area_code", "parent_code").collect()
+    delivered = _delivered(scan["raw_beneficiaries"], _patients(scan["raw_forfaits"], scan["raw_dmg"]), year)
+    cells = _resolved(delivered.collect(engine="streaming"), geography)
+    return _rates(cells, geography, year)
+
+
+def _patients(forfaits: pl.LazyFrame, dmg: pl.LazyFrame) -> pl.LazyFrame:
+    month = pl.col("service_date").dt.month()
+    in_month = {m: pl.when(month == m).then("quantity").otherwise(0).sum().alias(f"m{m}") for m in _MONTHS}
+    bits = {m: pl.when(pl.col(f"m{m}") >= 1).then(pl.lit(1 << (m - 1), pl.Int32)).otherwise(0) for m in _MONTHS}
+    houses = (
+        forfaits.group_by("patient_key", "house_id")
+        .agg(in_month.values())
+        .select("patient_key", "house_id", months=pl.sum_horizontal(bits.values()))
+        .filter(pl.col("months") > 0)
+    )
+    months = pl.col("months").bitwise_or().bitwise_count_ones()
+    candidates = houses.group_by("patient_key").agg(months).filter(pl.col("months") >= 6).select("patient_key")
+    elsewhere = dmg.join(candidates, on="patient_key", how="semi").join(
+        houses, left_on=["patient_key", "practice_id"], right_on=["patient_key", "house_id"], how="anti"
+    )
+    return candidates.join(elsewhere, on="patient_key", how="anti")
+
+
+def _delivered(beneficiaries: pl.LazyFrame, patients: pl.LazyFrame, year: int) -> pl.LazyFrame:
+    age = pl.sum_horizontal((year - pl.col("birth_year") >= start).cast(pl.Int8) for start in _AGES)
+    people = beneficiaries.select(
+        "patient_key", "municipality_code", "sector_code", "sex", "preferential", age=age.cast(pl.Int8)
+    )
+    everybody = people.group_by(_KEYS).agg(n=pl.len())
+    attributed = people.join(patients, on="patient_key", how="semi").group_by(_KEYS).agg(p=pl.len())
+    return everybody.join(attributed, on=_KEYS, how="left", nulls_equal=True).with_columns(
+        pl.col("n").cast(pl.Int64), pl.col("p").fill_null(0).cast(pl.Int64)
+    )
+
+
+def _resolved(delivered: pl.DataFrame, geography: pl.DataFrame) -> pl.DataFrame:
+    known = geography.filter(pl.col("level") == "municipality")["area_code"].implode()
+    delivered = delivered.with_columns(
+        municipality=pl.when(pl.col("municipality_code").is_in(known)).then("municipality_code")
+    )
+    well_formed = pl.col("sector_code").str.contains("^[0-9]{5}[0-9A-Z-]{4}$") & ~pl.col("sector_code").str.ends_with(
+        "ZZZZ"
+    )
+    named = (
+        delivered.filter(pl.col("municipality").is_not_null() & well_formed)
+        .group_by("sector_code", "municipality")
+        .agg(pl.col("n").sum())
+        .sort("sector_code", -pl.col("n"), "municipality")
+        .unique("sector_code", keep="first")
+        .select("sector_code", "municipality", sector="sector_code")
+    )
+    placed = delivered.join(named, on=["sector_code", "municipality"], how="left").with_columns(
+        sector=pl.coalesce("sector", pl.col("municipality") + "ZZZZ")
+    )
+    return placed.group_by("municipality", "sector", "sex", "age", "preferential").agg(pl.col("n", "p").sum())
+
+
+def _rates(cells: pl.DataFrame, geography: pl.DataFrame, year: int) -> pa.Table:
+    parent = geography.filter(pl.col("level") != "sector")
+    step = parent.filter(pl.col("level") == "municipality").select(
+        "level", "area_code", "parent_code", municipality="area_code"
+    )
+    rungs = [step]
+    for level in _LEVELS:
+        step = step.select("municipality", area_code="parent_code").join(
+            parent.filter(pl.col("level") == level), on="area_code"
+        )
+        rungs.append(step.select("level", "area_code", "parent_code", "municipality"))
+    nowhere = pl.DataFrame({"level": ["country"], "area_code": ["BE"], "municipality": [None]})
+    ladder = pl.concat([*rungs, nowhere.cast({"municipality": pl.String})], how="diagonal").drop("parent_code")
+
+    by_municipality = cells.group_by("municipality", "sex", "age", "preferential").agg(pl.col("n", "p").sum())
+    category = {
+        "total": pl.lit("total"),
+        "sex": pl.col("sex"),
+        "age_group": pl.when(pl.col("age") == 0)
+        .then(pl.lit("0-17"))
+        .when(pl.col("age") <= 3)
+        .then(pl.lit("18-64"))
+        .otherwise(pl.lit("65+")),
+        "age_class": pl.col("age").replace_strict(dict(enumerate(_CLASSES)), return_dtype=pl.String),
+        "preferential": pl.col("preferential").cast(pl.String),
+    }
+    long = pl.concat(
+        by_municipality.group_by("municipality", dimension=pl.lit(dimension), category=of).agg(pl.col("n", "p").sum())
+        for dimension, of in category.items()
+    )
+    counted = (
+        long.join(ladder, on="municipality", nulls_equal=True)
+        .group_by("level", "area_code", "dimension", "category")
+        .agg(pl.col("n", "p").sum())
+    )
+    frame = pl.DataFrame(
+        [
+            (level, dimension, category)
+            for level in ("municipality", *_LEVELS)
+            for dimension in dimensions_of(level)
+            for category in CATEGORIES[dimension]
+        ],
+        schema=["level", "dimension", "category"],
+        orient="row",
+    )
+    areas = parent.join(frame, on="level").join(counted, on=["level", "area_code", "dimension", "category"], how="left")
+    sectors = (
+        cells.filter(pl.col("sector").is_not_null())
+        .group_by("sector", "municipality")
+        .agg(pl.col("n", "p").sum())
+        .select(
+            level=pl.lit("sector"),
+            area_code="sector",
+            parent_code="municipality",
+            dimension=pl.lit("total"),
+            category=pl.lit("total"),
+            n="n",
+            p="p",
+        )
+    )
+    table = pl.concat([areas.select(sectors.columns), sectors]).with_columns(pl.col("n", "p").fill_null(0))
+    people = pl.when(pl.col("n") > 0).then(pl.col("n").cast(pl.Float64))
+    table = table.select(
+        pl.lit(year).alias("year"),
+        "level",
+        "area_code",
+        "parent_code",
+        "dimension",
+        "category",
+        beneficiaries="n",
+        patients="p",
+        rate_per_10000=pl.col("p").cast(pl.Float64) * 10_000.0 / people,
+        rate_percent=pl.col("p").cast(pl.Float64) * 100.0 / people,
+    ).sort("level", "area_code", "dimension", "category")
+    return table.to_arrow().cast(SECTOR_RATES.schema)
