@@ -1,10 +1,11 @@
-"""What runs by itself: the job of a year, the job of the series, and the Q3 schedule."""
+"""What runs by itself: the job of a year, the job of the series, the Q3 schedule, and the end of runs that were killed."""
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.assets.common import PUBLICATION
 from mm_pipeline.clock import LAG_YEARS
+from mm_pipeline.locks import SERIES, Locks
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
@@ -16,6 +17,7 @@ INPUTS_TAG = "mm_pipeline/inputs"
 """Tag of a scheduled run: the fingerprint of what it was requested for (delivery, reference data, settings, code)."""
 
 _YEAR_TAG = "dagster/partition"
+_RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 series_job = dg.define_asset_job(
     SERIES_JOB,
@@ -63,3 +65,48 @@ def q3_schedule(
     # Without a run key: Dagster would silently drop a second request for the same inputs, which is right when a table
     # was made anew by hand or its file was lost in between.
     return dg.RunRequest(partition_key=str(year), tags=tags)
+
+
+def locks_of(run: dg.DagsterRun) -> list[str]:
+    """The locks a run needs: its year or years, and that of the series if it may make something from all years."""
+    tags, (first, last) = run.tags, _RANGE_TAGS
+    if _YEAR_TAG in tags:
+        years = [tags[_YEAR_TAG]]
+    elif first in tags and last in tags:
+        years = [str(year) for year in range(int(tags[first]), int(tags[last]) + 1)]
+    else:
+        return [SERIES]
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    only_years = run.job_name == YEARLY_JOB or (selected and selected.isdisjoint(SERIES_ASSETS))
+    return years if only_years else [*years, SERIES]
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process was killed: they would hold a place in the queue for ever.",
+)
+def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
+    ended = end_abandoned_runs(context.instance, settings)
+    return dg.SkipReason(
+        f"Marked as failed: {', '.join(ended)}" if ended else "Every run that goes on has its process."
+    )
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """Mark runs of this instance as failed whose process is gone; returns their short ids.
+
+    Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
+    running counts in the queue, and the schedule waits for it.
+    """
+    ended, locks = [], Locks(settings)
+    for run_id in locks.abandoned():
+        if (run := instance.get_run_by_id(run_id)) is None:
+            continue  # of an installation with another history over the same data
+        if not run.is_finished:
+            instance.report_run_failed(
+                run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
+            )
+            ended.append(run_id[:8])
+        locks.forget(run_id)
+    return ended

@@ -14,11 +14,12 @@ from dagster._core.event_api import PartitionKeyFilter
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
-from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB
+from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, end_abandoned_runs
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.instance import CODE_LOCATION
+from mm_pipeline.locks import SERIES, Locks, command_line
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
 from mm_pipeline.storage.lake import Lake
@@ -49,8 +50,8 @@ class Backfill:
     """The jobs over one instance; resolve once, run many years."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
-        definitions = build_definitions(settings=settings)
-        self._settings, self._instance = settings, instance
+        self._settings, self._instance, self._locks = settings, instance, Locks(settings)
+        definitions = build_definitions(settings=settings, locks=self._locks)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
         self._yearly = definitions.resolve_job_def(YEARLY_JOB)
@@ -60,26 +61,40 @@ class Backfill:
         return Ledger(self._instance, self._graph, self._settings)
 
     def years(
-        self, years: Iterable[int], *, force: bool = False, on_year: Callable[[YearResult], None] | None = None
+        self,
+        years: Iterable[int],
+        *,
+        force: bool = False,
+        on_year: Callable[[YearResult], None] | None = None,
+        on_wait: Callable[[str], None] = lambda said: None,
     ) -> list[YearResult]:
         """Build each year that is not up to date (all of them with ``force``), then what is made from all years.
 
-        What was wrong with the latter is in ``series_problems``.
+        What was wrong with the latter is in ``series_problems``. ``on_wait`` is told, in words, when another process
+        works on a year: once that has ended the year is looked at anew.
         """
-        ledger = self.ledger()
-        results = []
+        end_abandoned_runs(self._instance, self._settings)
+        ledger, results = self.ledger(), []
         for year in years:
-            if not force and ledger.state(year).is_up_to_date:
-                result = YearResult(year, UP_TO_DATE, checks=self._recorded_checks(year))
-            else:
-                result = self._build(year)
-            self._add_figures(result)
+            with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
+                if not force and self._is_up_to_date(year, None if waited else ledger):
+                    result = YearResult(year, UP_TO_DATE, checks=self._recorded_checks(year))
+                else:
+                    result = self._build(year)
+                self._add_figures(result)
             results.append(result)
             if on_year:
                 on_year(result)
-        if released_years(self._settings) and not self.ledger().is_series_up_to_date():
-            self._refresh_series()
+        with self._locks.held([SERIES], by=command_line(), say=on_wait):
+            if released_years(self._settings) and not self.ledger().is_series_up_to_date():
+                self._refresh_series()
         return results
+
+    def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
+        """By what is known already, or as the year is now: another process may just have built it."""
+        if known is not None and known.state(year).is_up_to_date:
+            return True
+        return self.ledger().state(year).is_up_to_date
 
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()

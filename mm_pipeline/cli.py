@@ -313,7 +313,10 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
             for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
                 progress.console.print(f"[yellow]{result.year}[/] {escape(warning)}", highlight=False)
 
-        results = backfill.years(years, force=force, on_year=tell)
+        def tell_wait(said: str) -> None:
+            progress.console.print(escape(said), highlight=False)
+
+        results = backfill.years(years, force=force, on_year=tell, on_wait=tell_wait)
         for problem in backfill.series_problems:
             progress.console.print(f"[bold red]release[/] {escape(problem)}", highlight=False)
     _print_summary(settings, results)

@@ -1,24 +1,41 @@
 """The one place where the Dagster objects are put together."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from mm_pipeline.assets import deliveries, houses, patients, publication, rates
-from mm_pipeline.automation import q3_schedule, series_job, yearly_job
+from mm_pipeline.automation import abandoned_runs, locks_of, q3_schedule, series_job, yearly_job
 from mm_pipeline.checks import capitation as capitation_checks
 from mm_pipeline.checks import contributions as contribution_checks
 from mm_pipeline.checks import deliveries as delivery_checks
 from mm_pipeline.checks import patients as patient_checks
 from mm_pipeline.checks import publication as publication_checks
 from mm_pipeline.checks import rates as rate_checks
+from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
 
 
-def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
+def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:
     """Assets, checks, jobs and schedule over these settings (default: from the environment).
 
+    ``locks``: those of the caller, which its runs need not wait for.
+
     The in-process executor runs a year's steps one after the other: each keeps both cores busy, and a process a step
-    costs three times the orchestration (``docs/decisions/0003-runs.md``).
+    costs three times the orchestration (``docs/decisions/0003-runs.md``). It makes the resources once a run, before the
+    first step, and ends them after the last: so the run holds its year through the settings that every step asks for.
     """
+    settings = settings or from_environment()
+
+    @dg.resource
+    def settings_under_lock(context: dg.InitResourceContext) -> Iterator[Settings]:
+        if context.run is None:  # a schedule or a sensor
+            yield settings
+        else:
+            say = context.log.info if context.log else print
+            with (locks or Locks(settings)).held_by_run(context.run.run_id, locks_of(context.run), say=say):
+                yield settings
+
     stages = [deliveries, patients, houses, rates, publication]
     return dg.Definitions(
         assets=dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS]),
@@ -39,9 +56,10 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
                 default_status=dg.DefaultSensorStatus.RUNNING,
                 minimum_interval_seconds=30,
                 description="Makes the tables of all years and the page again after a year was rebuilt.",
-            )
+            ),
+            abandoned_runs,
         ],
-        resources={"settings": dg.ResourceDefinition.hardcoded_resource(settings or from_environment())},
+        resources={"settings": settings_under_lock},
         executor=dg.in_process_executor,
     )
 

@@ -4,6 +4,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
+from mm_pipeline.atomic import replacing
 from mm_pipeline.settings import Settings
 
 CODE_LOCATION = "mm_pipeline.definitions"
@@ -19,6 +20,7 @@ def dagster_home(settings: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
     if not target.exists():
-        target.write_text((resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8"))
+        with replacing(target, mode=0o644) as whole:  # another process that starts now must not read half of it
+            whole.write_text((resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8"))
     os.environ["DAGSTER_HOME"] = str(home)
     return home

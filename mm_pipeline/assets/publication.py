@@ -18,6 +18,7 @@ from mm_pipeline.atomic import replacing_folder
 from mm_pipeline.clock import now
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.locks import reading_all_years, switching_a_year
 from mm_pipeline.partitions import all_years
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.reference.geojson import files_by_year
@@ -121,7 +122,8 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        rates = publish_year(work)
+        with switching_a_year(settings, context.log.info):
+            rates = publish_year(work)
         country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
         preview = [
             {
@@ -238,11 +240,11 @@ REFRESH_PAGE = (
         uri="data/published/series/rates.csv",
     ),
 )
-def published_series(settings: SettingsParam) -> dg.MaterializeResult:
-    years = {year: settings.published_dir / str(year) for year in released_years(settings)}
+def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     place = settings.published_dir / SERIES
-    version = series_version(settings)  # before the work: a year that is switched meanwhile makes it stale
-    with replacing_folder(place) as folder:
+    with reading_all_years(settings, context.log.info), replacing_folder(place) as folder:
+        years = {year: settings.published_dir / str(year) for year in released_years(settings)}
+        version = series_version(settings)
         history = write_series(
             folder,
             years,

@@ -1,4 +1,4 @@
-"""``mm-pipeline ui`` in a process of its own, and GraphQL as the UI speaks it."""
+"""Commands in processes of their own: ``mm-pipeline ui`` and others; and GraphQL as the UI speaks it."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,26 @@ import mm_pipeline
 from mm_pipeline_tests.dagster_.world import World
 
 T = TypeVar("T")
+
+
+LAUNCH = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+
+BACKFILL = """
+query Backfill($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill {
+      status numPartitions error { message }
+      runs { id status tags { key value } }
+    }
+  }
+}"""
 
 
 @dataclass(frozen=True)
@@ -38,24 +58,50 @@ class Server:
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
+    def launch_backfill(self, assets: Iterable[str], years: Iterable[int]) -> str:
+        """As the UI does it; returns its id."""
+        params = {
+            "assetSelection": [{"path": [name]} for name in assets],
+            "partitionNames": [str(year) for year in years],
+            "fromFailure": False,
+            "tags": [],
+        }
+        launched = self.query(LAUNCH, params=params)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return launched["backfillId"]
+
+    def backfill(self, backfill_id: str) -> dict[str, Any]:
+        state = self.query(BACKFILL, id=backfill_id)["partitionBackfillOrError"]
+        assert state["error"] is None, state
+        return state
+
+    def ended_backfill(self, backfill_id: str) -> dict[str, Any] | None:
+        state = self.backfill(backfill_id)
+        return None if state["status"] in ("REQUESTED", "FAILING", "CANCELING") else state
+
     def wait_for(self, what: str, look: Callable[[], T | None], seconds: float) -> T:
-        """The first answer of ``look`` that is not None."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if (found := look()) is not None:
-                return found
-            time.sleep(1)
-        raise AssertionError(f"{what}: not within {seconds} s\n{self.log.read_text()[-5000:]}")
+        return wait_for(what, look, seconds, self.log)
 
 
-@contextmanager
-def served(world: World, log: Path) -> Iterator[Server]:
-    """Webserver, daemon and code server over this world; all ended at the end, whatever happens."""
+def wait_for(what: str, look: Callable[[], T | None], seconds: float, log: Path) -> T:
+    """The first answer of ``look`` that is not None."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {seconds} s\n{log.read_text()[-5000:]}")
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def environment_of(world: World) -> dict[str, str]:
     settings = world.settings
-    environment = os.environ | {
+    return os.environ | {
         "MM_DATA_DIR": str(settings.data_dir),
         "MM_ID_KEY": settings.id_key,
         "MM_MEMORY_LIMIT": settings.memory_limit,
@@ -63,26 +109,49 @@ def served(world: World, log: Path) -> Iterator[Server]:
         "DAGSTER_HOME": str(world.root / "dagster"),
         "PYTHONPATH": str(Path(mm_pipeline.__file__).parent.parent),
     }
-    command = [sys.executable, "-m", "mm_pipeline.cli", "ui", "--port", str(port)]
+
+
+def module(*command: str | Path) -> list[str]:
+    """``python -m`` of these tests' interpreter."""
+    return [sys.executable, "-m", *map(str, command)]
+
+
+@contextmanager
+def running(
+    command: list[str], log: Path, *, environment: dict[str, str], cwd: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The command and all its children; all ended at the end, whatever happens."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, cwd=world.root
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, cwd=cwd
         )
-    server = Server(f"http://127.0.0.1:{port}", world, log)
+    try:
+        yield process
+    finally:
+        _end(process)
 
+
+def wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
     def is_up() -> bool | None:
-        assert process.poll() is None, log.read_text()
+        assert process.poll() is None, server.log.read_text()
         try:
             with urllib.request.urlopen(f"{server.url}/server_info", timeout=5):
                 return True
         except (urllib.error.URLError, OSError):
             return None
 
-    try:
-        server.wait_for("the web server", is_up, 120)
+    server.wait_for("the web server", is_up, 240)
+
+
+@contextmanager
+def served(world: World, log: Path) -> Iterator[Server]:
+    """Webserver, daemon and code server over this world."""
+    port = free_port()
+    command = module("mm_pipeline.cli", "ui", "--port", str(port))
+    with running(command, log, environment=environment_of(world), cwd=world.root) as process:
+        server = Server(f"http://127.0.0.1:{port}", world, log)
+        wait_until_up(process, server)
         yield server
-    finally:
-        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

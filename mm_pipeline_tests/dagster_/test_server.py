@@ -16,25 +16,6 @@ from mm_pipeline_tests.dagster_.world import YEARS, World
 
 pytestmark = pytest.mark.slow
 
-LAUNCH = """
-mutation Launch($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}"""
-
-BACKFILL = """
-query Backfill($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill {
-      status numPartitions error { message }
-      runs { id status tags { key value } }
-    }
-  }
-}"""
-
 CHECKS = """
 query Checks($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {
@@ -101,23 +82,8 @@ def backfilled(built: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     before = world.results()
     with served(world, folder / "log") as server:
         earlier = {run["id"] for run in runs(server)}
-        launched = server.query(
-            LAUNCH,
-            params={
-                "assetSelection": keys(yearly),
-                "partitionNames": [str(year) for year in YEARS],
-                "fromFailure": False,
-                "tags": [],
-            },
-        )["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-        def ended() -> dict[str, Any] | None:
-            state = server.query(BACKFILL, id=launched["backfillId"])["partitionBackfillOrError"]
-            assert state["error"] is None, state
-            return None if state["status"] in ("REQUESTED", "FAILING", "CANCELING") else state
-
-        state = server.wait_for("the backfill", ended, 240)
+        backfill_id = server.launch_backfill(yearly, YEARS)
+        state = server.wait_for("the backfill", lambda: server.ended_backfill(backfill_id), 240)
         assert state["status"] == "COMPLETED_SUCCESS", state
         assert state["numPartitions"] == len(YEARS)
         yield Backfilled(server, state["runs"], before, earlier, yearly)
@@ -208,7 +174,9 @@ def test_schedule_and_sensor_run(backfilled):
         repository={"repositoryName": "__repository__", "repositoryLocationName": CODE_LOCATION},
     )["repositoryOrError"]
     assert answer["schedules"] == [{"name": "q3_schedule", "scheduleState": {"status": "RUNNING"}}]
-    assert answer["sensors"] == [{"name": "refresh_series", "sensorState": {"status": "RUNNING"}}]
+    assert answer["sensors"] == [
+        {"name": name, "sensorState": {"status": "RUNNING"}} for name in ("abandoned_runs", "refresh_series")
+    ]
 
 
 # --- With a browser

@@ -64,7 +64,7 @@ class World:
             path.relative_to(self.root): path.read_bytes()
             for folder in (self.settings.lake_dir, self.settings.published_dir)
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and (not years or parts & set(path.parts))
+            if path.is_file() and ".locks" not in path.parts and (not years or parts & set(path.parts))
         }
 
 

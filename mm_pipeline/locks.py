@@ -1,0 +1,128 @@
+"""One run of a year at a time, over all processes and containers that share the data folder.
+
+A lock is a file in ``data/lake/.locks`` that a process has locked (``flock``). The kernel releases it when the process
+ends, however it ends, so nothing is ever left locked. Why not Dagster's pools or tag limits:
+``docs/decisions/0013-one-run-a-year-at-a-time.md``.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from mm_pipeline.settings import Settings
+
+SERIES = "series"
+"""Lock of what is made from all years."""
+
+_PUBLISHED = "published"
+_RUN = "run-"
+
+Say = Callable[[str], None]
+"""Told once, in words, when a lock has to be waited for."""
+
+
+class Locks:
+    """The locks of one data folder. What this object holds already it takes again without waiting for itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.lake_dir / ".locks"
+        self._held: dict[str, int] = {}
+
+    @contextmanager
+    def held(self, names: Iterable[str], *, by: str, say: Say) -> Iterator[bool]:
+        """Hold these locks (years, ``SERIES``); ``by`` tells others who does. Yields whether it had to wait.
+
+        They are taken in one order, so that two who want several never wait for each other.
+        """
+        waited = False
+        with ExitStack() as stack:
+            for name in sorted(names):
+                if name in self._held:
+                    _write(self._held[name], by)
+                else:
+                    descriptor, had_to_wait = stack.enter_context(_locked(self._folder / name, say))
+                    waited |= had_to_wait
+                    _write(descriptor, by)
+                    stack.callback(_write, descriptor, "")
+                    stack.callback(self._held.pop, name)
+                    self._held[name] = descriptor
+            yield waited
+
+    @contextmanager
+    def held_by_run(self, run_id: str, names: Iterable[str], *, say: Say) -> Iterator[None]:
+        """Hold these locks for a Dagster run, and the mark by which :meth:`abandoned` knows that its process lives."""
+        mark = self._folder / f"{_RUN}{run_id}"
+        by = f"run {run_id[:8]} ({_process()})"
+        with _locked(mark, say) as (descriptor, _waited):
+            _write(descriptor, by)
+            try:
+                with self.held(names, by=by, say=say):
+                    yield
+            finally:
+                _write(descriptor, "")  # before it can be locked by others: the run ended as it should
+                mark.unlink(missing_ok=True)
+
+    def abandoned(self) -> Iterator[str]:
+        """Ids of runs whose process ended without ending them; each is asked for until :meth:`forget`."""
+        for mark in sorted(self._folder.glob(f"{_RUN}*")):
+            # Held: it lives. Empty: it begins or ends just now.
+            with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if file.read(1):
+                    yield mark.name.removeprefix(_RUN)
+
+    def forget(self, run_id: str) -> None:
+        (self._folder / f"{_RUN}{run_id}").unlink(missing_ok=True)
+
+
+@contextmanager
+def switching_a_year(settings: Settings, say: Say) -> Iterator[None]:
+    """While the folder of a released year is switched: others may switch theirs, but nobody reads all of them."""
+    with _locked(settings.lake_dir / ".locks" / _PUBLISHED, say, shared=True):
+        yield
+
+
+@contextmanager
+def reading_all_years(settings: Settings, say: Say) -> Iterator[None]:
+    """While the folders of all released years are read: none is switched."""
+    with _locked(settings.lake_dir / ".locks" / _PUBLISHED, say):
+        yield
+
+
+def command_line() -> str:
+    """How the command line calls itself in a lock."""
+    return f"mm-pipeline ({_process()})"
+
+
+def _process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@contextmanager
+def _locked(path: Path, say: Say, *, shared: bool = False) -> Iterator[tuple[int, bool]]:
+    """The file, locked, and whether it had to be waited for. A signal that raises an exception ends the wait."""
+    path.parent.parent.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            waited = False
+        except BlockingIOError:
+            holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
+            say(f"{path.name}: {holder} is working on it; this waits until that has ended.")
+            fcntl.flock(descriptor, kind)
+            waited = True
+        yield descriptor, waited
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
