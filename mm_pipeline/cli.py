@@ -7,6 +7,7 @@ Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -79,10 +80,10 @@ def run() -> None:
     from mm_pipeline.partitions import all_years
 
     settings = _settings()
-    delivered = years_delivered(settings)
-    if not delivered:
-        click.echo("data/raw holds no delivery: making synthetic ones for demonstration.")
-        _synthesize(settings, list(all_years()), DEMO_SCALE, DEMO_SEED)
+    with _making_deliveries(settings):
+        if not years_delivered(settings):
+            click.echo("data/raw holds no delivery: making synthetic ones for demonstration.")
+            _synthesize(settings, list(all_years()), DEMO_SCALE, DEMO_SEED)
         delivered = years_delivered(settings)
     _backfill(settings, [year for year in all_years() if year in delivered], force=False)
 
@@ -102,12 +103,13 @@ def run() -> None:
 def synthesize(years: list[int], scale: float, seed: int, force: bool) -> None:
     """Make synthetic deliveries in data/raw, for demonstration and tests."""
     settings = _settings()
-    if not force and (there := [year for year in years if (settings.raw_dir / str(year)).exists()]):
-        raise OperatorError(
-            f"data/raw already holds {', '.join(map(str, there))}; a real delivery is never replaced by a synthetic one "
-            "unasked. Use --force to replace them, or name other years."
-        )
-    _synthesize(settings, years, scale, seed)
+    with _making_deliveries(settings):
+        if not force and (there := [year for year in years if (settings.raw_dir / str(year)).exists()]):
+            raise OperatorError(
+                f"data/raw already holds {', '.join(map(str, there))}; a real delivery is never replaced by a synthetic one "
+                "unasked. Use --force to replace them, or name other years."
+            )
+        _synthesize(settings, years, scale, seed)
 
 
 @main.command()
@@ -283,6 +285,13 @@ def _progress(description: str, total: int) -> Any:
     )
     progress.add_task(description, total=total)
     return progress
+
+
+def _making_deliveries(settings: "Settings") -> AbstractContextManager[Any]:
+    """Of two that make synthetic deliveries at once the second waits, and finds those of the first."""
+    from mm_pipeline.locks import DELIVERIES, Locks, command_line
+
+    return Locks(settings).held([DELIVERIES], by=command_line(), say=click.echo)
 
 
 def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: int) -> None:

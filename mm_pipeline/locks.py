@@ -17,6 +17,9 @@ from mm_pipeline.settings import Settings
 SERIES = "series"
 """Lock of what is made from all years."""
 
+DELIVERIES = "deliveries"
+"""Lock of the making of synthetic deliveries."""
+
 _PUBLISHED = "published"
 _RUN = "run-"
 

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from click.testing import CliRunner
 
 from mm_pipeline.cli import Years, main
+from mm_pipeline.locks import DELIVERIES, Locks
+from mm_pipeline.settings import Settings
 
 
 @pytest.fixture
@@ -91,3 +94,21 @@ def test_a_year_from_synthetic_delivery_to_release(run, tmp_path):
     assert failed.exit_code == 1
     assert "dmg is missing" in " ".join(failed.output.split())
     assert "Traceback" not in failed.output
+
+
+def test_synthetic_deliveries_are_made_by_one_at_a_time(run, tmp_path):
+    """The second waits, and sees that there are deliveries now."""
+    settings = Settings(tmp_path / "data")
+    other, result = Locks(settings), []
+    with other.held([DELIVERIES], by="the other", say=result.append):
+        second = threading.Thread(
+            target=lambda: result.append(run("synthesize", "--years", "2024", "--scale", "0.001")), daemon=True
+        )
+        second.start()
+        second.join(1)
+        assert second.is_alive()
+        (tmp_path / "data" / "raw" / "2024").mkdir(parents=True)
+    second.join(60)
+    (said,) = result
+    assert "deliveries: the other is working on it" in said.output
+    assert "already holds 2024" in said.output
