@@ -150,10 +150,11 @@ def status() -> None:
 @_in_words
 def ui(host: str, port: int) -> None:
     """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
-    from mm_pipeline.instance import dagster_home
+    from mm_pipeline.instance import open_instance
 
     settings = _settings()
-    dagster_home(settings)
+    with open_instance(settings):
+        pass  # its tables are there now: the processes that follow would make them all at once
     os.environ.setdefault("MM_DATA_DIR", str(settings.data_dir))
     command = [sys.executable, "-m", "dagster", "dev", "-m", "mm_pipeline.definitions", "-h", host, "-p", str(port)]
     os.execv(sys.executable, command)
@@ -264,13 +265,10 @@ class _instance:  # noqa: N801 - a context manager, used like a function
         self._settings = settings
 
     def __enter__(self) -> Any:
-        import dagster as dg
-
         from mm_pipeline.backfill import Backfill
-        from mm_pipeline.instance import dagster_home
+        from mm_pipeline.instance import open_instance
 
-        dagster_home(self._settings)
-        self._dagster = dg.DagsterInstance.get()
+        self._dagster = open_instance(self._settings)
         return Backfill(self._settings, self._dagster.__enter__())
 
     def __exit__(self, *error: Any) -> None:

@@ -4,7 +4,10 @@ import os
 from importlib import resources
 from pathlib import Path
 
+import dagster as dg
+
 from mm_pipeline.atomic import replacing
+from mm_pipeline.locks import locked
 from mm_pipeline.settings import Settings
 
 CODE_LOCATION = "mm_pipeline.definitions"
@@ -24,3 +27,13 @@ def dagster_home(settings: Settings) -> Path:
             whole.write_text((resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8"))
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Dagster's instance in ``dagster_home``, with its tables, which are made on first use.
+
+    By one process at a time: two that make them together in SQLite both enter their version, and nothing can open that any
+    more.
+    """
+    with locked(dagster_home(settings) / ".lock"):
+        return dg.DagsterInstance.get()

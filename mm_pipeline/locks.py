@@ -46,7 +46,7 @@ class Locks:
                 if name in self._held:
                     _write(self._held[name], by)
                 else:
-                    descriptor, had_to_wait = stack.enter_context(_locked(self._folder / name, say))
+                    descriptor, had_to_wait = stack.enter_context(locked(self._folder / name, say))
                     waited |= had_to_wait
                     _write(descriptor, by)
                     stack.callback(_write, descriptor, "")
@@ -59,7 +59,7 @@ class Locks:
         """Hold these locks for a Dagster run, and the mark by which :meth:`abandoned` knows that its process lives."""
         mark = self._folder / f"{_RUN}{run_id}"
         by = f"run {run_id[:8]} ({_process()})"
-        with _locked(mark, say) as (descriptor, _waited):
+        with locked(mark, say) as (descriptor, _waited):
             _write(descriptor, by)
             try:
                 with self.held(names, by=by, say=say):
@@ -84,14 +84,14 @@ class Locks:
 @contextmanager
 def switching_a_year(settings: Settings, say: Say) -> Iterator[None]:
     """While the folder of a released year is switched: others may switch theirs, but nobody reads all of them."""
-    with _locked(settings.lake_dir / ".locks" / _PUBLISHED, say, shared=True):
+    with locked(settings.lake_dir / ".locks" / _PUBLISHED, say, shared=True):
         yield
 
 
 @contextmanager
 def reading_all_years(settings: Settings, say: Say) -> Iterator[None]:
     """While the folders of all released years are read: none is switched."""
-    with _locked(settings.lake_dir / ".locks" / _PUBLISHED, say):
+    with locked(settings.lake_dir / ".locks" / _PUBLISHED, say):
         yield
 
 
@@ -105,8 +105,11 @@ def _process() -> str:
 
 
 @contextmanager
-def _locked(path: Path, say: Say, *, shared: bool = False) -> Iterator[tuple[int, bool]]:
-    """The file, locked, and whether it had to be waited for. A signal that raises an exception ends the wait."""
+def locked(path: Path, say: Say = lambda said: None, *, shared: bool = False) -> Iterator[tuple[int, bool]]:
+    """The file, locked, and whether it had to be waited for. A signal that raises an exception ends the wait.
+
+    What is not there is made, for its owner only: the file and the two folders it is in.
+    """
     path.parent.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)

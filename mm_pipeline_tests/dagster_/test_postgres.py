@@ -241,6 +241,26 @@ class TestBackfill:
         assert f"{len(YEARS)} of {len(YEARS)} years were up to date and were skipped." in done.stdout
         assert (deployed.server.world.settings.published_dir / "series" / "rates.parquet").is_file()
 
+    def test_a_command_line_that_is_killed_gives_its_place_in_the_queue_back(self, deployed):
+        """By the sensor, in the code server, asked for by the daemon."""
+        world = deployed.server.world
+        lock, log = world.settings.lake_dir / ".locks" / "2005", world.root / "killed.log"
+        command = module("mm_pipeline.cli", "backfill", "--years", "2005", "--force")
+        in_progress = "SELECT run_id FROM runs WHERE partition = '2005' AND status = 'STARTED'"
+        with running(command, log, environment=deployed.environment, cwd=world.root) as process:
+            wait_for("a run of 2005", lambda: lock.read_text().startswith("run ") or None, PATIENCE, log)
+            process.kill()
+            process.wait(PATIENCE)
+        ((run_id,),) = deployed.rows(in_progress)
+        deployed.server.wait_for("its end", lambda: deployed.rows(in_progress) == [] or None, PATIENCE)
+        assert deployed.rows(f"SELECT status FROM runs WHERE run_id = '{run_id}'") == [("FAILURE",)]
+
+    def test_every_tick_went_well(self, deployed):
+        """Those of the schedule and the sensors, whose resources no run holds."""
+        ticks = deployed.rows("SELECT status, tick_body FROM job_ticks")
+        assert {"FAILURE"} & {status for status, _body in ticks} == set()
+        assert any("abandoned_runs" in body and status == "SKIPPED" for status, body in ticks)
+
     def test_no_patient_is_in_the_database(self, deployed):
         world = deployed.server.world
         people = delivered(world, "patient_id") | delivered(world, "household_id") | patient_keys(world)
