@@ -18,7 +18,7 @@ import pytest
 from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, abandoned_runs
 from mm_pipeline.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.locks import SERIES, Locks
+from mm_pipeline.locks import SERIES, Locks, reading_all_years
 from mm_pipeline.locks import command_line as command_line_itself
 from mm_pipeline.release.files import broken_checksums
 from mm_pipeline_tests.dagster_.server import Server, environment_of, module, running, served, wait_for
@@ -233,6 +233,29 @@ def test_a_year_that_was_built_while_it_was_waited_for_is_up_to_date(copy, tmp_p
         assert result.outcome == BUILT
         assert other.has_succeeded()
     assert "1 of 1 years were up to date and were skipped." in other.said
+
+
+def test_no_year_is_switched_while_the_series_reads_them(copy, tmp_path):
+    """It used to notice a year that was released anew meanwhile, and to fail."""
+    published = {path: content for path, content in copy.results().items() if "published" in path.parts}
+    with ExitStack() as stack:
+        reading = stack.enter_context(ExitStack())
+        reading.enter_context(reading_all_years(copy.settings, never))
+        cli = stack.enter_context(command_line(copy, tmp_path / "log", "backfill", "--years", "2005", "--force"))
+        folder = copy.settings.published_dir / "2005"
+        inode = folder.stat().st_ino
+
+        def waits() -> bool:
+            with copy.instance() as instance:
+                (newest,) = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": "2005"}), limit=1)
+                return any(e.user_message.startswith("published: ") for e in instance.all_logs(newest.run_id))
+
+        cli.wait_for("published_year waits", waits)
+        assert folder.stat().st_ino == inode
+        reading.close()
+        assert cli.has_succeeded()
+        assert folder.stat().st_ino != inode, "it was switched after that"
+    assert {path: content for path, content in copy.results().items() if "published" in path.parts} == published
 
 
 # --- A process that is killed
