@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -96,19 +97,22 @@ def test_a_year_from_synthetic_delivery_to_release(run, tmp_path):
     assert "Traceback" not in failed.output
 
 
-def test_synthetic_deliveries_are_made_by_one_at_a_time(run, tmp_path):
+def test_synthetic_deliveries_are_made_by_one_at_a_time(run, tmp_path, monkeypatch):
     """The second waits, and sees that there are deliveries now."""
-    settings = Settings(tmp_path / "data")
-    other, result = Locks(settings), []
-    with other.held([DELIVERIES], by="the other", say=result.append):
-        second = threading.Thread(
-            target=lambda: result.append(run("synthesize", "--years", "2024", "--scale", "0.001")), daemon=True
-        )
+    echo, said, results = click.echo, threading.Event(), []
+
+    def heard(message: str = "", **rest: bool) -> None:
+        if message.startswith("deliveries: the other is working on it"):
+            said.set()
+        echo(message, **rest)
+
+    monkeypatch.setattr(click, "echo", heard)
+    with Locks(Settings(tmp_path / "data")).held([DELIVERIES], by="the other", say=echo):
+        arguments = ("synthesize", "--years", "2024", "--scale", "0.001")
+        second = threading.Thread(target=lambda: results.append(run(*arguments)), daemon=True)
         second.start()
-        second.join(1)
-        assert second.is_alive()
+        assert said.wait(60)
         (tmp_path / "data" / "raw" / "2024").mkdir(parents=True)
     second.join(60)
-    (said,) = result
-    assert "deliveries: the other is working on it" in said.output
-    assert "already holds 2024" in said.output
+    (result,) = results
+    assert "already holds 2024" in result.output

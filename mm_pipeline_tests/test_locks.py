@@ -59,10 +59,13 @@ def test_who_comes_second_waits_and_says_for_whom(settings):
     with holding(settings, "2004") as first:
         assert said_by(first) == "held"
         heard: list[str] = []
-        ender = threading.Timer(1, first.kill)
-        ender.start()
+
+        def hear(said: str) -> None:
+            heard.append(said)
+            threading.Timer(1, first.kill).start()
+
         before = time.process_time()
-        with Locks(settings).held(["2004"], by="the test", say=heard.append) as waited:
+        with Locks(settings).held(["2004"], by="the test", say=hear) as waited:
             assert waited
         assert time.process_time() - before < 0.5, "it slept meanwhile"
         (said,) = heard
