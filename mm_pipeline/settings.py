@@ -65,6 +65,9 @@ class Settings:
     """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
+    engine: str = "duckdb"
+    """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
+    spark_master: str = "local[*]"
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     id_key: str = field(default="", repr=False)
@@ -115,6 +118,8 @@ class Settings:
         parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items())]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
+
+ENGINES = "duckdb", "spark"
 
 DISCLOSURE_THRESHOLDS = 2, 20
 """Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
@@ -179,6 +184,18 @@ def _web_address(text: str) -> str:
     return text.rstrip("/") + "/"
 
 
+def _engine(text: str) -> str:
+    if (engine := text.lower()) not in ENGINES:
+        raise ValueError
+    return engine
+
+
+def _spark_master(text: str) -> str:
+    if re.fullmatch(r"local(\[[\d*, ]+\])?|local-cluster\[[\d, ]+\]|yarn|(spark|k8s)://\S+", text) is None:
+        raise ValueError
+    return text
+
+
 def _memory(text: str) -> str:
     size = re.fullmatch(r"(\d+(?:\.\d+)?) ?[KMGT](?:i?B)?", text, re.IGNORECASE)
     if size is None or float(size[1]) == 0:
@@ -212,6 +229,10 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             f"point, no %). The checks are {', '.join(TOLERANCES)}",
         ),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
+        engine=_parsed(env, "MM_ENGINE", _engine, "duckdb", "duckdb or spark"),
+        spark_master=_parsed(
+            env, "MM_SPARK_MASTER", _spark_master, "local[*]", "a master such as local[*], spark://host:7077 or yarn"
+        ),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
         id_key=env.get("MM_ID_KEY", "").strip(),
     )

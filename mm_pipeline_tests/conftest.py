@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,12 @@ def pytest_runtest_setup() -> None:
     """
     if (base := sys.modules.get("dagster._core.storage.defs_state.base")) is not None:
         base._current_storage.set(None)
+
+
+@pytest.fixture(scope="session")
+def spark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests on Spark keep their data, one after the other: another folder would need another Spark."""
+    return tmp_path_factory.mktemp("on spark")
 
 
 def pytest_unconfigure() -> None:

@@ -13,7 +13,7 @@ from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import attribution, cells, forfaits, houses, rates, registrations, sensitivity
-from mm_pipeline.storage.engine import session
+from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake, Provenance
 
 MADE_UP = Provenance(synthetic=True)
@@ -44,14 +44,17 @@ def derive(settings: Settings, year: int) -> None:
     """Raw tables and geography of the lake -> every table up to ``sector_rates``."""
     lake = Lake(settings.lake_dir)
     with session(settings) as backend:
+        engine = chosen(settings, backend)
 
         def read(table: catalogue.Table) -> ibis.Table:
-            return lake.read(backend, table, year)
+            return lake.read(engine, table, year)
 
         def write(table: catalogue.Table, rows: ibis.Table) -> None:
-            lake.write(backend, table, year, rows, MADE_UP)
+            lake.write(engine, table, year, rows, MADE_UP)
 
-        has_sectors = bool(read(catalogue.GEOGRAPHY).filter(ibis._.level == "sector").count().execute())
+        has_sectors = bool(
+            lake.read(backend, catalogue.GEOGRAPHY, year).filter(ibis._.level == "sector").count().execute()
+        )
         write(catalogue.REGISTRATIONS, registrations.registrations(read(catalogue.RAW_FORFAITS)))
         write(catalogue.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(catalogue.REGISTRATIONS)))
         attributed = attribution.attributed_patients(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.catalogue import Table
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
-from mm_pipeline.storage.lake import Lake, Written
+from mm_pipeline.storage.engine import chosen, session
+from mm_pipeline.storage.lake import Engine, Lake, Provenance, Written
 
 SettingsParam = dg.ResourceParam[Settings]
 
@@ -114,8 +114,22 @@ class Step:
     year: int
     started: float
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes the tables of the statistic (``MM_ENGINE``); all else is for ``backend``, DuckDB."""
+        return chosen(self.settings, self.backend)
+
     def read(self, table: Table) -> Any:
+        """A table of the year, to look at."""
         return self.lake.read(self.backend, table, self.year)
+
+    def source(self, table: Table) -> Any:
+        """A table of the year, to compute another one from with :meth:`write`."""
+        return self.lake.read(self.engine, table, self.year)
+
+    def write(self, table: Table, rows: ir.Table, provenance: Provenance) -> Written:
+        """Replace the year's partition by what was computed from ``source``."""
+        return self.lake.write(self.engine, table, self.year, rows, provenance)
 
     def result(
         self,

@@ -85,18 +85,18 @@ def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.Mat
     with step(context, settings) as work:
         earlier = earlier_houses(work.lake, work.year)
         table = rules.houses(
-            work.read(catalogue.REGISTRATIONS),
-            work.read(catalogue.RAW_FORFAITS),
-            work.read(catalogue.ATTRIBUTED_PATIENTS),
-            work.read(catalogue.RAW_BENEFICIARIES),
-            work.read(catalogue.GEOGRAPHY),
+            work.source(catalogue.REGISTRATIONS),
+            work.source(catalogue.RAW_FORFAITS),
+            work.source(catalogue.ATTRIBUTED_PATIENTS),
+            work.source(catalogue.RAW_BENEFICIARIES),
+            work.source(catalogue.GEOGRAPHY),
             ibis.memtable(earlier.rows),
             work.year,
             sample=Account.of(work.lake, catalogue.RAW_FORFAITS, work.year).sample,
             two_years_before_is_built=earlier.has_two_years_before,
         )
         provenance = work.lake.derived_from(*_SOURCES, year=work.year, details={"earlier": earlier.version})
-        written = work.lake.write(work.backend, catalogue.HOUSES, work.year, table, provenance)
+        written = work.write(catalogue.HOUSES, table, provenance)
         status = Counter(pq.read_table(written.path, columns=["status"], partitioning=None)["status"].to_pylist())
         return work.result(
             written,

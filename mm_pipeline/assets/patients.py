@@ -23,9 +23,9 @@ from mm_pipeline.statistic import registrations as months
 )
 def registrations(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        table = months.registrations(work.read(catalogue.RAW_FORFAITS))
+        table = months.registrations(work.source(catalogue.RAW_FORFAITS))
         provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
-        written = work.lake.write(work.backend, catalogue.REGISTRATIONS, work.year, table, provenance)
+        written = work.write(catalogue.REGISTRATIONS, table, provenance)
         patients = int(work.read(catalogue.REGISTRATIONS).patient_key.nunique().execute())
         shows_rows = not is_small(written.rows - patients)  # else, who has two houses follows from the next table
         return work.result(written, of_people=True, shows_rows=shows_rows, registered=_registered_plot(work))
@@ -52,9 +52,9 @@ def _registered_plot(work: Step) -> dg.MarkdownMetadataValue:
 )
 def forfaits_per_patient(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        patients = ff_mh.forfaits_per_patient(work.read(catalogue.REGISTRATIONS))
+        patients = ff_mh.forfaits_per_patient(work.source(catalogue.REGISTRATIONS))
         provenance = work.lake.derived_from(catalogue.REGISTRATIONS, year=work.year)
-        written = work.lake.write(work.backend, catalogue.FORFAITS_PER_PATIENT, work.year, patients, provenance)
+        written = work.write(catalogue.FORFAITS_PER_PATIENT, patients, provenance)
         return work.result(written, of_people=True, distribution=_distribution_plot(work))
 
 
@@ -81,13 +81,13 @@ def _distribution_plot(work: Step) -> dg.MarkdownMetadataValue:
 def attributed_patients(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         attributed = attribution.attributed_patients(
-            work.read(catalogue.FORFAITS_PER_PATIENT), work.read(catalogue.RAW_DMG), settings.threshold
+            work.source(catalogue.FORFAITS_PER_PATIENT), work.source(catalogue.RAW_DMG), settings.threshold
         )
-        located = attribution.with_residence(attributed, work.read(catalogue.RAW_BENEFICIARIES))
+        located = attribution.with_residence(attributed, work.source(catalogue.RAW_BENEFICIARIES))
         provenance = work.lake.derived_from(
             catalogue.FORFAITS_PER_PATIENT, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES, year=work.year
         )
-        written = work.lake.write(work.backend, catalogue.ATTRIBUTED_PATIENTS, work.year, located, provenance)
+        written = work.write(catalogue.ATTRIBUTED_PATIENTS, located, provenance)
         candidates = (
             work.read(catalogue.FORFAITS_PER_PATIENT).filter(_.forfaits >= settings.threshold).count().execute()
         )

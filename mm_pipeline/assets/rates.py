@@ -25,13 +25,13 @@ def beneficiary_counts(context: dg.AssetExecutionContext, settings: SettingsPara
             for name in work.lake.provenance(catalogue.GEOGRAPHY, work.year).details["files"]
         )
         counts = cells.beneficiary_counts(
-            work.read(catalogue.RAW_BENEFICIARIES),
-            work.read(catalogue.GEOGRAPHY),
+            work.source(catalogue.RAW_BENEFICIARIES),
+            work.source(catalogue.GEOGRAPHY),
             work.year,
             has_sector_table=has_sector_table,
         )
         provenance = work.lake.derived_from(catalogue.RAW_BENEFICIARIES, catalogue.GEOGRAPHY, year=work.year)
-        written = work.lake.write(work.backend, catalogue.BENEFICIARY_COUNTS, work.year, counts, provenance)
+        written = work.write(catalogue.BENEFICIARY_COUNTS, counts, provenance)
         total = work.read(catalogue.BENEFICIARY_COUNTS).beneficiaries.sum().execute()
         return work.result(written, beneficiaries=people(int(total)), sector_table=has_sector_table)
 
@@ -48,11 +48,11 @@ def beneficiary_counts(context: dg.AssetExecutionContext, settings: SettingsPara
 )
 def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
-        counts = work.read(catalogue.BENEFICIARY_COUNTS)
-        patients = cells.patient_counts(work.read(catalogue.ATTRIBUTED_PATIENTS), counts, work.year)
-        table = rates.sector_rates(counts, patients, work.read(catalogue.GEOGRAPHY), work.year)
+        counts = work.source(catalogue.BENEFICIARY_COUNTS)
+        patients = cells.patient_counts(work.source(catalogue.ATTRIBUTED_PATIENTS), counts, work.year)
+        table = rates.sector_rates(counts, patients, work.source(catalogue.GEOGRAPHY), work.year)
         provenance = work.lake.derived_from(catalogue.BENEFICIARY_COUNTS, catalogue.ATTRIBUTED_PATIENTS, year=work.year)
-        written = work.lake.write(work.backend, catalogue.SECTOR_RATES, work.year, table, provenance)
+        written = work.write(catalogue.SECTOR_RATES, table, provenance)
         rows = work.read(catalogue.SECTOR_RATES).group_by("level", "dimension").agg(rows=_.count())
         by_level = rows.order_by("level", "dimension").to_pandas().to_dict("records")
         return work.result(written, rows_by_level=markdown_table(by_level))
@@ -71,17 +71,17 @@ def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> 
 def threshold_counts(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         counts = sensitivity.threshold_counts(
-            work.read(catalogue.FORFAITS_PER_PATIENT),
-            work.read(catalogue.RAW_DMG),
-            work.read(catalogue.RAW_BENEFICIARIES),
-            work.read(catalogue.GEOGRAPHY),
-            work.read(catalogue.BENEFICIARY_COUNTS),
+            work.source(catalogue.FORFAITS_PER_PATIENT),
+            work.source(catalogue.RAW_DMG),
+            work.source(catalogue.RAW_BENEFICIARIES),
+            work.source(catalogue.GEOGRAPHY),
+            work.source(catalogue.BENEFICIARY_COUNTS),
             work.year,
         )
         provenance = work.lake.derived_from(
             catalogue.FORFAITS_PER_PATIENT, catalogue.RAW_DMG, catalogue.BENEFICIARY_COUNTS, year=work.year
         )
-        written = work.lake.write(work.backend, catalogue.THRESHOLD_COUNTS, work.year, counts, provenance)
+        written = work.write(catalogue.THRESHOLD_COUNTS, counts, provenance)
         return work.result(written)
 
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import ibis
 from ibis.backends.duckdb import Backend
 
+from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.lake import Engine, Lake
 
 
 @contextmanager
@@ -37,3 +38,17 @@ def session(settings: Settings) -> Iterator[Backend]:
             backend.disconnect()
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def chosen(settings: Settings, backend: Backend) -> Engine:
+    """What the statistic is computed on (``MM_ENGINE``): this DuckDB, or Spark, which hands its rows to it."""
+    if settings.engine == "duckdb":
+        return backend
+    try:
+        from mm_pipeline.storage import spark
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"MM_ENGINE is spark, and PySpark is not installed ({error}). Run: pip install 'mm-pipeline[spark]', or unset "
+            "MM_ENGINE to compute with DuckDB."
+        ) from None
+    return spark.engine(settings, backend)

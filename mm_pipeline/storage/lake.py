@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from urllib.parse import quote, unquote
 
 import ibis.expr.types as ir
@@ -19,6 +19,12 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.atomic import replacing
 from mm_pipeline.catalogue import QUARANTINE, Table
 from mm_pipeline.errors import LakeError
+
+if TYPE_CHECKING:
+    from mm_pipeline.storage.spark import Spark
+
+Engine: TypeAlias = Union[Backend, "Spark"]
+"""DuckDB, or another engine that hands the rows it computes to DuckDB to be written."""
 
 _FOOTER_KEY = b"mm_pipeline"
 
@@ -67,9 +73,9 @@ class Lake:
     def has(self, table: Table, year: int) -> bool:
         return self.path(table, year).is_file()
 
-    def read(self, backend: Backend, table: Table, year: int) -> ir.Table:
+    def read(self, engine: Engine, table: Table, year: int) -> ir.Table:
         """The partition as an expression; :class:`LakeError` when it has not been built."""
-        return backend.read_parquet(self._existing(table, year), hive_partitioning=False)
+        return engine.read_parquet(self._existing(table, year), hive_partitioning=False)
 
     def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
         return backend.read_parquet(self.quarantine_path(table, year), hive_partitioning=False)
@@ -91,9 +97,12 @@ class Lake:
         synthetic = any(provenance.synthetic for provenance in above)
         return Provenance(synthetic, details or {}, sources)
 
-    def write(self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
-        """Replace the partition by ``rows``, in the catalogue's columns, types and order."""
-        return self._write(backend, table, self.path(table, year), rows, provenance)
+    def write(self, engine: Engine, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
+        """Replace the partition by ``rows`` of the engine, in the catalogue's columns, types and order."""
+        if not isinstance(engine, Backend):
+            with engine.handed_over(rows.select(table.column_names), table) as (backend, handed):
+                return self.write(backend, table, year, handed, provenance)
+        return self._write(engine, table, self.path(table, year), rows, provenance)
 
     def write_quarantine(
         self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance

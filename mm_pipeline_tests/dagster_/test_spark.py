@@ -1,0 +1,58 @@
+"""Years built through Dagster on Spark: the tables, the checks and the release that DuckDB gives."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mm_pipeline.backfill import BUILT
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline_tests.dagster_.world import World, checks_of_year
+from mm_pipeline_tests.on_spark import COMPUTED, assert_same_partition, emptied, needs_spark
+
+WITHOUT_SECTORS, WITH_CONTRIBUTIONS = 2004, 2006
+
+
+def outcomes(world: World, year: int) -> dict[dg.AssetCheckKey, tuple[object, ...]]:
+    keys = build_definitions(settings=world.settings).resolve_asset_graph().asset_check_keys
+    with world.instance() as instance:
+        newest = checks_of_year(instance, keys, year)
+    said = {key: record.event.dagster_event.asset_check_evaluation_data for key, record in newest.items()}
+    return {
+        key: (
+            each.passed,
+            each.severity,
+            each.description,
+            {name: value.value for name, value in each.metadata.items()},
+        )
+        for key, each in said.items()
+    }
+
+
+@needs_spark
+@pytest.mark.slow
+def test_demonstration_years_are_the_same_on_spark(built: World, spark_root: Path) -> None:
+    """The demonstration breaks every rule of the system a known number of times."""
+    settings, years = emptied(spark_root), [WITHOUT_SECTORS, WITH_CONTRIBUTIONS]
+    world = built.copied_to(spark_root)
+    partitions = {
+        path.relative_to(world.root)
+        for table in COMPUTED
+        for year in years
+        for path in (settings.lake_dir / table.name / f"year={year}").iterdir()
+    }
+    for path in partitions:
+        (world.root / path).unlink()
+    with world.backfill(engine=settings.engine, spark_master=settings.spark_master) as (backfill, _instance):
+        assert [(each.outcome, each.problems) for each in backfill.years(years)] == [(BUILT, []), (BUILT, [])]
+        assert backfill.series_problems == []
+
+    on_duckdb, on_spark = built.results(), world.results()
+    in_use = {path for path in on_spark if ".spill" in path.parts}
+    assert len(partitions) == len(COMPUTED) * len(years)
+    assert set(on_spark) - in_use == set(on_duckdb)
+    for path in partitions:
+        assert_same_partition(world.root / path, built.root / path)
+    assert {path for path in on_duckdb if on_duckdb[path] != on_spark[path]} <= partitions
+    for year in years:
+        assert outcomes(world, year) == outcomes(built, year)
