@@ -191,7 +191,7 @@ def _engine(text: str) -> str:
 
 
 def _spark_master(text: str) -> str:
-    if re.fullmatch(r"local(\[[\d*, ]+\])?|local-cluster\[[\d, ]+\]|yarn|(spark|k8s)://\S+", text) is None:
+    if re.fullmatch(r"local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+", text) is None:
         raise ValueError
     return text
 

@@ -37,7 +37,8 @@ def _missing() -> str:
     return ""
 
 
-needs_spark = pytest.mark.skipif(bool(_missing()), reason=_missing())
+_MISSING = _missing()
+needs_spark = pytest.mark.skipif(bool(_MISSING), reason=_MISSING)
 
 
 def emptied(root: Path, **changes: Any) -> Settings:

@@ -23,11 +23,21 @@ def test_defaults() -> None:
     assert settings == Settings(data_dir=settings.data_dir, threads=os.cpu_count() or 2)
     assert (settings.memory_limit, settings.threshold, settings.disclosure_threshold) == ("4GB", 6, 5)
     assert (settings.quarantine_limit, settings.aliases, settings.id_key) == (0.01, {}, "")
+    assert (settings.engine, settings.spark_master) == ("duckdb", "local[*]")
 
 
 def test_empty_is_not_set() -> None:
-    names = ("DATA_DIR", "MEMORY_LIMIT", "THREADS", "THRESHOLD", "DISCLOSURE_THRESHOLD", "QUARANTINE_LIMIT", "ALIASES")
-    assert from_environment({f"MM_{name}": " " for name in (*names, "ID_KEY")}) == from_environment({})
+    names = (
+        "DATA_DIR",
+        "MEMORY_LIMIT",
+        "THREADS",
+        "THRESHOLD",
+        "DISCLOSURE_THRESHOLD",
+        "QUARANTINE_LIMIT",
+        "ALIASES",
+        "ENGINE",
+    )
+    assert from_environment({f"MM_{name}": " " for name in (*names, "SPARK_MASTER", "ID_KEY")}) == from_environment({})
 
 
 def test_outside_a_clone_the_data_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +81,10 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MM_ALIASES", "ss00099=patient_id", {"SS00099": "patient_id"}),
         ("MM_ALIASES", " House = House_ID , x=sex ", {"HOUSE": "house_id", "X": "sex"}),
         ("MM_ALIASES", "A=sex,a=sex", {"A": "sex"}),
+        ("MM_ENGINE", " Spark ", "spark"),
+        ("MM_ENGINE", "DuckDB", "duckdb"),
+        *(("MM_SPARK_MASTER", master, master) for master in ("local", "local[*]", "local[2]", "local[4,3]", "yarn")),
+        *(("MM_SPARK_MASTER", master, master) for master in ("spark://one:7077,two:7077", "k8s://https://host:6443")),
         ("MM_ID_KEY", " secret\n", "secret"),
     ],
 )
@@ -102,6 +116,12 @@ WRONG = {
         ["patient_id", "=patient_id", "X=", "X=sex,", ",", "X=sex,x=house_id"],
         "pairs such as SS00099=patient_id,HOUSE=house_id",
         "none",
+    ),
+    "MM_ENGINE": (["sparks", "polars", "duck db"], "duckdb or spark", "duckdb"),
+    "MM_SPARK_MASTER": (
+        ["local[]", "local[x]", "spark://", "sc://host", "host:7077", "yarn x"],
+        "a master such as local[*], spark://host:7077 or yarn",
+        "local[*]",
     ),
     "MM_TOLERANCES": (
         [
@@ -210,6 +230,8 @@ class TestFingerprint:
             memory_limit="1GB",
             quarantine_limit=0.5,
             id_key="secret",
+            engine="spark",
+            spark_master="yarn",
             aliases={"Y": "house_id", "X": "sex"},
         )
         assert other.fingerprint() == settings.fingerprint()

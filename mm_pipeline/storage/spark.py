@@ -180,12 +180,14 @@ def _start(settings: Settings, own: Path) -> SparkSession:
     try:
         return SparkSession(SparkContext(conf=conf))
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        lines = [*str(error).strip().splitlines(), type(error).__name__]
+        # Of an exception in Java, the first line says only which call failed.
+        reason = next((line[2:] for line in lines if line.startswith(": ")), lines[0]).rstrip(".")
         raise SettingsError(
-            f"Spark cannot be started on {settings.spark_master} (MM_SPARK_MASTER): {reason} See that this master runs and "
+            f"Spark cannot be started on {settings.spark_master} (MM_SPARK_MASTER): {reason}. See that this master runs and "
             f"can be reached from here, that Java is version {spark_needs.JAVA}, and that the machine has the memory of "
             "MM_MEMORY_LIMIT; or unset MM_ENGINE to compute with DuckDB."
-        ) from error
+        ) from None
 
 
 def options(settings: Settings, own: Path) -> dict[str, str]:
