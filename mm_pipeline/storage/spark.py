@@ -54,7 +54,10 @@ class _Compiler(PySparkCompiler):
     """What Ibis 12 cannot say to Spark 4 of the expressions in ``statistic/``."""
 
     def visit_ArrayCollect(self, op: ops.ArrayCollect, *, arg: Any, where: Any, order_by: Any, **more: Any) -> Any:  # noqa: N802
-        """``collect(order_by=...)``, ascending: pairs of keys and value, sorted, of which the values are taken."""
+        """``collect(order_by=...)``, ascending: pairs of keys and value, sorted, of which the values are taken.
+
+        Of nothing it is NULL, as on DuckDB.
+        """
         if not order_by:
             return super().visit_ArrayCollect(op, arg=arg, where=where, order_by=order_by, **more)
         if any(more.values()) or any(key.args.get("desc") for key in order_by):
@@ -67,7 +70,8 @@ class _Compiler(PySparkCompiler):
         taken = self.if_(there, pair, sge.Null())
         value = sge.Dot(this=sge.to_identifier("pair"), expression=sge.to_identifier("value"))
         take = sge.Lambda(this=value, expressions=[sge.to_identifier("pair")])
-        return self.f.transform(self.f.array_sort(self.f.collect_list(taken)), take)
+        pairs = self.f.collect_list(taken)
+        return self.if_(self.f.size(pairs) > 0, self.f.transform(self.f.array_sort(pairs), take), sge.Null())
 
     def visit_ArrayIndex(self, op: ops.ArrayIndex, *, arg: Any, index: Any) -> Any:  # noqa: N802
         return self.f.element_at(arg, self.cast(index + 1, dt.int32))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from mm_pipeline.storage import spark_needs
 from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Engine, Lake, Provenance
 from mm_pipeline_tests.harness import settings_for
-from mm_pipeline_tests.on_spark import emptied, needs_spark
+from mm_pipeline_tests.on_spark import assert_same_partition, emptied, needs_spark
 
 YEAR = 2019
 MADE_UP = Provenance(synthetic=True)
@@ -108,6 +109,41 @@ def test_sizes_are_those_of_duckdb(limit: str, size: int) -> None:
     assert spark_needs.size(limit) == size
 
 
+# --- what the tests on Spark call the same ----------------------------------------------------------------------------
+
+ROWS = "SELECT 1 AS a, 'x' AS b, [1.50::DECIMAL(12, 2)] AS c UNION ALL SELECT 2, NULL, NULL"
+UNLIKE = {
+    "another cell": ROWS.replace("1.50", "1.51"),
+    "NULL or empty": ROWS.replace("NULL,", "'',"),
+    "another order": f"FROM ({ROWS}) ORDER BY a DESC",
+    "a wider integer": f"SELECT a::BIGINT AS a, b, c FROM ({ROWS})",
+    "another scale in a list": ROWS.replace("(12, 2)", "(12, 3)"),
+    "another name": ROWS.replace("AS b", "AS B"),
+    "another footer": ROWS,
+}
+
+
+def parquet(path: Path, query: str, footer: str = "one") -> Path:
+    with duckdb.connect() as con:
+        con.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, KV_METADATA {{mm: '{footer}'}})")
+    return path
+
+
+@pytest.mark.parametrize("which", UNLIKE)
+def test_what_is_not_the_same_is_seen(tmp_path: Path, which: str) -> None:
+    footer = "other" if which == "another footer" else "one"
+    one, other = parquet(tmp_path / "one", ROWS), parquet(tmp_path / "other", UNLIKE[which], footer)
+    with pytest.raises(AssertionError):
+        assert_same_partition(one, other)
+
+
+def test_whether_a_column_is_required_is_no_difference(tmp_path: Path) -> None:
+    one = parquet(tmp_path / "one", ROWS)
+    other = parquet(tmp_path / "other", f"SELECT nullif(a, 9 - a) AS a, b, c FROM ({ROWS})")
+    assert [pq.read_metadata(path).schema.column(0).max_definition_level for path in (one, other)] == [0, 1]
+    assert_same_partition(one, other)
+
+
 # --- rows from Spark to the lake --------------------------------------------------------------------------------------
 
 
@@ -143,11 +179,11 @@ def left_in(lake: Lake) -> set[str]:
 @pytest.mark.slow
 class TestRows:
     def test_missing_values_in_memory_and_in_files(self, lake: Lake, engines: tuple[Backend, Engine]) -> None:
-        duckdb, spark = engines
+        on_duckdb, spark = engines
         more = pa.table({"patient_key": [1, 2, None], "practice_id": ["NaN", None, ""]}, schema=RAW_DMG.schema)
         rows = ibis.union(lake.read(spark, RAW_DMG, YEAR), ibis.memtable(more))
         lake.write(spark, RAW_DMG, YEAR + 1, rows, MADE_UP)
-        found = lake.read(duckdb, RAW_DMG, YEAR + 1).to_pyarrow().to_pylist()
+        found = lake.read(on_duckdb, RAW_DMG, YEAR + 1).to_pyarrow().to_pylist()
         assert sorted(map(str, found)) == sorted(
             str({"patient_key": key, "practice_id": practice})
             for key, practice in ((2, "G2"), (1, None), (1, "NaN"), (2, None), (None, ""))
@@ -177,9 +213,9 @@ class TestRows:
         assert not left_in(lake)
 
     def test_another_type_within_a_list_is_refused(self, lake: Lake, engines: tuple[Backend, Engine]) -> None:
-        duckdb, spark = engines
+        on_duckdb, spark = engines
         row = {name: [None] for name in FORFAITS_PER_PATIENT.column_names} | {"patient_key": [1]}
-        put(lake, duckdb, FORFAITS_PER_PATIENT, row)
+        put(lake, on_duckdb, FORFAITS_PER_PATIENT, row)
         rows = lake.read(spark, FORFAITS_PER_PATIENT, YEAR)
         lake.write(spark, FORFAITS_PER_PATIENT, YEAR, rows.mutate(houses=ibis.array(["H"])), MADE_UP)
         with pytest.raises(LakeError, match="houses: list<element: int64"):
