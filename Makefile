@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test bench ui lint lock
+.PHONY: install run test bench ui lint spark lock
 
 install: .venv/installed
 
@@ -31,7 +31,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Needs uv. Writes no address of a package registry into the file.
+# PySpark is large and built on arrival; only its tests and its users need it.
+spark: install
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-spark.lock
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+
+# Needs uv. Writes no address of a package registry into the files.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-annotate --no-header \
-		--output-file requirements.lock pyproject.toml
+	$(LOCK) --extra dev --extra postgres --output-file requirements.lock pyproject.toml
+	echo 'pyspark>=4,<4.1' | $(LOCK) --constraint requirements.lock --output-file requirements-spark.lock -
