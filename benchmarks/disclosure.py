@@ -14,7 +14,7 @@ import pandas as pd
 from benchmarks.disclosure_lines import KEY, primary_only, two_a_line
 from benchmarks.disclosure_optimum import ROUNDS, Block, optimum
 from benchmarks.material import YEAR, ingested, settings_at
-from benchmarks.rates.product import rates_by_product
+from benchmarks.rates.product import by_product
 from mm_pipeline import catalogue
 from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect
@@ -38,7 +38,7 @@ def national_year() -> Path:
     settings = settings_at(1)
     path = Lake(settings.lake_dir).path(catalogue.SECTOR_RATES, YEAR)
     if not path.exists():
-        rates_by_product(settings, ingested(settings, 1))
+        by_product(settings, ingested(settings, 1))
     return path
 
 

@@ -1,14 +1,17 @@
 """(a) Attribution, cells and roll-up: the product, the best SQL by hand, polars, pandas, and a plain scan of the columns."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.material import YEAR, ingested, settings_at
-from benchmarks.rates.in_pandas import rates_in_pandas
-from benchmarks.rates.in_polars import rates_in_polars
-from benchmarks.rates.in_sql import rates_in_sql, scan
-from benchmarks.rates.product import rates_by_product
+from benchmarks.rates.in_pandas import in_pandas
+from benchmarks.rates.in_polars import in_polars
+from benchmarks.rates.in_sql import in_sql, scan
+from benchmarks.rates.product import by_product
 from benchmarks.timing import in_turn, median_table
 from mm_pipeline import catalogue
 from mm_pipeline.settings import Settings
@@ -16,45 +19,64 @@ from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 
 SOURCES = (catalogue.RAW_FORFAITS, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES, catalogue.GEOGRAPHY)
-SQL = "SQL by hand"
+RESULTS = (catalogue.ATTRIBUTED_PATIENTS, catalogue.BENEFICIARY_COUNTS, catalogue.SECTOR_RATES)
+PRODUCT, SQL = "the product", "SQL by hand"
+
+Files = dict[str, Path]
 
 
-def contenders(settings: Settings, lake: Lake) -> dict[str, Callable[[], pa.Table]]:
-    """Each makes ``sector_rates`` of :data:`YEAR` from the raw tables in the lake."""
-    files = {table.name: lake.path(table, YEAR) for table in SOURCES}
+@contextmanager
+def contenders(settings: Settings, lake: Lake) -> Iterator[dict[str, tuple[Callable[[], None], Files]]]:
+    """Each makes the three tables of :data:`YEAR` from the raw tables of the lake; and where it puts them."""
+    sources = {table.name: lake.path(table, YEAR) for table in SOURCES}
 
-    def in_sql() -> pa.Table:
-        with session(settings) as backend:
-            return rates_in_sql(backend.con, files, YEAR)
+    with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
 
-    return {
-        "the product": lambda: rates_by_product(settings, lake),
-        SQL: in_sql,
-        "polars": lambda: rates_in_polars(files, YEAR),
-        "pandas": lambda: rates_in_pandas(files, YEAR),
-    }
+        def files_of(name: str) -> Files:
+            (Path(folder) / name).mkdir()
+            return {table.name: Path(folder) / name / f"{table.name}.parquet" for table in RESULTS}
+
+        sql, polars, pandas = map(files_of, ("sql", "polars", "pandas"))
+
+        def with_sql() -> None:
+            with session(settings) as backend:
+                in_sql(backend.con, sources, YEAR, sql)
+
+        yield {
+            PRODUCT: (lambda: by_product(settings, lake), {table.name: lake.path(table, YEAR) for table in RESULTS}),
+            SQL: (with_sql, sql),
+            "polars": (lambda: in_polars(sources, YEAR, polars), polars),
+            "pandas": (lambda: in_pandas(sources, YEAR, pandas), pandas),
+        }
 
 
-def compare(tables: dict[str, pa.Table]) -> int:
-    """The cells of the tables; SystemExit if they are not all equal to the first."""
-    (first, expected), *others = tables.items()
-    for name, table in others:
-        if not table.cast(catalogue.SECTOR_RATES.schema).equals(expected.cast(catalogue.SECTOR_RATES.schema)):
-            raise SystemExit(f"{name} and {first} differ: nothing is measured")
-    return len(expected)
+def compare(results: dict[str, Files]) -> int:
+    """The rows of all tables of one; SystemExit if those of another are not the same, cell by cell."""
+    rows = 0
+    for table in RESULTS:
+        tables = {name: pq.read_table(files[table.name], partitioning=None) for name, files in results.items()}
+        expected = tables[PRODUCT].cast(table.schema)
+        for name, other in tables.items():
+            if not other.select(table.column_names).cast(table.schema).equals(expected):
+                raise SystemExit(f"{table.name} of {name} is not that of {PRODUCT}: nothing is measured")
+        rows += len(expected)
+    return rows
 
 
 def report(scale: float, rounds: int) -> str:
-    """Markdown: the medians of each, after all outputs were found equal."""
+    """Markdown: the medians of each, after all tables were found equal."""
     settings = settings_at(scale)
     lake = ingested(settings, scale)
-    runs = contenders(settings, lake)
-    cells = compare({name: run() for name, run in runs.items()})
-    files = {table.name: lake.path(table, YEAR) for table in SOURCES}
 
     def plain_scan() -> None:
         with session(settings) as backend:
-            scan(backend.con, files)
+            scan(backend.con, {table.name: lake.path(table, YEAR) for table in SOURCES})
 
-    seconds = in_turn({**runs, "plain scan": plain_scan}, rounds)
-    return f"All four tables are equal: {cells:,} cells.\n\n{median_table(seconds, SQL, 'from the raw tables to the rates')}"
+    with contenders(settings, lake) as all_of_them:
+        for run, _files in all_of_them.values():
+            run()
+        rows = compare({name: files for name, (_run, files) in all_of_them.items()})
+        runs = {name: run for name, (run, _files) in all_of_them.items()}
+        seconds = in_turn({**runs, "plain scan": plain_scan}, rounds)
+    table = median_table(seconds, SQL, "attribution, cells and roll-up")
+    return f"The three tables of all four are equal: {rows:,} rows.\n\n{table}"

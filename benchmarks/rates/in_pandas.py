@@ -1,53 +1,66 @@
-"""The same table as ``sector_rates`` in pandas, on Arrow's strings."""
+"""In pandas, on Arrow's types."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
-from mm_pipeline.catalogue import SECTOR_RATES
+from mm_pipeline.catalogue import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS, SECTOR_RATES, Table
+from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
 from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
 
-_AGES = (18, 25, 45, 65, 75, 85)
 _CELL = ["municipality_code", "sector_code", "sex", "age", "preferential"]
 _ROW = ["level", "area_code", "dimension", "category"]
 _LEVELS = ("municipality", "arrondissement", "province", "region", "country")
 
 
-def rates_in_pandas(files: Mapping[str, Path], year: int) -> pa.Table:
-    """``sector_rates`` of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+def in_pandas(files: Mapping[str, Path], year: int, target: Mapping[str, Path]) -> None:
+    """The three tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
     geography = _read(files["geography"], ["level", "area_code", "parent_code"])
     patients = _patients(
         _read(files["raw_forfaits"], ["patient_key", "house_id", "service_date", "quantity"]),
         _read(files["raw_dmg"], ["patient_key", "practice_id"]),
     )
-    people = ["patient_key", "municipality_code", "sector_code", "sex", "preferential", "birth_year"]
-    cells = _cells(_read(files["raw_beneficiaries"], people), patients, geography, year)
-    table = _rates(cells, geography, year)
-    return pa.Table.from_pandas(table, preserve_index=False).select(SECTOR_RATES.column_names).cast(SECTOR_RATES.schema)
+    known = ["patient_key", "municipality_code", "sector_code", "sex", "preferential", "birth_year"]
+    people = _read(files["raw_beneficiaries"], known)
+    attributed = patients.merge(people.assign(is_beneficiary=True), on="patient_key", how="left").sort_values(
+        "patient_key"
+    )
+    attributed["is_beneficiary"] = attributed["is_beneficiary"].fillna(False).astype("bool")
+    _write(attributed, ATTRIBUTED_PATIENTS, target)
+    cells = _cells(people, attributed.loc[attributed["is_beneficiary"], "patient_key"], geography, year)
+    _write(_counts(cells), BENEFICIARY_COUNTS, target)
+    _write(_rates(cells, geography, year), SECTOR_RATES, target)
+
+
+def _write(rows: pd.DataFrame, table: Table, target: Mapping[str, Path]) -> None:
+    rows[table.column_names].to_parquet(target[table.name], compression="zstd", index=False)
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     return pd.read_parquet(path, columns=columns, partitioning=None, dtype_backend="pyarrow")
 
 
-def _patients(forfaits: pd.DataFrame, dmg: pd.DataFrame) -> pd.Series:
+def _patients(forfaits: pd.DataFrame, dmg: pd.DataFrame) -> pd.DataFrame:
     month = forfaits["service_date"].dt.month
     net = forfaits.assign(month=month).groupby(["patient_key", "house_id", "month"], as_index=False)["quantity"].sum()
     counted = net[net["quantity"] >= 1]
     months = counted[["patient_key", "month"]].drop_duplicates().groupby("patient_key").size()
-    candidates = months.index[months >= 6]
-    houses = counted[["patient_key", "house_id"]].drop_duplicates()
-    records = dmg[dmg["patient_key"].isin(candidates)]
+    candidates = months[months >= 6].rename("forfaits").reset_index()
+    houses = counted.groupby(["patient_key", "house_id"], as_index=False).agg(
+        n=("month", "size"), last=("month", "max")
+    )
+    records = dmg[dmg["patient_key"].isin(candidates["patient_key"])]
     at = records.merge(houses, left_on=["patient_key", "practice_id"], right_on=["patient_key", "house_id"], how="left")
     elsewhere = at.loc[at["house_id"].isna(), "patient_key"]
-    return candidates[~candidates.isin(elsewhere)]
+    best = houses.sort_values(["patient_key", "n", "last", "house_id"], ascending=[True, False, False, True])
+    best = best.drop_duplicates("patient_key")[["patient_key", "house_id"]]
+    return candidates[~candidates["patient_key"].isin(elsewhere)].merge(best, on="patient_key")
 
 
 def _cells(people: pd.DataFrame, patients: pd.Series, geography: pd.DataFrame, year: int) -> pd.DataFrame:
     age = year - people["birth_year"]
-    people = people.assign(age=sum((age >= start).astype("int8") for start in _AGES), n=1)
+    people = people.assign(age=sum((age >= start).astype("int8") for start in AGE_CLASS_STARTS), n=1)
     people = people.assign(p=people["patient_key"].isin(patients).astype("int64"))
     cells = people.groupby(_CELL, dropna=False, as_index=False)[["n", "p"]].sum()
 
@@ -66,8 +79,15 @@ def _cells(people: pd.DataFrame, patients: pd.Series, geography: pd.DataFrame, y
     )
     cells = cells.merge(named, on=["sector_code", "municipality"], how="left")
     cells["sector"] = cells["sector"].fillna(cells["municipality"] + "ZZZZ")
-    cells["preferential"] = cells["preferential"].astype("string[pyarrow]")
     return cells
+
+
+def _counts(cells: pd.DataFrame) -> pd.DataFrame:
+    by = ["municipality", "sector", "sex", "age", "preferential"]
+    counts = cells.groupby(by, dropna=False, as_index=False)["n"].sum()
+    counts["age_class"] = counts["age"].map(dict(enumerate(CATEGORIES["age_class"])))
+    counts = counts.rename(columns={"municipality": "municipality_code", "sector": "sector_code", "n": "beneficiaries"})
+    return counts.sort_values(list(BENEFICIARY_COUNTS.order))
 
 
 def _rates(cells: pd.DataFrame, geography: pd.DataFrame, year: int) -> pd.DataFrame:
@@ -88,7 +108,7 @@ def _rates(cells: pd.DataFrame, geography: pd.DataFrame, year: int) -> pd.DataFr
         "sex": cells["sex"],
         "age_group": group,
         "age_class": cells["age"].map(dict(enumerate(classes))),
-        "preferential": cells["preferential"],
+        "preferential": cells["preferential"].astype("string[pyarrow]"),
     }
     counted = []
     for dimension, of in category.items():

@@ -1,31 +1,32 @@
-"""The same table as ``sector_rates`` in polars, lazily and on its streaming engine."""
+"""In polars, lazily and on its streaming engine."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
-from mm_pipeline.catalogue import SECTOR_RATES
+from mm_pipeline.catalogue import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS
+from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
 from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
 
 _KEYS = ["municipality_code", "sector_code", "sex", "age", "preferential"]
-_AGES = (18, 25, 45, 65, 75, 85)
 _CLASSES = CATEGORIES["age_class"]
 _MONTHS = range(1, 13)
 _LEVELS = ("arrondissement", "province", "region", "country")
 
 
-def rates_in_polars(files: Mapping[str, Path], year: int) -> pa.Table:
-    """``sector_rates`` of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+def in_polars(files: Mapping[str, Path], year: int, target: Mapping[str, Path]) -> None:
+    """The three tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
     scan = {name: pl.scan_parquet(path, hive_partitioning=False) for name, path in files.items()}
     geography = scan["geography"].select("level", "area_code", "parent_code").collect()
-    delivered = _delivered(scan["raw_beneficiaries"], _patients(scan["raw_forfaits"], scan["raw_dmg"]), year)
-    cells = _resolved(delivered.collect(engine="streaming"), geography)
-    return _rates(cells, geography, year)
+    attributed = _attributed(scan["raw_forfaits"], scan["raw_dmg"], scan["raw_beneficiaries"])
+    cells = _resolved(_delivered(scan["raw_beneficiaries"], attributed, year), geography)
+    attributed.select(ATTRIBUTED_PATIENTS.column_names).write_parquet(target["attributed_patients"], compression="zstd")
+    _counts(cells).write_parquet(target["beneficiary_counts"], compression="zstd")
+    _rates(cells, geography, year).write_parquet(target["sector_rates"], compression="zstd")
 
 
-def _patients(forfaits: pl.LazyFrame, dmg: pl.LazyFrame) -> pl.LazyFrame:
+def _attributed(forfaits: pl.LazyFrame, dmg: pl.LazyFrame, beneficiaries: pl.LazyFrame) -> pl.DataFrame:
     month = pl.col("service_date").dt.month()
     in_month = {m: pl.when(month == m).then("quantity").otherwise(0).sum().alias(f"m{m}") for m in _MONTHS}
     bits = {m: pl.when(pl.col(f"m{m}") >= 1).then(pl.lit(1 << (m - 1), pl.Int32)).otherwise(0) for m in _MONTHS}
@@ -34,25 +35,64 @@ def _patients(forfaits: pl.LazyFrame, dmg: pl.LazyFrame) -> pl.LazyFrame:
         .agg(in_month.values())
         .select("patient_key", "house_id", months=pl.sum_horizontal(bits.values()))
         .filter(pl.col("months") > 0)
+        .collect(engine="streaming")
+        .lazy()
     )
-    months = pl.col("months").bitwise_or().bitwise_count_ones()
-    candidates = houses.group_by("patient_key").agg(months).filter(pl.col("months") >= 6).select("patient_key")
+    forfaits = pl.col("months").bitwise_or().bitwise_count_ones().cast(pl.Int32)
+    candidates = (
+        houses.group_by("patient_key")
+        .agg(forfaits.alias("forfaits"), pl.col("house_id").first(), pl.len().alias("houses"))
+        .filter(pl.col("forfaits") >= 6)
+    )
+    months = pl.col("months")
+    best = (
+        houses.join(candidates.filter(pl.col("houses") > 1), on="patient_key", how="semi")
+        .sort(
+            "patient_key",
+            months.bitwise_count_ones(),
+            months.bitwise_leading_zeros(),
+            "house_id",
+            descending=[False, True, False, False],
+        )
+        .unique("patient_key", keep="first", maintain_order=True)
+        .select("patient_key", best="house_id")
+    )
     elsewhere = dmg.join(candidates, on="patient_key", how="semi").join(
         houses, left_on=["patient_key", "practice_id"], right_on=["patient_key", "house_id"], how="anti"
     )
-    return candidates.join(elsewhere, on="patient_key", how="anti")
+    people = beneficiaries.drop("valid_from").with_columns(is_beneficiary=pl.lit(True))
+    return (
+        candidates.join(elsewhere, on="patient_key", how="anti")
+        .join(best, on="patient_key", how="left")
+        .with_columns(house_id=pl.coalesce("best", "house_id"))
+        .join(people, on="patient_key", how="left")
+        .with_columns(pl.col("is_beneficiary").fill_null(False))
+        .sort("patient_key")
+        .collect(engine="streaming")
+    )
 
 
-def _delivered(beneficiaries: pl.LazyFrame, patients: pl.LazyFrame, year: int) -> pl.LazyFrame:
-    age = pl.sum_horizontal((year - pl.col("birth_year") >= start).cast(pl.Int8) for start in _AGES)
-    people = beneficiaries.select(
-        "patient_key", "municipality_code", "sector_code", "sex", "preferential", age=age.cast(pl.Int8)
+def _delivered(beneficiaries: pl.LazyFrame, attributed: pl.DataFrame, year: int) -> pl.DataFrame:
+    age = pl.sum_horizontal((year - pl.col("birth_year") >= start).cast(pl.Int8) for start in AGE_CLASS_STARTS)
+    people, patients = (
+        table.with_columns(age=age.cast(pl.Int8)).group_by(_KEYS).agg(pl.len().cast(pl.Int64).alias(name))
+        for table, name in ((beneficiaries, "n"), (attributed.lazy().filter("is_beneficiary"), "p"))
     )
-    everybody = people.group_by(_KEYS).agg(n=pl.len())
-    attributed = people.join(patients, on="patient_key", how="semi").group_by(_KEYS).agg(p=pl.len())
-    return everybody.join(attributed, on=_KEYS, how="left", nulls_equal=True).with_columns(
-        pl.col("n").cast(pl.Int64), pl.col("p").fill_null(0).cast(pl.Int64)
+    both = people.join(patients, on=_KEYS, how="left", nulls_equal=True).with_columns(pl.col("p").fill_null(0))
+    return both.collect(engine="streaming")
+
+
+def _counts(cells: pl.DataFrame) -> pl.DataFrame:
+    label = pl.col("age").replace_strict(dict(enumerate(_CLASSES)), return_dtype=pl.String)
+    named = cells.select(
+        "sex",
+        "preferential",
+        municipality_code="municipality",
+        sector_code="sector",
+        age_class=label,
+        beneficiaries="n",
     )
+    return named.select(BENEFICIARY_COUNTS.column_names).sort(BENEFICIARY_COUNTS.order, nulls_last=True)
 
 
 def _resolved(delivered: pl.DataFrame, geography: pl.DataFrame) -> pl.DataFrame:
@@ -77,7 +117,7 @@ def _resolved(delivered: pl.DataFrame, geography: pl.DataFrame) -> pl.DataFrame:
     return placed.group_by("municipality", "sector", "sex", "age", "preferential").agg(pl.col("n", "p").sum())
 
 
-def _rates(cells: pl.DataFrame, geography: pl.DataFrame, year: int) -> pa.Table:
+def _rates(cells: pl.DataFrame, geography: pl.DataFrame, year: int) -> pl.DataFrame:
     parent = geography.filter(pl.col("level") != "sector")
     step = parent.filter(pl.col("level") == "municipality").select(
         "level", "area_code", "parent_code", municipality="area_code"
@@ -139,8 +179,8 @@ def _rates(cells: pl.DataFrame, geography: pl.DataFrame, year: int) -> pa.Table:
     )
     table = pl.concat([areas.select(sectors.columns), sectors]).with_columns(pl.col("n", "p").fill_null(0))
     people = pl.when(pl.col("n") > 0).then(pl.col("n").cast(pl.Float64))
-    table = table.select(
-        pl.lit(year).alias("year"),
+    return table.select(
+        pl.lit(year, pl.Int32).alias("year"),
         "level",
         "area_code",
         "parent_code",
@@ -151,4 +191,3 @@ def _rates(cells: pl.DataFrame, geography: pl.DataFrame, year: int) -> pa.Table:
         rate_per_10000=pl.col("p").cast(pl.Float64) * 10_000.0 / people,
         rate_percent=pl.col("p").cast(pl.Float64) * 100.0 / people,
     ).sort("level", "area_code", "dimension", "category")
-    return table.to_arrow().cast(SECTOR_RATES.schema)

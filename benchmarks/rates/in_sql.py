@@ -1,12 +1,11 @@
-"""The same table as ``sector_rates``, as one would write it by hand for DuckDB and for speed."""
+"""As one would write it by hand for DuckDB and for speed: all in temporary tables, sorted once at the end."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
-from mm_pipeline.catalogue import SECTOR_RATES
+from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
 
 _SQL = """
 CREATE TEMP TABLE houses AS
@@ -16,24 +15,36 @@ SELECT patient_key, house_id, {months} AS months FROM (
 WHERE months > 0;
 
 CREATE TEMP TABLE candidates AS
-SELECT patient_key FROM houses GROUP BY patient_key HAVING bit_count(bit_or(months)) >= 6;
+WITH patients AS (
+    SELECT patient_key, bit_count(bit_or(months))::INTEGER AS forfaits, max(house_id) AS house_id, count(*) AS houses
+    FROM houses GROUP BY patient_key HAVING bit_count(bit_or(months)) >= 6)
+SELECT patients.patient_key, forfaits, coalesce(best.house_id, patients.house_id) AS house_id
+FROM patients LEFT JOIN (
+    SELECT patient_key, house_id FROM houses SEMI JOIN (FROM patients WHERE houses > 1) USING (patient_key)
+    QUALIFY row_number() OVER (
+        PARTITION BY patient_key ORDER BY bit_count(months) DESC, floor(log2(months)) DESC, house_id) = 1
+) AS best ON best.patient_key = patients.patient_key;
 
 CREATE TEMP TABLE excluded AS
 SELECT DISTINCT dmg.patient_key FROM raw_dmg AS dmg SEMI JOIN candidates USING (patient_key)
 ANTI JOIN houses ON houses.patient_key = dmg.patient_key AND houses.house_id = dmg.practice_id;
 
+CREATE TEMP TABLE attributed_patients AS
+SELECT c.*, b.patient_key IS NOT NULL AS is_beneficiary, birth_year, sex, preferential, municipality_code, sector_code
+FROM (FROM candidates ANTI JOIN excluded USING (patient_key)) AS c
+LEFT JOIN raw_beneficiaries AS b ON b.patient_key = c.patient_key;
+
 CREATE TEMP TABLE delivered AS
 WITH people AS (
-    SELECT municipality_code, sector_code, sex, preferential,
-        ({year} - birth_year >= 18)::INT8 + ({year} - birth_year >= 25)::INT8 + ({year} - birth_year >= 45)::INT8
-        + ({year} - birth_year >= 65)::INT8 + ({year} - birth_year >= 75)::INT8
-        + ({year} - birth_year >= 85)::INT8 AS age, patient_key
-    FROM raw_beneficiaries)
-SELECT municipality_code, sector_code, sex, preferential, age, sum(n)::BIGINT AS n, sum(p)::BIGINT AS p FROM (
-    SELECT * EXCLUDE patient_key, count(*) AS n, 0 AS p FROM people GROUP BY ALL
+    SELECT 1 AS n, 0 AS p, municipality_code, sector_code, sex, preferential, birth_year FROM raw_beneficiaries),
+patients AS (
+    SELECT 0 AS n, 1 AS p, municipality_code, sector_code, sex, preferential, birth_year FROM attributed_patients
+    WHERE is_beneficiary),
+counted AS (
+    SELECT municipality_code, sector_code, sex, preferential, {age} AS age, count(*) AS n, 0 AS p FROM people GROUP BY ALL
     UNION ALL
-    SELECT * EXCLUDE patient_key, 0 AS n, count(*) AS p FROM people
-    SEMI JOIN candidates USING (patient_key) ANTI JOIN excluded USING (patient_key) GROUP BY ALL)
+    SELECT municipality_code, sector_code, sex, preferential, {age} AS age, 0 AS n, count(*) AS p FROM patients GROUP BY ALL)
+SELECT municipality_code, sector_code, sex, preferential, age, sum(n)::BIGINT AS n, sum(p)::BIGINT AS p FROM counted
 GROUP BY ALL;
 
 CREATE TEMP TABLE cells AS
@@ -77,7 +88,18 @@ SELECT level, area_code, dimension, category, sum(n)::BIGINT AS n, sum(p)::BIGIN
 FROM broken_down JOIN ladder ON ladder.municipality_code IS NOT DISTINCT FROM broken_down.municipality_code GROUP BY ALL;
 """
 
-_RESULT = """
+_ATTRIBUTED = """
+SELECT patient_key, forfaits, house_id, is_beneficiary, birth_year, sex, preferential, municipality_code, sector_code
+FROM attributed_patients ORDER BY patient_key
+"""
+
+_COUNTS = """
+SELECT municipality_code, sector_code, sex,
+    (['0-17', '18-24', '25-44', '45-64', '65-74', '75-84', '85+'])[age + 1] AS age_class, preferential, n AS beneficiaries
+FROM cells ORDER BY ALL
+"""
+
+_RATES = """
 WITH categories(dimension, category) AS (VALUES
     ('total', 'total'), ('sex', 'M'), ('sex', 'F'), ('preferential', '0'), ('preferential', '1'),
     ('age_group', '0-17'), ('age_group', '18-64'), ('age_group', '65+'),
@@ -97,17 +119,28 @@ FROM counted ORDER BY level, area_code, dimension, category
 """
 
 
-def rates_in_sql(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], year: int) -> pa.Table:
-    """``sector_rates`` of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+def in_sql(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], year: int, target: Mapping[str, Path]
+) -> None:
+    """The three tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
     for name, path in files.items():
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}', hive_partitioning=false)")
     # One pass over the lines with a sum for each month: three times as fast as grouping by month.
-    sums = ", ".join(f"sum(CASE WHEN month = {m} THEN quantity ELSE 0 END) AS m{m}" for m in range(1, 13))
-    months = " + ".join(f"CASE WHEN m{m} >= 1 THEN {1 << (m - 1)} ELSE 0 END" for m in range(1, 13))
-    for statement in _SQL.format(year=year, sums=sums, months=months).split(";"):
+    values = {
+        "year": year,
+        "sums": ", ".join(f"sum(CASE WHEN month = {m} THEN quantity ELSE 0 END) AS m{m}" for m in range(1, 13)),
+        "months": " + ".join(f"CASE WHEN m{m} >= 1 THEN {1 << (m - 1)} ELSE 0 END" for m in range(1, 13)),
+        "age": " + ".join(f"({year} - birth_year >= {start})::INT8" for start in AGE_CLASS_STARTS),
+    }
+    for statement in _SQL.format(**values).split(";"):
         if statement.strip():
             connection.execute(statement)
-    return connection.sql(_RESULT.format(year=year)).to_arrow_table().cast(SECTOR_RATES.schema)
+    for query, name in (
+        (_ATTRIBUTED, "attributed_patients"),
+        (_COUNTS, "beneficiary_counts"),
+        (_RATES, "sector_rates"),
+    ):
+        connection.execute(f"COPY ({query.format(year=year)}) TO '{target[name]}' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def scan(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:

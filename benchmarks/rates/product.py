@@ -1,9 +1,8 @@
-"""The product's own expressions, from the raw tables to ``sector_rates``."""
+"""The product's own expressions."""
 
 from collections.abc import Callable
 
 import ibis
-import pyarrow as pa
 
 from benchmarks.material import YEAR
 from mm_pipeline import catalogue
@@ -13,8 +12,11 @@ from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
 
-def rates_by_product(settings: Settings, lake: Lake) -> pa.Table:
-    """As the assets do it: an engine session for each step, whose table is sorted, written to Parquet and read again."""
+def by_product(settings: Settings, lake: Lake) -> None:
+    """As the assets do it: an engine session for each step, whose table is sorted, written to Parquet and read again.
+
+    Beside the three tables it keeps ``registrations`` and ``forfaits_per_patient``, from which FF_MH can be explained.
+    """
     made_up = Provenance(synthetic=True)
 
     def step(table: catalogue.Table, rows_of: Callable[[Callable[[catalogue.Table], ibis.Table]], ibis.Table]) -> None:
@@ -45,5 +47,3 @@ def rates_by_product(settings: Settings, lake: Lake) -> pa.Table:
             YEAR,
         ),
     )
-    with session(settings) as backend:
-        return lake.read(backend, catalogue.SECTOR_RATES, YEAR).to_pyarrow()

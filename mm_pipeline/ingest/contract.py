@@ -85,9 +85,9 @@ def _like(column: str, pattern: str, value: str) -> str:
 
 def _date(column: str) -> str:
     """SQL: the date in text written YYYY-MM-DD or YYYYMMDD. There is no year 0, though DuckDB has one."""
-    digits = f"{column}[1:4] || '-' || {column}[5:6] || '-' || {column}[7:8]"
-    iso = _like(column, r"\d{4}-\d{2}-\d{2}", f"try_cast({column} AS DATE)")
-    compact = _like(column, r"\d{8}", f"try_cast({digits} AS DATE)")
+    # Not a cast: it takes seven times as long, and the country has millions of dates.
+    iso = _like(column, r"\d{4}-\d{2}-\d{2}", f"try_strptime({column}, '%Y-%m-%d')::DATE")
+    compact = _like(column, r"\d{8}", f"try_strptime({column}, '%Y%m%d')::DATE")
     read = f"CASE length({column}) WHEN 10 THEN {iso} WHEN 8 THEN {compact} END"
     return f"CASE WHEN NOT starts_with({column}, '0000') THEN {read} END"
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,7 @@ class TextFacts:
     header: str
     lines: int
     """Lines that are not empty, the header among them."""
+    empty_lines: int
     has_quotes: bool
     has_blanks: bool
     """A blank or tab somewhere: values may need trimming."""
@@ -121,7 +123,7 @@ def look(path: Path, scratch: Path) -> DeliveredFile:
         return DeliveredFile(path, digest.hexdigest(), pass_.finish(), path)
     unpacked = scratch / path.stem
     with unpacked.open("wb") as copy:
-        for chunk in _decompressed(path, digest.update):
+        for chunk in _ahead(_decompressed(path, digest.update)):
             copy.write(chunk)
             pass_.feed(chunk)
     return DeliveredFile(path, digest.hexdigest(), pass_.finish(), unpacked)
@@ -198,6 +200,7 @@ class _TextPass:
         return TextFacts(
             header=header.decode("utf-8", errors="replace"),
             lines=lines,
+            empty_lines=self._empty_lines,
             has_quotes=self._quotes,
             has_blanks=self._blanks,
             is_regular=is_regular,
@@ -238,6 +241,15 @@ def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes
             raise _damaged(path, "is damaged") from None
     if not inflate.eof:
         raise _damaged(path, "ends too early (truncated)")
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, each made by another thread while the one before it is looked at."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk
 
 
 def _damaged(path: Path, how: str) -> DeliveryError:

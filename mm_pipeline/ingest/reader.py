@@ -10,7 +10,7 @@ quotes or a quote that is never closed, which otherwise swallow the lines after 
 import csv
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,25 +129,21 @@ def locate(
     The judged rows are the file's lines in order, less the header, the empty and the bad ones. Lines are counted by the
     block: one by one would take longer than reading the file.
     """
+    assert file.text is not None
+    may_be_empty = file.text.empty_lines > 0
     bad, wanted = sorted(bad_lines), sorted(ordinals)
     line, row = 1, -1  # of the first line of the block: the header is line 1, and the row before row 0
     for block in files.blocks_of_lines(file.unpacked):
         lines = block.split(b"\n")
-        bad_here = set(_between(bad, line, line + len(lines)))
-        rows: Sequence[int] = range(len(lines))  # the lines of the block that are rows
-        if bad_here or _has_empty(block):
-            rows = [i for i in rows if line + i not in bad_here and not files.is_empty(lines[i])]
-        found: list[tuple[int, int | None]] = [(number - line, None) for number in bad_here]
-        found += [(rows[ordinal - row], ordinal) for ordinal in _between(wanted, row, row + len(rows))]
+        bad_here = [number - line for number in _between(bad, line, line + len(lines))]
+        empty = [i for i, text in enumerate(lines) if files.is_empty(text)] if may_be_empty or not block else []
+        rows = np.delete(np.arange(len(lines)), bad_here + empty)  # the lines of the block that are rows
+        here = _between(wanted, row, row + len(rows))
+        found: list[tuple[int, int | None]] = [(i, None) for i in bad_here]
+        found += zip(rows[[ordinal - row for ordinal in here]].tolist(), here, strict=True) if here else []
         for i, ordinal in sorted(found, key=lambda place: place[0]):
             yield ordinal, line + i, lines[i].removesuffix(b"\r").decode("utf-8")
         line, row = line + len(lines), row + len(rows)
-
-
-def _has_empty(block: bytes) -> bool:
-    """Whether a block of lines holds an empty one."""
-    between_newlines = b"\n" + block + b"\n"
-    return b"\n\n" in between_newlines or b"\n\r\n" in between_newlines
 
 
 def _between(numbers: list[int], first: int, end: int) -> list[int]:

@@ -183,6 +183,6 @@ def test_lines_are_located_as_if_counted_one_by_one(
         key=lambda place: place[0],
     )
     with patch.object(files, "_CHUNK", chunk):
-        file = files.DeliveredFile(path, "", None, path)
+        file = files.look(path, path.parent)
         located = [(number, ordinal, text.encode()) for ordinal, number, text in reader.locate(file, bad, wanted)]
     assert located == one_by_one
