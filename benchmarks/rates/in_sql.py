@@ -7,7 +7,7 @@ import duckdb
 
 from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
 
-_SQL = """
+_HOUSES = """
 CREATE TEMP TABLE houses AS
 SELECT patient_key, house_id, {months} AS months FROM (
     SELECT patient_key, house_id, {sums} FROM (SELECT *, month(service_date) AS month FROM raw_forfaits)
@@ -24,7 +24,44 @@ FROM patients LEFT JOIN (
     QUALIFY row_number() OVER (
         PARTITION BY patient_key ORDER BY bit_count(months) DESC, floor(log2(months)) DESC, house_id) = 1
 ) AS best ON best.patient_key = patients.patient_key;
+"""
 
+_EXPLAINED = """
+CREATE TEMP TABLE registrations AS
+SELECT patient_key, house_id, ({months})::INTEGER AS months, ({twice})::INTEGER AS months_twice,
+    least({counted})::INTEGER AS first_month, greatest({counted})::INTEGER AS last_month,
+    ({quantity})::BIGINT AS quantity, regularised::BIGINT AS regularised
+FROM (
+    SELECT patient_key, house_id, {sums}, sum(greatest(-quantity, 0)) AS regularised
+    FROM (SELECT *, month(service_date) AS month FROM raw_forfaits) GROUP BY patient_key, house_id);
+
+CREATE TEMP VIEW houses AS SELECT patient_key, house_id, months, last_month FROM registrations WHERE months > 0;
+
+CREATE TEMP TABLE forfaits_per_patient AS
+WITH patients AS (
+    SELECT patient_key, bit_or(months) AS months, bit_or(months_twice) AS twice, min(first_month) AS first_month,
+        max(last_month) AS last_month, sum(quantity)::BIGINT AS quantity, sum(regularised)::BIGINT AS regularised,
+        max(house_id) FILTER (months > 0) AS house_id, count(*) FILTER (months > 0) AS houses
+    FROM registrations GROUP BY patient_key),
+several AS (FROM houses SEMI JOIN (FROM patients WHERE houses > 1) USING (patient_key)),
+best AS (
+    SELECT patient_key, list(house_id ORDER BY house_id) AS houses,
+        first(house_id ORDER BY bit_count(months) DESC, last_month DESC, house_id) AS house_id
+    FROM several GROUP BY patient_key),
+shared AS (
+    SELECT a.patient_key, bit_or(a.months & b.months) AS months FROM several AS a
+    JOIN several AS b ON a.patient_key = b.patient_key AND a.house_id < b.house_id GROUP BY ALL)
+SELECT p.patient_key, bit_count(p.months)::INTEGER AS forfaits, coalesce(best.house_id, p.house_id) AS house_id,
+    coalesce(best.houses, CASE WHEN p.house_id IS NOT NULL THEN [p.house_id] END) AS houses, first_month, last_month,
+    coalesce(last_month - first_month + 1 - bit_count(p.months), 0)::INTEGER AS gaps,
+    bit_count(twice | coalesce(shared.months, 0))::INTEGER AS months_billed_twice, quantity, regularised
+FROM patients AS p LEFT JOIN best ON best.patient_key = p.patient_key
+LEFT JOIN shared ON shared.patient_key = p.patient_key;
+
+CREATE TEMP TABLE candidates AS SELECT patient_key, forfaits, house_id FROM forfaits_per_patient WHERE forfaits >= 6;
+"""
+
+_SQL = """
 CREATE TEMP TABLE excluded AS
 SELECT DISTINCT dmg.patient_key FROM raw_dmg AS dmg SEMI JOIN candidates USING (patient_key)
 ANTI JOIN houses ON houses.patient_key = dmg.patient_key AND houses.house_id = dmg.practice_id;
@@ -119,28 +156,42 @@ FROM counted ORDER BY level, area_code, dimension, category
 """
 
 
+_RESULTS = {
+    "registrations": "FROM registrations ORDER BY patient_key, house_id",
+    "forfaits_per_patient": "FROM forfaits_per_patient ORDER BY patient_key",
+    "attributed_patients": _ATTRIBUTED,
+    "beneficiary_counts": _COUNTS,
+    "sector_rates": _RATES,
+}
+
+
 def in_sql(
     connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], year: int, target: Mapping[str, Path]
 ) -> None:
-    """The three tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+    """The tables of ``target`` of a year without a sector table: the three, or also the two that explain them.
+
+    ``files``: raw tables and geography, as Parquet.
+    """
     for name, path in files.items():
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}', hive_partitioning=false)")
     # One pass over the lines with a sum for each month: three times as fast as grouping by month.
+    months = range(1, 13)
     values = {
         "year": year,
-        "sums": ", ".join(f"sum(CASE WHEN month = {m} THEN quantity ELSE 0 END) AS m{m}" for m in range(1, 13)),
-        "months": " + ".join(f"CASE WHEN m{m} >= 1 THEN {1 << (m - 1)} ELSE 0 END" for m in range(1, 13)),
+        "sums": ", ".join(f"sum(CASE WHEN month = {m} THEN quantity ELSE 0 END) AS m{m}" for m in months),
+        "months": " + ".join(f"CASE WHEN m{m} >= 1 THEN {1 << (m - 1)} ELSE 0 END" for m in months),
+        "twice": " + ".join(f"CASE WHEN m{m} >= 2 THEN {1 << (m - 1)} ELSE 0 END" for m in months),
+        "counted": ", ".join(f"CASE WHEN m{m} >= 1 THEN {m} END" for m in months),
+        "quantity": " + ".join(f"m{m}" for m in months),
         "age": " + ".join(f"({year} - birth_year >= {start})::INT8" for start in AGE_CLASS_STARTS),
     }
-    for statement in _SQL.format(**values).split(";"):
+    program = (_EXPLAINED if "registrations" in target else _HOUSES) + _SQL
+    for statement in program.format(**values).split(";"):
         if statement.strip():
             connection.execute(statement)
-    for query, name in (
-        (_ATTRIBUTED, "attributed_patients"),
-        (_COUNTS, "beneficiary_counts"),
-        (_RATES, "sector_rates"),
-    ):
-        connection.execute(f"COPY ({query.format(year=year)}) TO '{target[name]}' (FORMAT parquet, COMPRESSION zstd)")
+    for name, path in target.items():
+        query = _RESULTS[name].format(year=year)
+        connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def scan(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:

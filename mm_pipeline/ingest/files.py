@@ -8,13 +8,16 @@ that has to be quoted is found without unpacking again.
 import csv
 import hashlib
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 from mm_pipeline.errors import DeliveryError
 
@@ -215,10 +218,8 @@ def _has_blanks_outside_quotes(text: bytes) -> bool:
 
 def _repeated_newlines(text: bytes) -> int:
     """How many newlines follow directly on a newline (each ends an empty line)."""
-    count, start = 0, text.find(b"\n\n")
-    while start >= 0:
-        count, start = count + 1, text.find(b"\n\n", start + 1)
-    return count
+    newline = np.frombuffer(text, np.uint8) == ord("\n")  # searching for two bytes would take three times as long
+    return int(np.count_nonzero(newline[1:] & newline[:-1]))
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -228,16 +229,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
     """The text of a ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
-    inflate = zlib.decompressobj(wbits=31)
+    inflate = isal_zlib.decompressobj(wbits=31)
     for block in _blocks(path):
         seen(block)
         try:
             while block:
                 if inflate.eof:  # a gzip file may hold several members
-                    inflate = zlib.decompressobj(wbits=31)
+                    inflate = isal_zlib.decompressobj(wbits=31)
                 yield inflate.decompress(block, _CHUNK)
                 block = inflate.unconsumed_tail or inflate.unused_data
-        except zlib.error:
+        except IsalError:  # type: ignore[misc]  # its stub says that it is an instance
             raise _damaged(path, "is damaged") from None
     if not inflate.eof:
         raise _damaged(path, "ends too early (truncated)")
