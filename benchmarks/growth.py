@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.material import YEAR, deliver, settings_at
+from benchmarks.material import YEAR, deliver, deliver_copies, settings_at
 from benchmarks.timing import Process, process
 from mm_pipeline.clock import FIRST_YEAR
 
@@ -20,7 +20,10 @@ YEARS = (1, 2, 4, 8)
 def backfill(scale: float, years: Sequence[int], **environment: str) -> Process:
     """Build these years in a new process and a new data folder; the deliveries are those of the scale."""
     settings = settings_at(scale)
-    deliver(settings, scale, years)
+    if scale > 1:
+        deliver_copies(settings, round(scale))
+    else:
+        deliver(settings, scale, years)
     with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
         (Path(folder) / "raw").symlink_to(settings.raw_dir)
         arguments = ["-m", "mm_pipeline.cli", "backfill", "--years", f"{years[0]}:{years[-1]}"]

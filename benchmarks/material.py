@@ -1,9 +1,11 @@
 """What is measured on: synthetic deliveries, made once per scale and kept in ``benchmarks/.data``."""
 
+import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 import ibis
 
 from mm_pipeline import catalogue
@@ -32,6 +34,34 @@ def deliver(settings: Settings, scale: float, years: Iterable[int] = (YEAR,)) ->
         synthesize(
             settings.raw_dir, missing, scale=scale, seed=1, areas=lambda year: areas(settings.reference_dir, year)
         )
+
+
+def deliver_copies(settings: Settings, times: int) -> None:
+    """The country so many times over, each person of a copy another one; the demonstration goes no further than one."""
+    folder = settings.raw_dir / str(YEAR)
+    if folder.is_dir():
+        return
+    one = settings_at(1)
+    deliver(one, 1)
+    print(f"copying the country {times} times …", flush=True)
+    unfinished = folder.with_suffix(".tmp")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    for file in sorted((one.raw_dir / str(YEAR)).glob("*.*")):
+        target = unfinished / file.name
+        if file.name == "manifest.json":
+            target.write_text(json.dumps({**json.loads(file.read_text()), "files": {}}))
+            continue
+        is_parquet = file.suffix == ".parquet"
+        source = f"'{file}'" if is_parquet else f"read_csv('{file}', all_varchar=true, ignore_errors=true)"
+        kind = "FORMAT parquet" if is_parquet else "FORMAT csv, COMPRESSION gzip"
+        with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")
+            names = [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
+            pseudonyms = [name for name in names if name in ("patient_id", "SS00010", "PP0010", "household_id")]
+            other = ", ".join(f"{name} || '-' || copy AS {name}" for name in pseudonyms)
+            rows = f"SELECT * EXCLUDE copy REPLACE ({other}) FROM range({times}) AS copies(copy), {source}"
+            connection.execute(f"COPY ({rows}) TO '{target}' ({kind})")
+    unfinished.rename(folder)
 
 
 def ingested(settings: Settings, scale: float) -> Lake:

@@ -311,6 +311,11 @@ def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: 
 def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
     from rich.markup import escape
 
+    if settings.engine == "spark":
+        from mm_pipeline.storage.spark_needs import assert_met
+
+        assert_met(settings)  # rather now than after the deliveries of a year were read
+
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
 
         def tell(result: "YearResult") -> None:

@@ -116,3 +116,12 @@ def test_synthetic_deliveries_are_made_by_one_at_a_time(run, tmp_path, monkeypat
     second.join(60)
     (result,) = results
     assert "already holds 2024" in result.output
+
+
+def test_what_spark_needs_is_asked_before_a_year_is_read(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("MM_ENGINE", "spark")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
+    result = run("backfill", "--years", "2019")
+    assert result.exit_code == 1
+    assert "java cannot be run. Install Java 17" in result.output
+    assert not (tmp_path / "data" / "lake").exists()
