@@ -3,11 +3,13 @@
 import csv
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
@@ -42,7 +44,8 @@ class World:
     def instance(self) -> Iterator[dg.DagsterInstance]:
         home = self.root / "dagster"
         home.mkdir(exist_ok=True)
-        with dg.DagsterInstance.local_temp(str(home)) as instance:
+        # As for every process of an installation: the event log lies where this says.
+        with patch.dict(os.environ, DAGSTER_HOME=str(home)), dg.DagsterInstance.local_temp(str(home)) as instance:
             yield instance
 
     @contextmanager
