@@ -20,10 +20,11 @@ from mm_pipeline.settings import Settings
 PATIENCE = 60
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ignored if whoever started the tests ignores SIGINT, as in the background
 with Locks(Settings(Path(sys.argv[1]))).held_by_run(sys.argv[2], sys.argv[3:], say=lambda said: print(said, flush=True)):
     print("held", flush=True)
     time.sleep(600)
