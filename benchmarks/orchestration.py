@@ -10,13 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from benchmarks.year import QUIET
 from mm_pipeline.automation import YEARLY_JOB, yearly_job
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.instance import dagster_home
 from mm_pipeline.settings import Settings
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _nothing(specs: Sequence[dg.AssetSpec], checks: Sequence[dg.AssetCheckSpec]) -> Iterator[Any]:

@@ -15,7 +15,6 @@ def forfaits_per_patient(registrations: ir.Table) -> ir.Table:
     *a* maison médicale. ``house_id`` is the house with most counted months; tie: the one whose last counted month is
     later; tie: the smallest id. ``houses`` are all houses with a counted month. Both are empty without a counted month.
     """
-    counts = _.months > 0
     patients = registrations.group_by("patient_key").agg(
         months=bit_or(_.months),
         months_twice=bit_or(_.months_twice),
@@ -23,7 +22,7 @@ def forfaits_per_patient(registrations: ir.Table) -> ir.Table:
         last_month=_.last_month.max(),
         quantity=whole(_.quantity.sum()),
         regularised=whole(_.regularised.sum()),
-        any_house=_.house_id.max(where=counts),
+        any_house=_.house_id.max(where=_.months > 0),
     )
     # Few patients have several houses: only theirs are ranked and compared.
     several = of_several_houses(registrations)
