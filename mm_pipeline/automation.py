@@ -1,16 +1,22 @@
-"""What runs by itself: the job of a year, the job of the series, the Q3 schedule, and the end of runs that were killed."""
+"""What runs by itself: the jobs, the Q3 schedule, the sensor of new deliveries, and the end of runs that were killed."""
+
+import json
+from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.assets.common import PUBLICATION
+from mm_pipeline.assets.deliveries import observe
+from mm_pipeline.checks.series import STATUS_CHECKS
 from mm_pipeline.clock import LAG_YEARS
+from mm_pipeline.ingest.delivery import trace
 from mm_pipeline.locks import SERIES, Locks
-from mm_pipeline.partitions import YEARS
+from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.settings import Settings
-from mm_pipeline.state import Ledger
+from mm_pipeline.state import Ledger, YearState
 
-YEARLY_JOB, SERIES_JOB = "year", "series"
+YEARLY_JOB, SERIES_JOB, STATUS_JOB = "year", "series", "status"
 SERIES_ASSETS = ("published_series", "atlas_page")
 
 INPUTS_TAG = "mm_pipeline/inputs"
@@ -45,18 +51,32 @@ def q3_schedule(
     context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> dg.RunRequest | dg.SkipReason:
     year = context.scheduled_execution_time.year - LAG_YEARS
-    assert context.repository_def is not None
-    ledger = Ledger(context.instance, context.repository_def.asset_graph, settings)
+    ledger = _ledger(context, settings)
     state = ledger.state(year)
     if not state.delivery.is_complete:
         return dg.SkipReason(f"{year}: waiting for {', '.join(state.delivery.missing)}")
     if state.is_up_to_date:
         return dg.SkipReason(f"{year}: already built from this delivery")
-    going_on = dg.RunsFilter(tags={_YEAR_TAG: str(year)}, statuses=NOT_FINISHED_STATUSES)
-    for run in context.instance.get_runs(going_on, limit=1):
-        return dg.SkipReason(f"{year}: being built in run {run.run_id[:8]}")
-    tags = {INPUTS_TAG: ledger.inputs(state.delivery)}
-    for run in context.instance.get_runs(dg.RunsFilter(tags={**tags, _YEAR_TAG: str(year)}), limit=1):
+    if run_id := _going_on(context.instance, year):
+        return dg.SkipReason(f"{year}: being built in run {run_id}")
+    return _request(context.instance, ledger, state)
+
+
+def _ledger(context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, settings: Settings) -> Ledger:
+    assert context.repository_def is not None
+    return Ledger(context.instance, context.repository_def.asset_graph, settings)
+
+
+def _going_on(instance: dg.DagsterInstance, year: int) -> str | None:
+    """Short id of a run of the year that has not ended, whoever started it."""
+    of_the_year = dg.RunsFilter(tags={_YEAR_TAG: str(year)}, statuses=NOT_FINISHED_STATUSES)
+    return next((run.run_id[:8] for run in instance.get_runs(of_the_year, limit=1)), None)
+
+
+def _request(instance: dg.DagsterInstance, ledger: Ledger, state: YearState) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a run of the year, unless the same inputs were tried and failed."""
+    year, tags = state.year, {INPUTS_TAG: ledger.inputs(state.delivery)}
+    for run in instance.get_runs(dg.RunsFilter(tags={**tags, _YEAR_TAG: str(year)}), limit=1):
         if run.status == dg.DagsterRunStatus.FAILURE:
             return dg.SkipReason(
                 f"{year}: this delivery was tried in run {run.run_id[:8]} and failed; see its checks. It is tried again "
@@ -67,9 +87,76 @@ def q3_schedule(
     return dg.RunRequest(partition_key=str(year), tags=tags)
 
 
+@dataclass
+class Arrivals:
+    """What the sensor remembers from tick to tick: of each year the trace of its folder as it was seen last, and as it was
+    when something came of it (a run, or nothing to do)."""
+
+    seen: dict[str, str] = field(default_factory=dict)
+    settled: dict[str, str] = field(default_factory=dict)
+
+
+@dg.sensor(
+    job=yearly_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every minute: is there a delivery of which no file has changed for a minute, and which is not the one its "
+    "year was built from (by its contents, not its times)? Then that year is built. Code and settings start nothing.",
+)
+def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+    before, now = Arrivals(**json.loads(context.cursor or "{}")), Arrivals()
+    requests, said, ledger = [], [], _ledger(context, settings)
+    for year in all_years():
+        key, found = str(year), trace(settings, year)
+        now.seen[key] = found
+        if before.settled.get(key, "") == found:
+            now.settled[key] = found
+        elif before.seen.get(key) != found:
+            said.append(f"{year}: files are arriving; waiting until none has changed for a minute")
+        elif run_id := _going_on(context.instance, year):
+            said.append(f"{year}: being built in run {run_id}")
+        else:
+            now.settled[key] = found
+            observe(context.instance, settings, year)
+            state = ledger.state(year)
+            answer = _request(context.instance, ledger, state) if state.is_new_delivery else None
+            if isinstance(answer, dg.RunRequest):
+                requests.append(answer)
+            elif answer:
+                said.append(str(answer.skip_message))
+            elif state.delivery.missing and not state.delivery.is_empty:
+                said.append(f"{year}: waiting for {', '.join(state.delivery.missing)}")
+    skip = None if requests else "; ".join(said) or "Nothing new in data/raw."
+    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=json.dumps(asdict(now)))
+
+
+status_job = dg.define_asset_job(
+    STATUS_JOB,
+    selection=dg.AssetSelection.checks(
+        *(dg.AssetCheckKey(dg.AssetKey("published_series"), name) for name in STATUS_CHECKS)
+    ),
+    description="Looks whether every delivered year is built and released as it should be, and whether the newest one is "
+    "overdue; changes nothing. The same as `mm-pipeline status`.",
+    tags={"group": PUBLICATION.group},
+)
+
+
+@dg.schedule(
+    job=status_job,
+    cron_schedule="30 7 * * *",
+    execution_timezone="Europe/Brussels",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every morning at 07:30 in Brussels: is every year up to date, and none overdue?",
+)
+def daily_status() -> dg.RunRequest:
+    return dg.RunRequest()
+
+
 def locks_of(run: dg.DagsterRun) -> list[str]:
     """The locks a run needs: its year or years, and that of the series if it may make something from all years."""
     tags, (first, last) = run.tags, _RANGE_TAGS
+    if run.job_name == STATUS_JOB:
+        return []
     if _YEAR_TAG in tags:
         years = [tags[_YEAR_TAG]]
     elif first in tags and last in tags:

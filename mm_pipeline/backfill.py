@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from dagster._core.event_api import PartitionKeyFilter
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
 from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, end_abandoned_runs
-from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.checks.framework import FAILED, WARNING
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.instance import CODE_LOCATION
 from mm_pipeline.locks import SERIES, Locks, command_line
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
+from mm_pipeline.status import recorded_checks, state_of
 from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
@@ -78,7 +78,7 @@ class Backfill:
         for year in years:
             with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
                 if not force and self._is_up_to_date(year, None if waited else ledger):
-                    result = YearResult(year, UP_TO_DATE, checks=self._recorded_checks(year))
+                    result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
                 else:
                     result = self._build(year)
                 self._add_figures(result)
@@ -109,7 +109,7 @@ class Backfill:
         for event in run.all_events:
             if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 evaluation = event.asset_check_evaluation_data
-                state = _state(evaluation)
+                state = state_of(evaluation)
                 result.checks[state] = result.checks.get(state, 0) + 1
                 said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
                 if said is not None:
@@ -117,22 +117,6 @@ class Backfill:
                     said.append(f"{name}: {evaluation.description}")
         result.problems += _failures(run)
         return result
-
-    def _recorded_checks(self, year: int) -> dict[str, int]:
-        """Outcomes of the checks of an earlier run, as stored per year."""
-        counts: dict[str, int] = {}
-        newest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(
-            list(self._graph.asset_check_keys), partition_filter=PartitionKeyFilter(key=str(year))
-        )
-        for record in newest.values():
-            if (
-                record.event
-                and (event := record.event.dagster_event)
-                and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-            ):
-                state = _state(event.asset_check_evaluation_data)
-                counts[state] = counts.get(state, 0) + 1
-        return counts
 
     def _add_figures(self, result: YearResult) -> None:
         """Country total of the protected table, if the year has one."""
@@ -166,15 +150,3 @@ def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
             text = cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: ")
             problems.append(f"{event.step_key}: {text}")
     return problems
-
-
-def _state(evaluation: dg.AssetCheckEvaluation) -> str:
-    outcome = evaluation.metadata.get("outcome")
-    if outcome is not None:
-        return str(outcome.value)
-    if evaluation.passed:
-        return PASSED
-    return FAILED if evaluation.severity == dg.AssetCheckSeverity.ERROR else WARNING
-
-
-STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)

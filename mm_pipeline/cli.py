@@ -122,26 +122,32 @@ def backfill(years: list[int], force: bool) -> None:
 
 
 @main.command()
+@click.option("--years", type=Years(), help="For example 2019:2021; of these every reason is told.  [default: all]")
 @_in_words
-def status() -> None:
-    """What is delivered, built and up to date, year by year, and why not."""
+def status(years: list[int] | None) -> None:
+    """What is delivered, built, protected, published and checked, year by year; what is stale, and why."""
+    from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
-    from mm_pipeline.partitions import all_years
+    from mm_pipeline.status import SHORT
+    from mm_pipeline.status import status as status_of
 
     with _instance(_settings()) as backfill:
         ledger = backfill.ledger()
-        table = Table("year", "delivered", "built", "state")
-        for year in all_years():
-            state = ledger.state(year)
-            present = ", ".join(state.delivery.present) or "nothing"
-            delivered = "complete" if state.delivery.is_complete else present
-            why = "up to date" if state.is_up_to_date else state.reasons[0]
-            more = f" (and {len(state.reasons) - 1} more)" if len(state.reasons) > 1 else ""
-            table.add_row(str(year), delivered, "yes" if state.built else "no", why + more)
+        all_of_them = status_of(ledger, years)
         series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
-    _console().print(table)
-    _console().print(f"All years in one, and the atlas: {series}.")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in all_of_them[0].row:
+        table.add_column(name, justify="right" if name in SHORT else "left", no_wrap=name not in ("state", "delivered"))
+    for year in all_of_them:
+        table.add_row(*map(escape, year.row.values()))
+    console = _console()
+    console.print(table)
+    for year in all_of_them if years else ():
+        for reason in year.state.reasons:
+            console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
+    console.print(f"All years in one, and the atlas: {series}.")
 
 
 @main.command()
@@ -340,7 +346,7 @@ def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
     from rich import box
     from rich.table import Table
 
-    from mm_pipeline.backfill import STATES
+    from mm_pipeline.status import STATES
 
     synthetic = any(result.synthetic for result in results)
     title = "stat_003_007: patients of a maison médicale" + (" (SYNTHETIC DATA)" if synthetic else "")

@@ -1,17 +1,30 @@
 """The one place where the Dagster objects are put together."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 
 from mm_pipeline.assets import deliveries, houses, patients, publication, rates
-from mm_pipeline.automation import abandoned_runs, locks_of, q3_schedule, series_job, yearly_job
+from mm_pipeline.assets.deliveries import OBSERVED, observe
+from mm_pipeline.automation import (
+    abandoned_runs,
+    daily_status,
+    locks_of,
+    new_deliveries,
+    q3_schedule,
+    series_job,
+    status_job,
+    yearly_job,
+)
 from mm_pipeline.checks import capitation as capitation_checks
 from mm_pipeline.checks import contributions as contribution_checks
 from mm_pipeline.checks import deliveries as delivery_checks
 from mm_pipeline.checks import patients as patient_checks
 from mm_pipeline.checks import publication as publication_checks
 from mm_pipeline.checks import rates as rate_checks
+from mm_pipeline.checks import series as series_checks
+from mm_pipeline.errors import OperatorError
 from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
 
@@ -33,12 +46,15 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             yield settings
         else:
             say = context.log.info if context.log else print
-            with (locks or Locks(settings)).held_by_run(context.run.run_id, locks_of(context.run), say=say):
+            names = locks_of(context.run)
+            with (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say):
+                for year in filter(str.isdigit, names):
+                    _observe(context.instance, settings, int(year))
                 yield settings
 
     stages = [deliveries, patients, houses, rates, publication]
     return dg.Definitions(
-        assets=dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS]),
+        assets=[*OBSERVED, *dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS])],
         asset_checks=[
             *delivery_checks.CHECKS,
             *contribution_checks.CHECKS,
@@ -46,9 +62,10 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             *capitation_checks.CHECKS,
             *rate_checks.CHECKS,
             *publication_checks.CHECKS,
+            *series_checks.CHECKS,
         ],
-        jobs=[yearly_job, series_job],
-        schedules=[q3_schedule],
+        jobs=[yearly_job, series_job, status_job],
+        schedules=[q3_schedule, daily_status],
         sensors=[
             dg.AutomationConditionSensorDefinition(
                 "refresh_series",
@@ -57,11 +74,19 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
                 minimum_interval_seconds=30,
                 description="Makes the tables of all years and the page again after a year was rebuilt.",
             ),
+            new_deliveries,
             abandoned_runs,
         ],
         resources={"settings": settings_under_lock},
         executor=dg.in_process_executor,
     )
+
+
+def _observe(instance: dg.DagsterInstance | None, settings: Settings, year: int) -> None:
+    """So that Dagster knows from which delivery the tables of this run are made."""
+    if instance is not None:
+        with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
+            observe(instance, settings, year)
 
 
 defs = build_definitions()

@@ -113,8 +113,17 @@ class Settings:
             )
         return secret
 
+    @property
+    def of_figures(self) -> dict[str, str]:
+        """The settings that change a figure, by the names of their variables; never the secret itself."""
+        return {
+            "MM_THRESHOLD": str(self.threshold),
+            "MM_DISCLOSURE_THRESHOLD": str(self.disclosure_threshold),
+            "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
+        }
+
     def fingerprint(self) -> str:
-        """A short hash of the settings that change a figure, never of the secret itself."""
+        """A short hash of the settings that change a figure."""
         parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items())]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

@@ -6,6 +6,8 @@ from, and its deliveries, geography and settings are still those it was made fro
 """
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +17,16 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, Asset
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.deliveries import geography_version
+from mm_pipeline.assets.deliveries import geography_version, reference_sources
 from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.assets.publication import page_version, series_version
 from mm_pipeline.errors import LakeError, ReferenceDataError
+from mm_pipeline.ingest import manifest
+from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
+from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.lake import Lake, Provenance
 
 _PUBLISHED = {
     "published_year": "{year}/rates.parquet",
@@ -36,9 +41,11 @@ class YearState:
 
     year: int
     delivery: Delivery
-    built: bool
-    """Whether the year has a published result, of whatever delivery."""
     reasons: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+    """How files and settings differ from those it was built from, in words, each told once."""
+    is_new_delivery: bool = False
+    """Whether what was delivered is not what the year was built from: files or manifest, not reference data or settings."""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -66,16 +73,17 @@ class Ledger:
     @cached_property
     def yearly_assets(self) -> list[str]:
         """Names in the order of the flow."""
-        return [name for name in self._in_order if self._asset(name).partitions_def is not None]
+        return [name for name in self._made_here if self._asset(name).partitions_def is not None]
 
     @cached_property
     def series_assets(self) -> list[str]:
         """Names of what is made from all years, in the order of the flow."""
-        return [name for name in self._in_order if self._asset(name).partitions_def is None]
+        return [name for name in self._made_here if self._asset(name).partitions_def is None]
 
     @cached_property
-    def _in_order(self) -> list[str]:
-        return [key.to_user_string() for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level)]
+    def _made_here(self) -> list[str]:
+        keys = (key for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level))
+        return [key.to_user_string() for key in keys if self.graph.get(key).is_materializable]
 
     @property
     def _lake(self) -> Lake:
@@ -86,11 +94,26 @@ class Ledger:
 
     def state(self, year: int) -> YearState:
         lies_there = delivery(self.settings, year)
-        built = self._of("published_year", year) is not None
         if lies_there.missing:
-            return YearState(year, lies_there, built, (f"waiting for {', '.join(lies_there.missing)}",))
+            return YearState(year, lies_there, (f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
-        return YearState(year, lies_there, built, tuple(reasons))
+        read = [name for name in self.yearly_assets if self._is_read(name)]
+        files = {name: self._other_files(name, lies_there) for name in read}
+        settings = [change for name in read for change in self._other_settings(name, year)]
+        # A manifest changes with whatever file it tells of: the file is what one wants to know first.
+        of_files = sorted((change for each in files.values() for change in each), key=_is_of_manifest)
+        changes = dict.fromkeys([*of_files, *settings])
+        is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
+        return YearState(year, lies_there, tuple(reasons), tuple(changes), is_new)
+
+    @staticmethod
+    def _is_read(name: str) -> bool:
+        """Whether the asset is read from files, and not made from other assets."""
+        return name == "geography" or name.startswith("raw_")
+
+    def is_made(self, name: str, year: int) -> bool:
+        """Whether the asset was materialised for the year, from whatever delivery, and its file is there."""
+        return self._of(name, year) is not None and self._file(name, year).is_file()
 
     def is_series_up_to_date(self) -> bool:
         """Whether all that is made from all years was made by the present code, from the released years and outlines as they
@@ -119,16 +142,53 @@ class Ledger:
         if not self._file(name, lies_there.year).is_file():
             return f"{name}: its file is not there any more"
         if own.code_version != asset.code_version:
-            return f"{name} was built by another version of the code"
+            return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
         if source is not None and own.data_version != source:
-            return f"{name}: the delivery, the reference data or a setting has changed since it was built"
+            changes = [*self._other_files(name, lies_there), *self._other_settings(name, lies_there.year)]
+            return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == catalogue.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
         for parent in sorted(asset.parent_keys):
             above = self._of(parent.to_user_string(), lies_there.year)
             if above is not None and above.order > own.order:
                 return f"{name} is older than {parent.to_user_string()}"
+        return None
+
+    def _other_files(self, name: str, lies_there: Delivery) -> list[str]:
+        """How the files that the asset is read from differ from those it was built from."""
+        if (made := self._provenance(name, lies_there.year)) is None:
+            return []
+        if name == "geography":
+            return list(_differences(made.sources, reference_sources(self.settings, lies_there.year)))
+        now = self._delivered(name.removeprefix("raw_"), lies_there)
+        if "settings" not in made.details:  # an earlier version of the program, which did not keep the manifest's
+            now.pop(f"deliveries/{manifest.NAME}", None)
+        return list(_differences(made.sources, now))
+
+    def _delivered(self, dataset: str, lies_there: Delivery) -> dict[str, str]:
+        """The files that a raw table would be read from, as in its provenance; a misnamed one has no fingerprint."""
+        path = lies_there.present.get(dataset)
+        announced = self.settings.raw_dir / str(lies_there.year) / manifest.NAME
+        read = [each for each in (path, announced) if each and each.is_file()]
+        misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
+        sha256_of = {each.name: fingerprint(each) for each in read} | dict.fromkeys(misnamed, "")
+        return {f"deliveries/{file}": sha256 for file, sha256 in sha256_of.items()}
+
+    def _other_settings(self, name: str, year: int) -> list[str]:
+        """How the settings that change a figure differ from those that the raw table was built with."""
+        made, now = self._provenance(name, year), self.settings.of_figures
+        was = made.details.get("settings", {}) if made else {}
+        return [
+            f"{each} was {was[each] or 'not set'}, now {now[each] or 'not set'}"
+            for each in now
+            if was.get(each, now[each]) != now[each]
+        ]
+
+    def _provenance(self, name: str, year: int) -> Provenance | None:
+        """Of a raw table or the geography; None where it is lost or damaged, which is told as such."""
+        with suppress(LakeError, OSError, ValueError, KeyError, TypeError):
+            return self._lake.provenance(catalogue.LAKE_TABLES[name], year)
         return None
 
     def _why_houses_are_stale(self, year: int) -> str | None:
@@ -180,6 +240,28 @@ class Ledger:
         wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values()))
         records = self.instance.fetch_materializations(wanted, limit=len(newest)).records
         return {int(record.partition_key or 0): _materialisation(record) for record in records}
+
+
+def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Two sets of files (kind/name -> SHA-256) in words; a file that took the place of another format is one of both."""
+    for key in sorted(was.keys() | now.keys()):
+        name, before, after = key.partition("/")[2], was.get(key), now.get(key)
+        if before == after:
+            continue
+        if before is None:
+            yield f"{name} is new" + (f" (SHA-256 {_short(after)})" if after else " and cannot be read under this name")
+        elif after is None:
+            yield f"{name} is not there any more (SHA-256 was {_short(before)})"
+        else:
+            yield f"{name} has changed (SHA-256 was {_short(before)}, now {_short(after)})"
+
+
+def _is_of_manifest(change: str) -> bool:
+    return change.startswith(manifest.NAME)
+
+
+def _short(sha256: str) -> str:
+    return f"{sha256[:12]}..."
 
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:

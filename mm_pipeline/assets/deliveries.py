@@ -1,15 +1,16 @@
 """Group ``deliveries`` (restricted): the year's extracts, typed and keyed, and the year's geography."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 import ibis
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, step
+from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, markdown_table, step
 from mm_pipeline.checks.framework import not_applicable, result
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import delivery, files
@@ -21,6 +22,8 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
 
 CONTRACT_CHECK = "delivery_contract"
+
+DELIVERY, REFERENCE = "delivery", "reference"
 
 _CONTENT = {
     "forfaits": "Billed maison médicale forfaits of the year (nomenclature code 109616), one row a billed line.",
@@ -34,6 +37,7 @@ _CONTENT = {
 def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
     @dg.asset(
         name=table.name,
+        deps=[DELIVERY],
         **declared(
             DELIVERIES,
             f"{_CONTENT[name]}\n\nRead from `data/raw/<year>/{name}.parquet`, `.csv` or `.csv.gz`. Pseudonyms are "
@@ -127,6 +131,7 @@ def reference_sources(settings: Settings, year: int) -> dict[str, str]:
 
 
 @dg.asset(
+    deps=[REFERENCE],
     **declared(
         DELIVERIES,
         "Areas in force on 31 December of the year, from the country to the statistical sectors, with their parents and "
@@ -135,7 +140,7 @@ def reference_sources(settings: Settings, year: int) -> dict[str, str]:
         table=catalogue.GEOGRAPHY,
         rooms=["reference/areas", "reference/refnis", "reference/sectors", "reference/geojson"],
         kinds={"parquet", "geojson"},
-    )
+    ),
 )
 def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
@@ -151,6 +156,65 @@ def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.
             files=", ".join(read),
             **{row["level"]: row["count_all"] for row in counts},
         )
+
+
+def _observed(name: str, description: str, uri: str) -> dg.AssetSpec:
+    """What others bring: Dagster does not make it, but is told when it changes, and then shows what is out of date."""
+    return dg.AssetSpec(
+        name,
+        description=description,
+        group_name=DELIVERIES.group,
+        owners=[DELIVERIES.owner],
+        tags={"zone": DELIVERIES.zone},
+        kinds={"csv", "parquet"} if name == DELIVERY else {"csv", "geojson"},
+        partitions_def=YEARS,
+        metadata={"dagster/uri": uri},
+    )
+
+
+OBSERVED = [
+    _observed(
+        DELIVERY,
+        "What lies in `data/raw/<year>/`: the files of the year and their manifest, by their SHA-256. Observed by the "
+        "sensor `new_deliveries` and at the beginning of each run of the year; nothing of the content is kept here.",
+        "data/raw/<year>/",
+    ),
+    _observed(
+        REFERENCE,
+        "What lies in `data/reference/` for the year: the hierarchy of areas, and the sector table if there is one, by "
+        "their SHA-256. Observed together with the delivery.",
+        "data/reference/",
+    ),
+]
+
+
+def observe(instance: dg.DagsterInstance, settings: Settings, year: int) -> None:
+    """Tell Dagster what lies there for the year, if it is not what it was told last."""
+    for name, version, files_there in (
+        (DELIVERY, *_version_and_files(delivery.fingerprints(settings, year))),
+        (REFERENCE, *_version_and_files(reference_sources(settings, year))),
+    ):
+        last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=str(year))
+        if _told_version(last) != version:
+            instance.report_runless_asset_event(
+                dg.AssetObservation(
+                    name,
+                    partition=str(year),
+                    tags={DATA_VERSION_TAG: version},
+                    metadata={"files": files_there},
+                )
+            )
+
+
+def _version_and_files(sha256_of: Mapping[str, str]) -> tuple[str, dg.MarkdownMetadataValue]:
+    rows = [{"file": name.removeprefix("references/"), "SHA-256": sha256} for name, sha256 in sha256_of.items()]
+    version = hashlib.sha256(repr(sorted(sha256_of.items())).encode()).hexdigest()[:16]
+    return version, markdown_table(rows)
+
+
+def _told_version(record: dg.EventLogRecord | None) -> str | None:
+    observation = record.asset_observation if record else None
+    return observation.tags.get(DATA_VERSION_TAG) if observation and observation.tags else None
 
 
 ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, raw_contributions, geography]

@@ -46,6 +46,23 @@ def delivery(settings: Settings, year: int) -> Delivery:
     return Delivery(year, present, missing, misnamed)
 
 
+def trace(settings: Settings, year: int) -> str:
+    """What changes when anything in the year's folder is written, renamed or removed, without reading it; empty when there
+    is no folder. Equal traces a minute apart: nobody is copying there any more."""
+    folder = settings.raw_dir / str(year)
+    if not folder.is_dir():
+        return ""
+    entries = [(path.name, *files.identity(path)) for path in sorted(folder.iterdir()) if path.is_file()]
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
+
+
+def fingerprints(settings: Settings, year: int) -> dict[str, str]:
+    """Name -> SHA-256 of the files that a run of the year would read: datasets, and the manifest."""
+    announced = settings.raw_dir / str(year) / manifest.NAME
+    read = [*delivery(settings, year).present.values(), *([announced] if announced.is_file() else [])]
+    return {path.name: files.fingerprint(path) for path in read}
+
+
 def years_delivered(settings: Settings) -> list[int]:
     """Every year of which at least one dataset is there, be it an optional one: somebody has begun to deliver it."""
     folders = settings.raw_dir.glob("[12][0-9][0-9][0-9]") if settings.raw_dir.is_dir() else ()

@@ -19,12 +19,15 @@ import numpy as np
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
+from mm_pipeline.clock import now
 from mm_pipeline.errors import DeliveryError
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 22
 _LONGEST_HEADER = 1 << 16
+_TIME_RESOLUTION = 2.0
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}
 _BLANKS_OUTSIDE_QUOTES = re.compile(
     rb'[,;\n][ \t]+"'  # before an opening quote
     rb'|"[ \t]+[,;\n]'  # after a closing quote
@@ -100,9 +103,23 @@ def lookalikes(folder: Path, dataset: str) -> list[str]:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the file as it lies there."""
+    """SHA-256 of the file as it lies there. One that has not been touched since this process read it is not read again."""
+    seen = identity(path)
+    known = _known.get(path)
+    if known and known[0] == seen:
+        return known[1]
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    # A file system may keep its times by the second: what changed just now can change again at the same time.
+    if now().timestamp() - path.stat().st_ctime > _TIME_RESOLUTION and identity(path) == seen:
+        _known[path] = seen, sha256
+    return sha256
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written, replaced or renamed; its change time (ctime) cannot be set back."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def look(path: Path, scratch: Path) -> DeliveredFile:

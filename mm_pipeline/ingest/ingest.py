@@ -9,7 +9,7 @@ An optional dataset that was not delivered is an empty table, whose account name
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +53,8 @@ class Account:
     key_collisions: int
     sample: float = 1.0
     """Share of the population that the delivery holds, by its manifest."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Those that change a figure, as they were; empty in a table of an earlier version of the program."""
 
     @classmethod
     def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
@@ -74,10 +76,12 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         with tempfile.TemporaryDirectory(dir=lake.spill_dir()) as scratch:
             file = files.look(files.find(folder, name), Path(scratch))
             account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
+    account = replace(account, settings=settings.of_figures)
+    sources = {account.file: account.sha256, manifest.NAME: announced.sha256}
     provenance = Provenance(
         synthetic=announced.synthetic,
         details=asdict(account),
-        sources={f"deliveries/{account.file}": account.sha256} if account.file else {},
+        sources={f"deliveries/{file}": sha256 for file, sha256 in sources.items() if file and sha256},
     )
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
     lake.write(backend, dataset.table, year, kept, provenance)

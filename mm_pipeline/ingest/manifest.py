@@ -1,5 +1,6 @@
 """``manifest.json``: what the sender announced. It may be absent; if it is there, it must hold."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +27,16 @@ class Manifest:
     files: dict[str, Announced]
     sample: float = 1.0
     """Share of the population that the delivery holds."""
+    sha256: str = ""
+    """Of the file as it was read; empty when there is none."""
 
 
 def read(folder: Path) -> Manifest:
     """The manifest of a year's delivery, an empty one when there is none; :class:`DeliveryError` when it cannot be used."""
-    path = folder / NAME
+    path, raw = folder / NAME, b""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        content = json.loads(text)
+        raw = path.read_bytes()
+        content = json.loads(raw.decode("utf-8-sig"))
     except FileNotFoundError:
         content = {}
     except UnicodeDecodeError:
@@ -49,6 +52,7 @@ def read(folder: Path) -> Manifest:
         synthetic=content.get("synthetic") is True,
         files={name: _announced(path, name, entry) for name, entry in files.items()},
         sample=_sample(path, content.get("sample")),
+        sha256=hashlib.sha256(raw).hexdigest() if raw else "",
     )
 
 

@@ -72,6 +72,9 @@ ONLY_WARNING = {
     ("sector_rates", "published_figures"),
 }
 
+OF_ALL_YEARS = {("published_series", name) for name in ("years_up_to_date", "newest_year_on_time")}
+"""Which have no partition, and stop nothing."""
+
 
 @pytest.fixture(scope="module")
 def specs(tmp_path_factory):
@@ -86,7 +89,7 @@ def specs(tmp_path_factory):
 
 
 def test_every_check_is_known(specs):
-    assert set(specs) == BLOCKING_BY_ISSUE_2 | BLOCKING_BESIDES | ONLY_WARNING
+    assert set(specs) == BLOCKING_BY_ISSUE_2 | BLOCKING_BESIDES | ONLY_WARNING | OF_ALL_YEARS
 
 
 def test_which_checks_stop_a_year(specs):
@@ -97,7 +100,7 @@ def test_every_check_has_a_description_and_the_years(specs):
     for key, spec in specs.items():
         assert spec.description, key
         assert spec.description.endswith("."), key
-        assert spec.partitions_def == YEARS, key
+        assert spec.partitions_def == (None if key in OF_ALL_YEARS else YEARS), key
 
 
 def test_checks_of_residence_wait_for_the_geography(specs):

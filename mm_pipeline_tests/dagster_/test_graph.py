@@ -28,7 +28,11 @@ def graph() -> AssetGraph:
 
 
 def nodes(graph: AssetGraph) -> list[AssetNode]:
-    """In the order of the flow."""
+    """What is made here, in the order of the flow."""
+    return [node for node in nodes_and_sources(graph) if node.is_materializable]
+
+
+def nodes_and_sources(graph: AssetGraph) -> list[AssetNode]:
     return [graph.get(key) for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
 
 
@@ -55,13 +59,13 @@ def test_the_publication_reads_nothing_above_protected_rates(graph):
 
 def test_every_arrow_points_one_way(graph):
     order = ["deliveries", "patients", "houses", "rates", "publication"]
-    for node in nodes(graph):
+    for node in nodes_and_sources(graph):
         for parent in node.parent_keys:
             assert order.index(graph.get(parent).group_name) <= order.index(node.group_name), (parent, node.key)
 
 
 def test_all_but_the_series_are_by_year(graph):
-    unpartitioned = {name(node.key) for node in nodes(graph) if node.partitions_def is None}
+    unpartitioned = {name(node.key) for node in nodes_and_sources(graph) if node.partitions_def is None}
     assert unpartitioned == {"published_series", "atlas_page"}
     for key in graph.asset_check_keys:
         assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def, key
@@ -84,6 +88,18 @@ def test_every_asset_is_described(graph):
         assert Path(reference.file_path).is_file(), asset
         source = Path(reference.file_path).read_text().splitlines()
         assert any("def " in line for line in source[reference.line_number - 1 : reference.line_number + 40]), asset
+
+
+def test_what_others_bring_is_described(graph):
+    """Delivery and reference data: Dagster is told of them, and makes neither."""
+    observed = [node for node in nodes_and_sources(graph) if not node.is_materializable]
+    assert [name(node.key) for node in observed] == ["delivery", "reference"]
+    for node in observed:
+        assert node.is_external
+        assert len(node.description) > 60
+        assert node.owners
+        assert node.tags["zone"] == "restricted"
+        assert str(node.metadata["dagster/uri"]).startswith("data/")
 
 
 def test_every_table_has_its_columns_described(graph):

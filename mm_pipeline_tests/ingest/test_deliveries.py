@@ -413,12 +413,13 @@ class TestAnOptionalDataset:
     def test_absent(self, desk: Desk, content: Any) -> None:
         if content is not None:
             _announce(desk, content)
-        content = content or {}
+        content, announced = content or {}, content is not None
         account = desk.ingest("contributions")
         assert (account.file, account.sha256, account.delivered, account.kept) == ("", "", 0, 0)
         assert (account.version, account.sample) == (content.get("version", ""), content.get("sample", 1))
         provenance = desk.lake.provenance(RAW_CONTRIBUTIONS, YEAR)
-        assert (provenance.synthetic, provenance.sources) == (content.get("synthetic", False), {})
+        assert provenance.synthetic == content.get("synthetic", False)
+        assert set(provenance.sources) == ({"deliveries/manifest.json"} if announced else set())
 
     def test_withdrawn(self, desk: Desk) -> None:
         path = desk.put("contributions.csv", CONTRIBUTIONS)

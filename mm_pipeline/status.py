@@ -1,0 +1,103 @@
+"""How each year stands, for whoever asks: ``mm-pipeline status``, and the checks of the series in the UI.
+
+Here: what is told of a year. Not here: whether it is up to date and why not (:mod:`mm_pipeline.state`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+
+from mm_pipeline.assets.publication import released_years
+from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.partitions import all_years
+from mm_pipeline.state import Ledger, YearState
+
+STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
+SHORT = ("ok", "warn", "fail", "n/a")
+
+NO_DELIVERY = "no delivery"
+
+
+@dataclass(frozen=True)
+class YearStatus:
+    """``checks``: how many checks came to which of ``STATES`` when they looked last."""
+
+    state: YearState
+    is_built: bool
+    """Its rates were made, from whatever delivery."""
+    is_protected: bool
+    is_published: bool
+    """A release of it lies in ``data/published``."""
+    checks: dict[str, int]
+
+    @property
+    def is_as_it_should_be(self) -> bool:
+        """Up to date, released, and no check failed; or nothing was ever delivered or made."""
+        if self.state.delivery.is_empty and not self.is_published:
+            return True
+        return self.state.is_up_to_date and self.is_published and not self.checks.get(FAILED)
+
+    @property
+    def row(self) -> dict[str, str]:
+        """One line of a table; its last column says why the year is not up to date."""
+        lies_there = self.state.delivery
+        delivered = "complete" if lies_there.is_complete else ", ".join(lies_there.present) or "nothing"
+        made = {"built": self.is_built, "protected": self.is_protected, "published": self.is_published}
+        return {
+            "year": str(self.state.year),
+            "delivered": delivered,
+            **{name: "yes" if done else "no" for name, done in made.items()},
+            **{short: str(self.checks.get(state, 0)) for short, state in zip(SHORT, STATES, strict=True)},
+            "state": self._state_in_words,
+        }
+
+    @property
+    def _state_in_words(self) -> str:
+        if self.state.delivery.is_empty and not self.is_built:
+            return NO_DELIVERY
+        if self.state.is_up_to_date:
+            return "up to date" if self.is_published else "up to date, not published"
+        first, *more = self.state.changes or self.state.reasons
+        return f"stale: {first}" + (f" (and {len(more)} more)" if more else "")
+
+
+def status(ledger: Ledger, years: range | list[int] | None = None) -> list[YearStatus]:
+    """Every year of the statistic, or these."""
+    released = set(released_years(ledger.settings))
+    return [
+        YearStatus(
+            state=ledger.state(year),
+            is_built=ledger.is_made("sector_rates", year),
+            is_protected=ledger.is_made("protected_rates", year),
+            is_published=year in released,
+            checks=recorded_checks(ledger, year),
+        )
+        for year in (all_years() if years is None else years)
+    ]
+
+
+def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
+    """How the checks of the year came out when they looked last, as Dagster keeps it."""
+    keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
+    newest = ledger.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        keys, partition_filter=PartitionKeyFilter(key=str(year))
+    )
+    events = [record.event.dagster_event for record in newest.values() if record.event]
+    evaluations = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    return dict(Counter(map(state_of, evaluations)))
+
+
+def state_of(evaluation: dg.AssetCheckEvaluation) -> str:
+    """One of ``STATES``: what the check said of itself, or what Dagster makes of it."""
+    outcome = evaluation.metadata.get("outcome")
+    if outcome is not None:
+        return str(outcome.value)
+    if evaluation.passed:
+        return PASSED
+    return FAILED if evaluation.severity == dg.AssetCheckSeverity.ERROR else WARNING
