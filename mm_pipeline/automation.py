@@ -95,6 +95,11 @@ class Arrivals:
     seen: dict[str, str] = field(default_factory=dict)
     settled: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def cursor(self) -> str:
+        """As Dagster keeps it; a year without a folder needs no place."""
+        return json.dumps({name: {year: of for year, of in each.items() if of} for name, each in asdict(self).items()})
+
 
 @dg.sensor(
     job=yearly_job,
@@ -111,7 +116,7 @@ def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
         now.seen[key] = found
         if before.settled.get(key, "") == found:
             now.settled[key] = found
-        elif before.seen.get(key) != found:
+        elif before.seen.get(key, "") != found:
             said.append(f"{year}: files are arriving; waiting until none has changed for a minute")
         elif run_id := _going_on(context.instance, year):
             said.append(f"{year}: being built in run {run_id}")
@@ -127,7 +132,7 @@ def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
             elif state.delivery.missing and not state.delivery.is_empty:
                 said.append(f"{year}: waiting for {', '.join(state.delivery.missing)}")
     skip = None if requests else "; ".join(said) or "Nothing new in data/raw."
-    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=json.dumps(asdict(now)))
+    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=now.cursor)
 
 
 status_job = dg.define_asset_job(

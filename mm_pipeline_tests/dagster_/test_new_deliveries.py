@@ -1,6 +1,7 @@
 """The sensor of new deliveries: what it waits for, what it asks for, and that it asks once."""
 
 import json
+import os
 from datetime import datetime
 
 import dagster as dg
@@ -102,8 +103,6 @@ def test_other_times_of_the_same_bytes_are_no_new_delivery(sensor):
 
 def test_other_bytes_with_the_times_of_before_are_a_new_delivery(sensor):
     """Whoever copies with the times of the original."""
-    import os
-
     folder = sensor.world.raw(2005)
     times = {path: path.stat() for path in folder.iterdir()}
     change_a_byte(folder)
@@ -157,7 +156,18 @@ def test_a_delivery_that_failed_is_not_tried_again(sensor):
 
 
 def test_the_cursor_says_nothing_of_the_files(sensor):
-    assert {len(found) for found in json.loads(sensor.cursor)["seen"].values()} <= {0, 16}
+    cursor = json.loads(sensor.cursor)
+    assert set(cursor) == {"seen", "settled"}
+    assert set(cursor["seen"]) == {"2004", "2005", "2006"}
+    assert {len(found) for found in cursor["seen"].values()} == {16}
+
+
+def test_a_folder_that_vanishes_is_looked_at_like_any_change(sensor):
+    for path in sensor.world.raw(2005).iterdir():
+        path.unlink()
+    sensor.world.raw(2005).rmdir()
+    assert sensor.tick().startswith("2005: files are arriving")
+    assert sensor.tick() == NOTHING_NEW
 
 
 def test_runs_by_default():
