@@ -325,6 +325,31 @@ RELEASED_SENSITIVITY = Table(
     ),
     _SENSITIVITY_ORDER,
 )
+RELEASED_REVISIONS = Table(
+    "revisions",
+    (
+        Column("release", pa.int32(), "number of the release that changed these cells"),
+        Column("release_date", pa.date32(), "its date"),
+        YEAR,
+        _RATE_COLUMNS[1],
+        _RATE_COLUMNS[4],
+        Column("cells", pa.int64(), "cells of this year, level and dimension in this release"),
+        Column("changed", pa.int64(), "of them, those of which any published column differs from the release before"),
+        Column("added", pa.int64(), "of them, those that the release before did not have"),
+        Column("removed", pa.int64(), "cells that only the release before had"),
+        Column("newly_hidden", pa.int64(), "of those changed: published before, suppressed now"),
+        Column("newly_shown", pa.int64(), "of those changed: suppressed before, published now"),
+        Column(
+            "largest_change",
+            pa.float64(),
+            "largest difference of rate_per_10000, up or down, among the cells published in both, rounded to six decimals; "
+            "empty: there is none",
+        ),
+        Column("reasons", pa.string(), "what differs between the two releases of the year, separated by a semicolon"),
+    ),
+    ("release", "year", "level", "dimension"),
+)
+"""What each release changed against the one before, of every year, level and dimension that it changed."""
 QUARANTINE = Table(
     "quarantine",
     (

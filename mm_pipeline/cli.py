@@ -150,6 +150,19 @@ def status(years: list[int] | None) -> None:
     console.print(f"All years in one, and the atlas: {series}.")
 
 
+@main.command("sign-off")
+@click.argument("year", type=int)
+@click.option("--name", help="First and last name of who signs what awaits. Without it: what is awaited.")
+@_in_words
+def sign_off(year: int, name: str | None) -> None:
+    """What of YEAR awaits the signatures of two people (MM_SIGN_OFF), or sign it."""
+    from mm_pipeline.sign_off import awaited, nothing_awaits, sign
+
+    settings = _settings()
+    waiting = awaited(settings, year) if name is None else sign(settings, year, name)
+    click.echo(waiting.sentence if waiting else nothing_awaits(settings, year))
+
+
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Whoever can reach it can start runs.")
 @click.option("--port", default=3000, show_default=True)

@@ -27,6 +27,7 @@ from mm_pipeline.checks import series as series_checks
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
+from mm_pipeline.signed_releases import signed_releases
 
 
 def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:
@@ -76,6 +77,7 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             ),
             new_deliveries,
             abandoned_runs,
+            signed_releases,
         ],
         resources={"settings": settings_under_lock},
         executor=dg.in_process_executor,

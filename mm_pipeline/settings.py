@@ -68,6 +68,8 @@ class Settings:
     engine: str = "duckdb"
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
     spark_master: str = "local[*]"
+    sign_off: bool = False
+    """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.sign_off`)."""
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     id_key: str = field(default="", repr=False)
@@ -88,6 +90,14 @@ class Settings:
     @property
     def published_dir(self) -> Path:
         return self.data_dir / "published"
+
+    @property
+    def awaiting_dir(self) -> Path:
+        return self.data_dir / "awaiting"
+
+    @property
+    def sign_off_dir(self) -> Path:
+        return self.data_dir / "sign-off"
 
     def patient_key_secret(self) -> str:
         """``MM_ID_KEY``, or the secret kept in ``data/id.key`` (made on first use, readable by its owner only).
@@ -147,6 +157,8 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
 
 
 def _told(default: object) -> str:
+    if default is False:
+        return "off"
     return "the defaults" if isinstance(default, dict) and default else str(default or "none")
 
 
@@ -191,6 +203,12 @@ def _web_address(text: str) -> str:
     if re.fullmatch(r"https?://[^\s<>\"]+", text) is None:
         raise ValueError
     return text.rstrip("/") + "/"
+
+
+def _on_or_off(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise ValueError
+    return text.lower() == "on"
 
 
 def _engine(text: str) -> str:
@@ -242,6 +260,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         spark_master=_parsed(
             env, "MM_SPARK_MASTER", _spark_master, "local[*]", "a master such as local[*], spark://host:7077 or yarn"
         ),
+        sign_off=_parsed(env, "MM_SIGN_OFF", _on_or_off, False, "on or off"),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
         id_key=env.get("MM_ID_KEY", "").strip(),
     )

@@ -2,7 +2,11 @@
 ``protected_rates``, except ``protected_rates`` itself."""
 
 import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -13,28 +17,38 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import PUBLICATION, SettingsParam, Step, code_version, declared, markdown_table, step
 from mm_pipeline.assets.deliveries import reference_sources
-from mm_pipeline.assets.releases import mark_released, protect_year
+from mm_pipeline.assets.releases import assert_cleared, mark_released, protect_year
 from mm_pipeline.atomic import replacing_folder
+from mm_pipeline.checks.framework import Outcome, not_applicable, passed, result, warning
 from mm_pipeline.clock import now
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.locks import reading_all_years, switching_a_year
-from mm_pipeline.partitions import all_years
+from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.reference.geojson import files_by_year
 from mm_pipeline.reference.outlines import outline_files, outlines_for
 from mm_pipeline.release.codelists import area_codes, read_area_codes
 from mm_pipeline.release.files import CHECKSUMS, broken_checksums, sizes, write_checksums
 from mm_pipeline.release.history import History, read_history
+from mm_pipeline.release.kept import RELEASES, broken_releases, keep_earlier, kept_releases
 from mm_pipeline.release.metadata.fiche import fiche
 from mm_pipeline.release.metadata.provenance import Made
+from mm_pipeline.release.revisions import FIRST_OF_YEAR
 from mm_pipeline.release.series import thresholds_of, write_series
 from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
+from mm_pipeline.sign_off import awaited, keep_signature, manifest_of, signed_before, stop_waiting, waiting_folder
 from mm_pipeline.storage.lake import Lake, Provenance
 
 SERIES = "series"
+
+SIGNED_CHECK = "signed_off"
+KEPT_CHECK = "earlier_releases_kept"
+
+_SHOWN_REVISIONS = 100
+"""Rows of revisions that the UI shows."""
 
 _OF_A_YEAR = [
     "release/year",
@@ -44,6 +58,7 @@ _OF_A_YEAR = [
     "release/files",
     "release/codelists",
     "release/history",
+    "release/revisions",
     "release/metadata",
     "release/texts",
     "reference/areas",
@@ -113,17 +128,29 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
         PUBLICATION,
         "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to the "
         "threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data dictionary, checksums. "
-        "The folder is switched in one step.",
+        "The folder is switched in one step. With the setting `MM_SIGN_OFF` on, only once two people have signed it.",
         table=catalogue.RELEASED_RATES,
         rooms=_OF_A_YEAR,
         kinds={"csv", "parquet"},
         uri="data/published/<year>/rates.csv",
     ),
+    check_specs=[
+        dg.AssetCheckSpec(
+            SIGNED_CHECK,
+            asset="published_year",
+            description="Two people have signed what is public, where the setting MM_SIGN_OFF asks for it.",
+            partitions_def=YEARS,
+        )
+    ],
+    output_required=False,
 )
-def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
     with step(context, settings) as work:
         with switching_a_year(settings, context.log.info):
             rates = publish_year(work)
+        yield result("published_year", SIGNED_CHECK, _signed_off(settings, work.year))
+        if rates is None:
+            return
         country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
         preview = [
             {
@@ -135,7 +162,7 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
             for row in country.to_pylist()
             if row["status"] == "published"
         ]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rates.num_rows,
                 "synthetic": rates["synthetic"][0].as_py(),
@@ -146,8 +173,20 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -
         )
 
 
-def publish_year(work: Step) -> pa.Table:
-    """Write the year's folder, mark what goes out, and switch; return the released rates.
+def _signed_off(settings: Settings, year: int) -> Outcome:
+    if not settings.sign_off:
+        return not_applicable("MM_SIGN_OFF is off, so nobody needs to sign.")
+    if waiting := awaited(settings, year):
+        return warning(waiting.sentence, manifest=waiting.manifest)
+    manifest = manifest_of(settings.published_dir / str(year))
+    if signers := len(signed_before(settings, year, manifest).signed_by):
+        return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
+    return passed(f"This content of {year} was public before a signature was asked for.", manifest=manifest)
+
+
+def publish_year(work: Step) -> pa.Table | None:
+    """Write the year's folder, mark what goes out, and switch; return the released rates. None where it awaits its
+    signatures (:mod:`mm_pipeline.sign_off`): then nothing goes out, and nothing is marked.
 
     ReleaseError where the protected tables have not passed their checks, or the areas are not those the year was built
     with any more.
@@ -168,7 +207,10 @@ def publish_year(work: Step) -> pa.Table:
         sector_vintage=max(files_by_year(settings.reference_dir, "sectors", work.year), default=None),
         synthetic=provenance.synthetic,
     )
-    with replacing_folder(settings.published_dir / str(work.year)) as folder:
+    protected_frame, sensitivity_frame = protected.to_pandas(), sensitivity.to_pandas()
+    assert_cleared(work, protected_frame, sensitivity_frame)
+
+    def fill(folder: Path) -> None:
         write_year(
             folder,
             work.year,
@@ -185,9 +227,26 @@ def publish_year(work: Step) -> pa.Table:
                     "threshold": settings.threshold,
                     "disclosure_threshold": settings.disclosure_threshold,
                 },
+                settings=settings.fingerprint(),
             ),
         )
-        mark_released(work, protected.to_pandas(), sensitivity.to_pandas())
+
+    waiting = None
+    if settings.sign_off:
+        with waiting_folder(settings, work.year) as folder:
+            fill(folder)
+        waiting = awaited(settings, work.year)
+        if waiting and not waiting.is_complete:
+            return None
+    with replacing_folder(settings.published_dir / str(work.year)) as folder:
+        if settings.sign_off:
+            shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
+        else:
+            fill(folder)
+        mark_released(work, protected_frame, sensitivity_frame)
+        if waiting:
+            keep_signature(settings, waiting)
+    stop_waiting(settings, work.year)
     return rates
 
 
@@ -234,14 +293,21 @@ REFRESH_PAGE = (
         "the fiche of the statistic, metadata for catalogues, provenance, and the changelog with the number of cells that "
         "changed. Made again by itself when a year was rebuilt; the folder is switched in one step.",
         table=catalogue.RELEASED_RATES,
-        rooms=["release/series", "release/workbook", *_OF_A_YEAR],
+        rooms=["release/series", "release/workbook", "release/kept", *_OF_A_YEAR],
         kinds={"csv", "parquet", "excel"},
         yearly=False,
         uri="data/published/series/rates.csv",
     ),
+    check_specs=[
+        dg.AssetCheckSpec(
+            KEPT_CHECK,
+            asset="published_series",
+            description="The earlier releases are there as they were: they match their checksums, and the changelog.",
+        )
+    ],
 )
-def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    place = settings.published_dir / SERIES
+def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+    place, releases = settings.published_dir / SERIES, settings.published_dir / RELEASES
     with reading_all_years(settings, context.log.info), replacing_folder(place) as folder:
         years = {year: settings.published_dir / str(year) for year in released_years(settings)}
         version = series_version(settings)
@@ -253,30 +319,64 @@ def published_series(context: dg.AssetExecutionContext, settings: SettingsParam)
             code={"release": code_version("release")},
             base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
         )
-    return dg.MaterializeResult(
+        kept = keep_earlier(place, history, releases)
+    yield dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": pq.read_metadata(place / "rates.parquet").num_rows,
             "release": f"{history.release.number} of {history.release.date.isoformat()}",
             "years": history.release.span,
             "notes": " ".join(history.notes) or "none",
+            "kept": kept,
             "changed_cells": _changes(history),
+            "revisions": _revisions(history),
             "files": _files(place),
             "rates_by_region": _trend(settings),
         },
     )
+    yield result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
 
 
 def _changes(history: History) -> dg.MarkdownMetadataValue:
-    """Cells of this release that differ from the one before; of years, not of people."""
-    changes = history.entries[0].changes
+    """Cells of this release that differ from the one before, by year; of areas, not of people."""
+    entry = history.entries[0]
     return markdown_table(
         [
-            {"year": year, "cells": of.cells, "changed": of.changed, "added": of.added, "removed": of.removed}
-            for year, of in sorted(changes.items())
+            {"year": year, **_readable(asdict(of)), "why": ", ".join(entry.reasons.get(year, ()))}
+            for year, of in sorted(entry.changes.items())
             if not of.none
         ]
     )
+
+
+def _revisions(history: History) -> dg.MarkdownMetadataValue:
+    """The rows of this release in ``revisions``; without the years that are new, of which every row is."""
+    rows = history.revisions.filter(pc.field("release") == history.release.number).to_pylist()
+    rows = [_readable(row) for row in rows if row["reasons"] != FIRST_OF_YEAR]
+    for row in rows:
+        del row["release"], row["release date"]
+    table = markdown_table(rows[:_SHOWN_REVISIONS])
+    if len(rows) <= _SHOWN_REVISIONS:
+        return table
+    more = len(rows) - _SHOWN_REVISIONS
+    return dg.MetadataValue.md(f"{table.value}\n\nAnd {more} more, in data/published/series/revisions.csv.")
+
+
+def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    largest = row["largest_change"]
+    shown = {**row, "largest_change": "" if largest is None else round(largest, 2)}
+    return {name.replace("_", " "): value for name, value in shown.items()}
+
+
+def _earlier_releases(releases: Path, history: History) -> Outcome:
+    if faults := broken_releases(releases, history):
+        return warning(
+            f"data/published/{RELEASES}: {'; '.join(faults)}. Somebody changed an earlier release, or it was lost: put its "
+            "folder back from a copy. The newest release does not depend on it."
+        )
+    if not (kept := kept_releases(releases)):
+        return not_applicable("no earlier release is kept yet.")
+    return passed(f"Earlier releases, as they were: {', '.join(folder.name for folder in kept)}.")
 
 
 def series_version(settings: Settings) -> str:

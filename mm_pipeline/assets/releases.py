@@ -75,25 +75,33 @@ def clear(work: Step, passed: bool) -> None:
     )
 
 
+def assert_cleared(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
+    """ReleaseError where these protected tables of the year have not passed their checks."""
+    if _digest_of_both(protected, sensitivity) not in set(_kept(work, catalogue.CLEARED)["digest"]):
+        raise ReleaseError(
+            f"protected_rates of {work.year} has not passed its checks, or was made again since. Nothing was released. "
+            f"{_again(work)} If a check of protected_rates is red, its text says what to do."
+        )
+
+
+def _again(work: Step) -> str:
+    return f"Build {work.year} again as a whole (job year)."
+
+
 def mark_released(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
     """Mark these protected tables of the year as released. Before they go out: better once too often.
 
     ReleaseError where they have not passed their checks, or ``disclosed_rates`` does not know them or an earlier release:
     then a later revision could not be protected against them.
     """
-    again = f"Build {work.year} again as a whole (job year)."
-    if _digest_of_both(protected, sensitivity) not in set(_kept(work, catalogue.CLEARED)["digest"]):
-        raise ReleaseError(
-            f"protected_rates of {work.year} has not passed its checks, or was made again since. Nothing was released. "
-            f"{again} If a check of protected_rates is red, its text says what to do."
-        )
+    assert_cleared(work, protected, sensitivity)
     releases, digest = _kept(work, catalogue.RELEASES), digest_of(protected)
     marks = {**dict(zip(releases["digest"], releases["threshold"], strict=True)), digest: work.settings.threshold}
     if not set(marks) <= set(_kept(work, catalogue.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
             f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "
             "at the same time, or an old copy was put back. Nothing was released. Put the newest copy back if there is one. "
-            f"{again}"
+            f"{_again(work)}"
         )
     provenance = work.lake.derived_from(catalogue.PROTECTED_RATES, year=work.year)
     table = pd.DataFrame({"digest": list(marks), "threshold": list(marks.values())}).assign(year=work.year)

@@ -15,6 +15,7 @@ from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
 from mm_pipeline.disclosure.revision import as_published, releases_of
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.release.files import broken_checksums
+from mm_pipeline.sign_off import awaited
 from mm_pipeline.statistic.cells import UNKNOWN
 
 _KEY = ["level", "area_code", "dimension", "category"]
@@ -177,7 +178,7 @@ def release_checksums(work: Step) -> Outcome:
         )
     rows = pq.read_metadata(folder / "rates.parquet").num_rows
     expected = work.lake.written(catalogue.PROTECTED_RATES, work.year).rows
-    if rows != expected:
+    if rows != expected and not awaited(work.settings, work.year):  # else the table is of what awaits its signatures
         return failed(
             f"data/published/{work.year}/rates.parquet has {rows} rows, protected_rates {expected}: build "
             f"{work.year} again (job year)."

@@ -7,28 +7,31 @@ counts the cells of ``rates.*``: a release that differs in metadata or by new co
 import datetime
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mm_pipeline.catalogue import RELEASED_REVISIONS
 from mm_pipeline.errors import ReleaseError
+from mm_pipeline.release.files import CHECKSUMS, sha256
+from mm_pipeline.release.revisions import KEY, Changes, Group, by_year, compare, read_revisions, reasons_of, rows_of
 
 CHANGELOG_JSON, CHANGELOG_MD = "changelog.json", "CHANGELOG.md"
 RATES, SENSITIVITY = "rates.parquet", "sensitivity.parquet"
 
-KEY = ("year", "level", "area_code", "dimension", "category")
-"""What makes a cell of one release the same cell in another."""
-
 FIRST = "First release: there is no earlier one to compare with."
 BEGINS_ANEW = (
-    "The changelog of the earlier release is missing or cannot be read: release numbers begin anew at 1. "
-    "To keep them, put changelog.json back from a copy of that release and release again."
+    "The changelog of the earlier release is missing or cannot be read: release numbers begin anew at 1, and "
+    "the table of revisions with them. To keep them, put changelog.json back from a copy of that release and release again."
 )
 SENSITIVITY_CHANGED = "The sensitivity table changed."
+REVISIONS_BEGIN = (
+    "The table of revisions of the earlier releases was not there or cannot be read: it says nothing of them. To have it, "
+    "put revisions.* back from a copy of the release before this one and release again."
+)
 NOT_COMPARED = "The figures of the earlier release are missing or cannot be read: they were not compared."
 
 
@@ -48,39 +51,27 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Cells of one year against the earlier release. ``newly_hidden`` and ``newly_shown`` are among ``changed``."""
-
-    cells: int
-    """Cells of the year in this release."""
-    changed: int
-    """In both, and any published column differs."""
-    added: int
-    removed: int
-    newly_hidden: int
-    """``status`` was published and is suppressed."""
-    newly_shown: int
-    """``status`` was suppressed and is published."""
-
-    @property
-    def none(self) -> bool:
-        return not (self.changed or self.added or self.removed)
-
-
-@dataclass(frozen=True)
 class Entry:
-    """One release; ``changes`` by year, empty where the figures could not be compared."""
+    """One release; ``changes`` by year, empty where the figures could not be compared.
+
+    ``reasons``: why the years with a change changed (``revisions.REASONS``); earlier versions of the program kept none.
+    ``manifest``: SHA-256 of the ``SHA256SUMS`` of an earlier release that is kept; else empty.
+    """
 
     release: Release
     changes: Mapping[int, Changes]
     notes: tuple[str, ...] = ()
+    reasons: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    manifest: str = ""
 
 
 @dataclass(frozen=True)
 class History:
-    """All releases, the newest first."""
+    """All releases, the newest first. ``revisions``: the table of what they changed (columns of
+    ``catalogue.RELEASED_REVISIONS``), where the history was worked out and not only read."""
 
     entries: tuple[Entry, ...]
+    revisions: pa.Table = field(default_factory=RELEASED_REVISIONS.schema.empty_table, compare=False, repr=False)
 
     @property
     def release(self) -> Release:
@@ -100,19 +91,21 @@ def next_release(
     years: Iterable[int],
     synthetic: bool,
     today: datetime.date,
+    causes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> History:
     """The history with these tables in it: ``new_rates`` (columns of ``catalogue.RELEASED_RATES``; a table, or its Parquet
     file), of which the changed cells are counted, and ``new_sensitivity``, of which only is said whether it changed.
 
     ``previous_series``: the folder that was released before (``changelog.json``, ``rates.parquet``); None, or not there,
-    for the first release. When no cell differs, the history is the earlier one: number and date stay. A history or figures
-    that cannot be read do not stop the release; a note of the new entry says so, and so does ``CHANGELOG.md``.
+    for the first release. When no cell differs, the history is the earlier one: number and date stay. A history, figures or
+    a table of revisions that cannot be read do not stop the release; a note of the newest entry says so, and so does
+    ``CHANGELOG.md``. ``causes``: what differs, of each year, between what it was made by then and now.
     """
     new, release_years = _cells(new_rates), tuple(sorted(years))
     folder = previous_series if previous_series is not None and previous_series.is_dir() else None
     if folder is None or not any((folder / name).exists() for name in (CHANGELOG_JSON, RATES)):
         first = Release(1, today, release_years, synthetic)
-        return History((Entry(first, compare(new.schema.empty_table(), new), (FIRST,)),))
+        return _with(first, compare(new.schema.empty_table(), new), [FIRST], {}, None)
 
     notes: list[str] = []
     earlier = None
@@ -120,20 +113,48 @@ def next_release(
         earlier = read_history(folder)
     except ReleaseError:
         notes.append(BEGINS_ANEW)
-    changes: Mapping[int, Changes] = {}
+    groups: Mapping[Group, Changes] = {}
     try:
         old = _cells(folder / RATES)
     except (OSError, ValueError):
         notes.append(NOT_COMPARED)
     else:
-        changes = compare(old, new)
+        groups = compare(old, new)
         notes.extend(_columns_note(old.column_names, new.column_names))
     if not _holds(folder / SENSITIVITY, new_sensitivity):
         notes.append(SENSITIVITY_CHANGED)
-    release = Release(earlier.release.number + 1 if earlier else 1, today, release_years, synthetic)
-    if earlier and not notes and all(year.none for year in changes.values()):
-        return earlier
-    return History((Entry(release, changes, tuple(notes)), *(earlier.entries if earlier else ())))
+    if earlier is None:
+        return _with(Release(1, today, release_years, synthetic), groups, notes, causes or {}, None)
+
+    revisions = read_revisions(folder, earlier.release.number)
+    lost = [] if revisions is not None else [REVISIONS_BEGIN]
+    past = replace(earlier, revisions=RELEASED_REVISIONS.schema.empty_table() if revisions is None else revisions)
+    if not notes and all(changes.none for changes in groups.values()):
+        newest = past.entries[0]
+        said = tuple(dict.fromkeys((*newest.notes, *lost)))
+        return replace(past, entries=(replace(newest, notes=said), *past.entries[1:]))
+    release = Release(earlier.release.number + 1, today, release_years, synthetic)
+    sums = folder / CHECKSUMS
+    kept = replace(past.entries[0], manifest=sha256(sums) if sums.is_file() else "")
+    past = replace(past, entries=(kept, *past.entries[1:]))
+    return _with(release, groups, [*notes, *lost], causes or {}, past)
+
+
+def _with(
+    release: Release,
+    groups: Mapping[Group, Changes],
+    notes: Iterable[str],
+    causes: Mapping[int, tuple[str, ...]],
+    past: History | None,
+) -> History:
+    """The history with this release on top of the past ones."""
+    changes = by_year(groups)
+    reasons = reasons_of(changes, causes)
+    rows = rows_of(release.number, release.date, groups, reasons)
+    entry = Entry(release, changes, tuple(notes), reasons)
+    if past is None:
+        return History((entry,), rows)
+    return History((entry, *past.entries), pa.concat_tables([past.revisions, rows]))
 
 
 def read_history(series: Path) -> History:
@@ -152,29 +173,6 @@ def read_history(series: Path) -> History:
     return History(entries)
 
 
-def compare(old: pa.Table, new: pa.Table) -> dict[int, Changes]:
-    """How the cells of each year differ, over the columns that both tables have. Empty equals empty."""
-    both = [name for name in new.column_names if name in old.column_names and name not in KEY]
-    differs = " OR ".join(f'old_cells."{name}" IS DISTINCT FROM new_cells."{name}"' for name in both)
-    matched = "(old_cells.present AND new_cells.present)"
-    with duckdb.connect() as engine:
-        engine.register("old", old)
-        engine.register("new", new)
-        rows = engine.sql(f"""
-            SELECT year,
-                count(new_cells.present),
-                count(*) FILTER ({matched} AND ({differs})),
-                count(*) FILTER (old_cells.present IS NULL),
-                count(*) FILTER (new_cells.present IS NULL),
-                count(*) FILTER (old_cells.status = 'published' AND new_cells.status = 'suppressed'),
-                count(*) FILTER (old_cells.status = 'suppressed' AND new_cells.status = 'published')
-            FROM (SELECT *, true AS present FROM old) AS old_cells
-            FULL JOIN (SELECT *, true AS present FROM new) AS new_cells USING ({", ".join(KEY)})
-            GROUP BY year ORDER BY year
-        """).fetchall()
-    return {year: Changes(*counts) for year, *counts in rows}
-
-
 def changelog_files(history: History) -> dict[str, str]:
     """``changelog.json`` and ``CHANGELOG.md``: file name -> text."""
     entries = [
@@ -183,6 +181,8 @@ def changelog_files(history: History) -> dict[str, str]:
             "date": entry.release.date.isoformat(),
             "notes": entry.notes,
             "changes": {str(year): asdict(changes) for year, changes in entry.changes.items()},
+            "reasons": {str(year): reasons for year, reasons in entry.reasons.items()},
+            "manifest": entry.manifest,
         }
         for entry in history.entries
     ]
@@ -224,7 +224,9 @@ def _entry(content: Mapping[str, Any]) -> Entry:
         synthetic=bool(content["synthetic"]),
     )
     changes = {int(year): Changes(**counts) for year, counts in content["changes"].items()}
-    return Entry(release, changes, tuple(str(note) for note in content["notes"]))
+    reasons = {int(year): tuple(map(str, of_year)) for year, of_year in content.get("reasons", {}).items()}
+    notes = tuple(str(note) for note in content["notes"])
+    return Entry(release, changes, notes, reasons, str(content.get("manifest", "")))
 
 
 def _columns_note(old: list[str], new: list[str]) -> list[str]:
@@ -233,12 +235,24 @@ def _columns_note(old: list[str], new: list[str]) -> list[str]:
     return [f"Columns {'; '.join(said)}. Cells are compared by the columns that both releases have."] if said else []
 
 
+def _in_words(value: float | None) -> str:
+    if value is None:
+        return ""
+    return (f"{value:,.2f}" if isinstance(value, float) else f"{value:,}").replace(",", " ")
+
+
 def _markdown(history: History) -> str:
     parts = [
         "# Changelog of the release",
         "Every release of the figures of stat_003_007, the newest first. A cell is a row of `rates.csv`: a year, an area "
         "and a category. *Changed*: it is in both releases, and any published column differs; among these *newly hidden* "
-        "(published before, suppressed now) and *newly shown* (the reverse). *Added*, *removed*: in one release only.",
+        "(published before, suppressed now) and *newly shown* (the reverse). *Added*, *removed*: in one release only. "
+        "*Largest change*: of the rate per 10 000, up or down, among the cells published in both. The same for each level "
+        "and dimension is in `revisions.csv`.",
+        "*Why* names what differs between the two releases of the year: *delivery* (a file of the year was delivered anew), "
+        "*geography* (the tables of areas), *settings* (thresholds, names of columns), *code* (the program). Where several "
+        "differ, nobody can tell which of them moved a figure. `provenance.json` of either release has the details.",
+        "Earlier releases lie beside this folder, in `releases/<number>/`, with their checksums.",
     ]
     for entry in history.entries:
         release = entry.release
@@ -250,16 +264,19 @@ def _markdown(history: History) -> str:
         ]
         different = {year: changes for year, changes in entry.changes.items() if not changes.none}
         if different:
-            parts.append(_markdown_table(different))
+            parts.append(_markdown_table(different, entry.reasons))
         if unchanged := [year for year in entry.changes if year not in different]:
             parts.append(f"Unchanged: {span(unchanged)}.")
+        if entry.manifest:
+            parts.append(f"Kept in `releases/{release.number}/`; SHA-256 of its `{CHECKSUMS}`: `{entry.manifest}`.")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(changes: Mapping[int, Changes]) -> str:
-    head = ["year", *(name.replace("_", " ") for name in Changes.__dataclass_fields__)]
+def _markdown_table(changes: Mapping[int, Changes], reasons: Mapping[int, tuple[str, ...]]) -> str:
+    head = ["year", *(name.replace("_", " ") for name in Changes.__dataclass_fields__), "why"]
     rows = [
-        [str(year), *(f"{count:,}".replace(",", " ") for count in asdict(of).values())] for year, of in changes.items()
+        [str(year), *map(_in_words, asdict(of).values()), ", ".join(reasons.get(year, ())) or "not kept"]
+        for year, of in changes.items()
     ]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    lines = [head, ["---", *["---:"] * (len(head) - 2), "---"], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline.catalogue import Table
+from mm_pipeline.catalogue import RELEASED_REVISIONS, Table
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release.codelists import over_years, read_area_codes, write_codelists
 from mm_pipeline.release.files import CHECKSUMS, broken_checksums, write_checksums, write_table
@@ -22,7 +22,7 @@ from mm_pipeline.release.metadata.datapackage import datapackage
 from mm_pipeline.release.metadata.dcat import NAME as DCAT
 from mm_pipeline.release.metadata.dcat import dcat
 from mm_pipeline.release.metadata.fiche import fiche, fiche_files
-from mm_pipeline.release.metadata.provenance import Made, provenance
+from mm_pipeline.release.metadata.provenance import Made, causes, provenance
 from mm_pipeline.release.year import AREAS, SOURCES, TABLES
 
 PROVENANCE = "provenance.json"
@@ -67,7 +67,16 @@ def write_series(
     tables = [_read(folder, table) for table in TABLES]
     synthetic = any(tables[0]["synthetic"].unique().to_pylist())
     rates, standard, sensitivity = tables
-    history = next_release(earlier, rates, sensitivity, years=years, synthetic=synthetic, today=today)
+    history = next_release(
+        earlier,
+        rates,
+        sensitivity,
+        years=years,
+        synthetic=synthetic,
+        today=today,
+        causes=causes(earlier / PROVENANCE, made),
+    )
+    write_table(folder, RELEASED_REVISIONS, [history.revisions])
     release, fiches = history.release, fiche(history.release, **thresholds)
 
     # Its libraries take a second to import, which only the series should wait for.
@@ -93,7 +102,8 @@ def write_series(
         },
     )
     # These two tell the sizes of what is there.
-    package = datapackage(folder, TABLES, years=list(years), synthetic=synthetic, version=str(release.number))
+    described = (*TABLES, RELEASED_REVISIONS)
+    package = datapackage(folder, described, years=list(years), synthetic=synthetic, version=str(release.number))
     _write(folder, {"datapackage.json": package, DCAT: dcat(folder, release, fiches, base_url=base_url)})
     write_checksums(folder)
     return history

@@ -9,7 +9,7 @@ from mm_pipeline.release.codelists import LABELS
 from mm_pipeline.release.interval import needs_care, wilson
 
 _READING_ORDER = {name: tuple(LABELS[name]) for name in ("level", "dimension", "rule")}
-KEYS = ("year", "level", "area_code", "dimension", "category", "rule", "threshold")
+KEYS = ("release", "year", "level", "area_code", "dimension", "category", "rule", "threshold")
 """Columns of which each table has some, and which together name a row of it."""
 
 

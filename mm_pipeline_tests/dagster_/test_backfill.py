@@ -26,12 +26,14 @@ TABLES = {
     for name in ("rates", "standardised", "sensitivity")
     for suffix in ("csv", "excel.csv", "parquet")
 }
+REVISIONS = {f"revisions.{suffix}" for suffix in ("csv", "excel.csv", "parquet")}
 LISTS = {
     f"codelists/{name}.csv" for name in ("area", "level", "dimension", "category", "status", "reliability", "rule")
 }
 OF_A_YEAR = TABLES | LISTS | {"datapackage.json", "sources.json", "SHA256SUMS"}
 OF_THE_SERIES = (
     TABLES
+    | REVISIONS
     | LISTS
     | {f"stat_003_007{language}.xlsx" for language in ("", ".fr", ".nl", ".de")}
     | {f"fiche.{form}" for form in ("html", "fr.json", "nl.json", "de.json", "en.json")}
@@ -119,7 +121,7 @@ def test_every_check_has_a_status_in_every_year(built):
     partitions (``single_run``, ``multi_run``); the UI then shows "Skipped". So: no such policy, and read each back."""
     with built.backfill() as (backfill, instance):
         keys = {key for key in backfill._graph.asset_check_keys if backfill._graph.get(key).partitions_def}
-        assert len(keys) == 56
+        assert len(keys) == 57
         for year in YEARS:
             newest = checks_of_year(instance, keys, year)
             assert set(newest) == set(keys)
@@ -142,7 +144,7 @@ def test_a_check_that_did_not_look_is_not_counted_as_passed(built_with_results):
     world, results = built_with_results
     first = results[0].checks
     assert first[NOT_APPLICABLE] >= 4
-    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 56
+    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 57
     with world.backfill() as (backfill, instance):
         coverage = dg.AssetCheckKey(dg.AssetKey("sector_rates"), "sector_coverage")
         record = checks_of_year(instance, backfill._graph.asset_check_keys, 2004)[coverage]

@@ -175,7 +175,8 @@ def test_schedule_and_sensor_run(backfilled):
     )["repositoryOrError"]
     assert answer["schedules"] == [{"name": "q3_schedule", "scheduleState": {"status": "RUNNING"}}]
     assert answer["sensors"] == [
-        {"name": name, "sensorState": {"status": "RUNNING"}} for name in ("abandoned_runs", "refresh_series")
+        {"name": name, "sensorState": {"status": "RUNNING"}}
+        for name in ("abandoned_runs", "refresh_series", "signed_releases")
     ]
 
 

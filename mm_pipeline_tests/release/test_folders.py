@@ -93,6 +93,7 @@ def test_the_series_holds_the_years(years, tmp_path):
         "code": {"statistic": "abc"},
         "deliveries": {"forfaits.csv": {"sha256": SHA256}},
         "references": {},
+        "settings": "",
     }
     assert thresholds_of(tmp_path / "series") == provenance["thresholds"] == MADE.thresholds
 

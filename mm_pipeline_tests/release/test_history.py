@@ -2,29 +2,19 @@
 
 import datetime
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mm_pipeline.catalogue import RELEASED_RATES
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release import history
-from mm_pipeline.release.history import (
-    Changes,
-    History,
-    Release,
-    changelog_files,
-    compare,
-    next_release,
-    read_history,
-    span,
-)
+from mm_pipeline.release.files import sha256, write_checksums
+from mm_pipeline.release.history import History, Release, changelog_files, next_release, read_history, span
+from mm_pipeline.release.revisions import KEY, Changes
 from mm_pipeline_tests.release.protected import released, row
 
 DAY, LATER = datetime.date(2026, 9, 15), datetime.date(2026, 11, 2)
@@ -47,6 +37,7 @@ def publish(folder: Path, table: pa.Table, so_far: History) -> None:
     folder.mkdir(exist_ok=True)
     pq.write_table(table, folder / "rates.parquet")
     pq.write_table(SENSITIVITY, folder / "sensitivity.parquet")
+    pq.write_table(so_far.revisions, folder / "revisions.parquet")
     for name, text in changelog_files(so_far).items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -90,10 +81,10 @@ class TestNumberAndDate:
     def test_a_changed_cell_makes_the_next_release(self, first):
         found = release_after(first, rates(Antwerp=101))
         assert found.release == Release(2, LATER, (2024,), True)
-        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 0, 0)}
+        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 0, 0, 10.0)}
         assert [entry.release.number for entry in found.entries] == [2, 1]
 
-    @pytest.mark.parametrize("column", [name for name in RELEASED_RATES.column_names if name not in history.KEY])
+    @pytest.mark.parametrize("column", [name for name in RELEASED_RATES.column_names if name not in KEY])
     def test_every_published_column_counts(self, first, column):
         table = rates()
         position = table.schema.get_field_index(column)
@@ -107,7 +98,10 @@ class TestNumberAndDate:
         both = pa.concat_tables([rates(), released(row("country", "BE", year=2025))])
         found = release_after(first, both, years=[2025, 2024])
         assert found.release.years == (2024, 2025)
-        assert found.entries[0].changes == {2024: Changes(3, 0, 0, 0, 0, 0), 2025: Changes(1, 0, 1, 0, 0, 0)}
+        assert found.entries[0].changes == {
+            2024: Changes(3, 0, 0, 0, 0, 0, 0.0),
+            2025: Changes(1, 0, 1, 0, 0, 0),
+        }
 
     @pytest.mark.parametrize("name", ["year=1999", "[*]"])
     def test_a_file_is_read_like_a_table(self, first, tmp_path, name):
@@ -115,7 +109,7 @@ class TestNumberAndDate:
         folder.mkdir()
         pq.write_table(rates(Brussels=499), folder / "rates.parquet")
         found = release_after(first, folder / "rates.parquet")
-        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 0, 0)}
+        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 0, 0, 10.0)}
 
 
 class TestWhatCannotBeRead:
@@ -143,7 +137,7 @@ class TestWhatCannotBeRead:
         found = release_after(first, rates(Antwerp=None))
         assert found.release == Release(1, LATER, (2024,), True)
         assert found.notes == (history.BEGINS_ANEW,)
-        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 1, 0)}, "compared all the same"
+        assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 1, 0, 0.0)}, "compared all the same"
         assert history.BEGINS_ANEW in changelog_files(found)["CHANGELOG.md"]
 
     def test_what_began_anew_goes_on_from_there(self, first):
@@ -176,7 +170,25 @@ class TestWhatCannotBeRead:
         assert found.release.number == 2
         (note,) = found.notes
         assert note.startswith("Columns added: reliability; removed: area_name_de.")
-        assert found.entries[0].changes == {2024: Changes(3, 0, 0, 0, 0, 0)}
+        assert found.entries[0].changes == {2024: Changes(3, 0, 0, 0, 0, 0, 0.0)}
+
+    def test_a_history_of_an_earlier_version_of_the_program_goes_on(self, first):
+        """It has neither reasons nor largest changes, and no table of revisions beside it."""
+        content = json.loads((first / "changelog.json").read_text())
+        for entry in content["releases"]:
+            del entry["reasons"], entry["manifest"]
+            for counts in entry["changes"].values():
+                del counts["largest_change"]
+        (first / "changelog.json").write_text(json.dumps(content))
+        (first / "revisions.parquet").unlink()
+        same = release_after(first, rates())
+        assert (same.release, same.notes) == (Release(1, DAY, (2024,), True), (history.FIRST, history.REVISIONS_BEGIN))
+        publish(first, rates(), same)
+        assert release_after(first, rates()) == same, "said once"
+        found = release_after(first, rates(Antwerp=110))
+        assert found.release.number == 2
+        assert found.notes == ()
+        assert found.revisions["release"].to_pylist() == [2]
 
 
 class TestChangelogFiles:
@@ -186,7 +198,18 @@ class TestChangelogFiles:
         assert text.index("## Release 2 (2026-11-02)") < text.index("## Release 1 (2026-09-15)")
         assert "Years 2024–2025. Synthetic data (for demonstration)." in text
         assert "| 2024 | 3 | 1 | 0 | 0 | 1 | 0 |" in text
-        assert "| 2025 | 1 | 0 | 1 | 0 | 0 | 0 |" in text
+        assert "| 2025 | 1 | 0 | 1 | 0 | 0 | 0 |  | first release of the year |" in text
+
+    def test_why_and_by_how_much(self, first):
+        found = release_after(first, rates(BE=1000, Antwerp=90), causes={2024: ("delivery", "code")})
+        text = changelog_files(found)["CHANGELOG.md"]
+        assert "| 2024 | 3 | 2 | 0 | 0 | 0 | 0 | 111.11 | delivery, code |" in text
+
+    def test_where_an_earlier_release_is_kept(self, first):
+        write_checksums(first)
+        text = changelog_files(release_after(first, rates(BE=901)))["CHANGELOG.md"]
+        assert f"Kept in `releases/1/`; SHA-256 of its `SHA256SUMS`: `{sha256(first / 'SHA256SUMS')}`." in text
+        assert "`releases/2/`" not in text
 
     def test_real_figures_are_not_called_synthetic(self):
         text = changelog_files(release_after(None, rates(), synthetic=False))["CHANGELOG.md"]
@@ -213,42 +236,3 @@ def test_years_in_words():
     assert span([2008, 2003, 2004, 2006, 2005]) == "2003–2006, 2008"
     assert span([2024]) == "2024"
     assert span([]) == ""
-
-
-_CELLS = st.dictionaries(
-    st.tuples(st.sampled_from([2023, 2024]), st.sampled_from(["BE", "02000", "04000"]), st.sampled_from(["F", "M"])),
-    st.tuples(
-        st.sampled_from([None, 0, 7]), st.sampled_from(["published", "suppressed"]), st.sampled_from([None, "Gent"])
-    ),
-    max_size=8,
-)
-
-
-def table_of(cells: dict) -> pa.Table:
-    rows = [
-        dict.fromkeys(RELEASED_RATES.column_names)
-        | {"year": year, "level": "region", "area_code": area, "dimension": "sex", "category": category}
-        | {"patients": patients, "status": status, "area_name_nl": name}
-        for (year, area, category), (patients, status, name) in cells.items()
-    ]
-    return pa.Table.from_pylist(rows, schema=RELEASED_RATES.schema)
-
-
-@settings(max_examples=50, deadline=None)
-@given(_CELLS, _CELLS)
-def test_counts_are_those_of_a_naive_comparison(old, new):
-    naive = {}
-    for year in sorted({key[0] for key in old | new}):
-        before = {key: cell for key, cell in old.items() if key[0] == year}
-        after = {key: cell for key, cell in new.items() if key[0] == year}
-        pairs = [(before[key], after[key]) for key in before if key in after]
-        naive[year] = {
-            "cells": len(after),
-            "changed": sum(one != other for one, other in pairs),
-            "added": len(after.keys() - before.keys()),
-            "removed": len(before.keys() - after.keys()),
-            "newly_hidden": sum((one[1], other[1]) == ("published", "suppressed") for one, other in pairs),
-            "newly_shown": sum((one[1], other[1]) == ("suppressed", "published") for one, other in pairs),
-        }
-    found = compare(table_of(old), table_of(new))
-    assert {year: asdict(changes) for year, changes in found.items()} == naive

@@ -11,15 +11,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from mm_pipeline.catalogue import Column, Table
+from mm_pipeline.catalogue import RELEASED_REVISIONS, Column, Table
 from mm_pipeline.release.codelists import LABELS
 from mm_pipeline.release.files import CODES, sha256
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
 from mm_pipeline.release.metadata.fiche import heading
+from mm_pipeline.release.revisions import REASONS, SEPARATOR
 from mm_pipeline.release.tables import KEYS
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+
+_COUNTS = {"beneficiaries", "patients"} | {
+    column.name for column in RELEASED_REVISIONS.columns if pa.types.is_int64(column.type)
+}
+_REASON = f"({'|'.join(REASONS)})"
 
 _AREA = r"BE|[0-9]{5}([0-9A-Z-]{4})?"
 
@@ -76,7 +82,8 @@ def datapackage(
 def _table_resources(
     folder: Path, table: Table, years: Sequence[int], lists: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    fields = [_field(column, years) for column in table.columns]
+    # Of revisions also the years that a release left out.
+    fields = [_field(column, () if table is RELEASED_REVISIONS else years) for column in table.columns]
     foreign = [key for key in _foreign_keys(table) if key["reference"]["resource"].removeprefix("codelist-") in lists]
     schema = {
         "fields": fields,
@@ -138,17 +145,21 @@ def _field(column: Column, years: Sequence[int]) -> dict[str, Any]:
 
 def _constraints(column: Column, years: Sequence[int]) -> Iterator[tuple[str, Any]]:
     name = column.name
-    if name in KEYS or name in ("status", "synthetic"):
+    if name in KEYS or name in ("status", "synthetic", "release_date", "reasons"):
         yield "required", True
     if name in LABELS:
         yield "enum", list(LABELS[name]) if name != "category" else _categories()
     elif name in CODES:
         yield "pattern", f"({_AREA})"
-    elif name == "year":
+    elif name == "year" and years:
         yield from {"minimum": min(years), "maximum": max(years)}.items()
     elif name == "threshold":
         yield from {"minimum": 1, "maximum": 12}.items()
-    elif name in ("beneficiaries", "patients"):
+    elif name == "reasons":
+        yield "pattern", f"{_REASON}({SEPARATOR}{_REASON})*"
+    elif name == "release":
+        yield "minimum", 1
+    elif name in _COUNTS:
         yield "minimum", 0
     elif pa.types.is_floating(column.type):
         yield from {"minimum": 0, "maximum": 100 if name == "rate_percent" else 10_000}.items()
@@ -188,4 +199,6 @@ def _type(kind: pa.DataType) -> str:
         return "boolean"
     if pa.types.is_integer(kind):
         return "integer"
+    if pa.types.is_date(kind):
+        return "date"
     return "number" if pa.types.is_floating(kind) else "string"

@@ -3,10 +3,11 @@
 Fingerprints only: no row of a delivery, no number of rows, no path, no name of a machine or a person, no time.
 """
 
+import json
 import platform
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from mm_pipeline import __version__
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata import json_text
+from mm_pipeline.release.revisions import CODE, DELIVERY, GEOGRAPHY, SETTINGS
 
 DISTRIBUTION = "mm-pipeline"
 
@@ -23,12 +25,14 @@ Fingerprints = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Made:
-    """By what a year was made. ``code``: part of the program -> hash of its code; ``thresholds``: setting -> value."""
+    """By what a year was made. ``code``: part of the program -> hash of its code; ``thresholds``: setting -> value;
+    ``settings``: hash of all settings that change a figure, empty where an earlier version of the program kept none."""
 
     deliveries: Fingerprints
     references: Fingerprints
     code: Mapping[str, str]
     thresholds: Mapping[str, int]
+    settings: str = ""
 
 
 _PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
@@ -60,11 +64,37 @@ def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str,
                     "code": dict(sorted(of_year.code.items())),
                     "deliveries": _checked(of_year.deliveries, year),
                     "references": _checked(of_year.references, year),
+                    "settings": of_year.settings,
                 }
                 for year, of_year in sorted(made.items())
             },
         }
     )
+
+
+def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]]:
+    """What of each year differs between then (``earlier``: a ``provenance.json``) and now: delivery, geography, settings,
+    code. Without the years that it does not know; without any where it is missing or damaged."""
+    try:
+        content = json.loads(earlier.read_text(encoding="utf-8"))
+        then = {
+            int(year): Made(**{"settings": "", **of_year}, thresholds=content["thresholds"])
+            for year, of_year in content["years"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {year: tuple(_differences(then[year], now)) for year, now in made.items() if year in then}
+
+
+def _differences(then: Made, now: Made) -> Iterator[str]:
+    if then.deliveries != now.deliveries:
+        yield DELIVERY
+    if then.references != now.references:
+        yield GEOGRAPHY
+    if then.thresholds != now.thresholds or (then.settings and then.settings != now.settings):
+        yield SETTINGS
+    if then.code != now.code:
+        yield CODE
 
 
 def dependencies() -> dict[str, str]:

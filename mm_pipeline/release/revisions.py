@@ -1,0 +1,149 @@
+"""What a release changed against the one before: counts by year, level and dimension, why, and the table ``revisions.*``.
+
+Everything is worked out from the two released tables, so that whoever has both can do it too. Not here: the number and the
+date of a release (``history``), and by what a year was made (``metadata/provenance``).
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mm_pipeline.catalogue import RELEASED_REVISIONS
+from mm_pipeline.release.codelists import LABELS
+
+REVISIONS = "revisions.parquet"
+
+KEY = ("year", "level", "area_code", "dimension", "category")
+"""What makes a cell of one release the same cell in another."""
+
+DELIVERY, GEOGRAPHY, SETTINGS, CODE = "delivery", "geography", "settings", "code"
+FIRST_OF_YEAR, LEFT_OUT, UNKNOWN = "first release of the year", "year left out", "not known"
+REASONS = (DELIVERY, GEOGRAPHY, SETTINGS, CODE, FIRST_OF_YEAR, LEFT_OUT, UNKNOWN)
+"""Why the cells of a year changed. The first four may come together; which of them moved a figure nobody can tell."""
+
+SEPARATOR = "; "
+
+Group = tuple[int, str, str]
+"""Year, level, dimension."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Cells against the earlier release. ``newly_hidden`` and ``newly_shown`` are among ``changed``."""
+
+    cells: int
+    """Cells in this release."""
+    changed: int
+    """In both, and any published column differs."""
+    added: int
+    removed: int
+    newly_hidden: int
+    """``status`` was published and is suppressed."""
+    newly_shown: int
+    """``status`` was suppressed and is published."""
+    largest_change: float | None = None
+    """Of the rate per 10 000, up or down, among the cells published in both; None without any, or in old histories."""
+
+    @property
+    def none(self) -> bool:
+        return not (self.changed or self.added or self.removed)
+
+    def __add__(self, other: "Changes") -> "Changes":
+        counts = {
+            name: count + getattr(other, name) for name, count in asdict(self).items() if name != "largest_change"
+        }
+        largest = [each for each in (self.largest_change, other.largest_change) if each is not None]
+        return Changes(**counts, largest_change=max(largest, default=None))
+
+
+def compare(old: pa.Table, new: pa.Table) -> dict[Group, Changes]:
+    """How the cells of each year, level and dimension differ, over the columns that both tables have. Empty equals empty."""
+    both = [name for name in new.column_names if name in old.column_names and name not in KEY]
+    differs = " OR ".join(f'old_cells."{name}" IS DISTINCT FROM new_cells."{name}"' for name in both)
+    matched = "(old_cells.present AND new_cells.present)"
+    shown = "old_cells.status = 'published' AND new_cells.status = 'published'"
+    change = "abs(new_cells.rate_per_10000 - old_cells.rate_per_10000)" if "rate_per_10000" in both else "NULL::DOUBLE"
+    with duckdb.connect() as engine:
+        engine.register("old", old)
+        engine.register("new", new)
+        rows = engine.sql(f"""
+            SELECT year, level, dimension,
+                count(new_cells.present),
+                count(*) FILTER ({matched} AND ({differs})),
+                count(*) FILTER (old_cells.present IS NULL),
+                count(*) FILTER (new_cells.present IS NULL),
+                count(*) FILTER (old_cells.status = 'published' AND new_cells.status = 'suppressed'),
+                count(*) FILTER (old_cells.status = 'suppressed' AND new_cells.status = 'published'),
+                round(max({change}) FILTER ({shown}), 6)  -- a difference of two doubles is not exact
+            FROM (SELECT *, true AS present FROM old) AS old_cells
+            FULL JOIN (SELECT *, true AS present FROM new) AS new_cells USING ({", ".join(KEY)})
+            GROUP BY ALL
+        """).fetchall()
+    groups = {(year, level, dimension): Changes(*counts) for year, level, dimension, *counts in rows}
+    return dict(sorted(groups.items(), key=lambda item: _reading_order(item[0])))
+
+
+def by_year(groups: Mapping[Group, Changes]) -> dict[int, Changes]:
+    years: dict[int, Changes] = {}
+    for (year, _level, _dimension), changes in groups.items():
+        years[year] = years[year] + changes if year in years else changes
+    return years
+
+
+def reasons_of(years: Mapping[int, Changes], causes: Mapping[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
+    """Why each year with a change changed; ``causes``: what differs of the years that both releases have."""
+    reasons: dict[int, tuple[str, ...]] = {}
+    for year, changes in years.items():
+        if changes.cells == changes.added and not changes.removed:
+            reasons[year] = (FIRST_OF_YEAR,)
+        elif not changes.cells:
+            reasons[year] = (LEFT_OUT,)
+        elif not changes.none:
+            reasons[year] = causes.get(year) or (UNKNOWN,)
+    return reasons
+
+
+def rows_of(
+    number: int, date: datetime.date, groups: Mapping[Group, Changes], reasons: Mapping[int, tuple[str, ...]]
+) -> pa.Table:
+    """The rows of one release: of each group that it changed. One without a row is as it was."""
+    rows = [
+        {
+            "release": number,
+            "release_date": date,
+            "year": year,
+            "level": level,
+            "dimension": dimension,
+            **asdict(changes),
+            "reasons": SEPARATOR.join(reasons[year]),
+        }
+        for (year, level, dimension), changes in groups.items()
+        if not changes.none
+    ]
+    return pa.Table.from_pylist(rows, schema=RELEASED_REVISIONS.schema)
+
+
+def read_revisions(series: Path, releases: int) -> pa.Table | None:
+    """The table of a released folder; None where it is missing, damaged, or of others than the first ``releases``."""
+    try:
+        table = pq.ParquetFile(series / REVISIONS).read()
+    except (OSError, ValueError):
+        return None
+    if not table.schema.equals(RELEASED_REVISIONS.schema):
+        return None
+    return table if set(table["release"].to_pylist()) <= set(range(1, releases + 1)) else None
+
+
+def _reading_order(group: Group) -> tuple[int, int, str, int, str]:
+    year, level, dimension = group
+    return (year, _rank("level", level), level, _rank("dimension", dimension), dimension)
+
+
+def _rank(name: str, code: str) -> int:
+    codes = list(LABELS[name])
+    return codes.index(code) if code in codes else len(codes)

@@ -1,0 +1,265 @@
+"""The sign-off through Dagster: nothing is public before two have signed it, and nothing that waits counts as released."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+
+from mm_pipeline import catalogue
+from mm_pipeline.automation import YEARLY_JOB
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline.release.files import write_checksums
+from mm_pipeline.settings import Settings
+from mm_pipeline.sign_off import awaited, sign, waiting_folder
+from mm_pipeline.signed_releases import signed_releases
+from mm_pipeline.storage.lake import Lake
+from mm_pipeline_tests.dagster_.test_revisions import check, content, rewrite
+from mm_pipeline_tests.dagster_.world import World, checks_of_year, deliver
+from mm_pipeline_tests.harness import settings_for
+
+YEAR = 2006
+AN, LUC = "An Peeters", "Luc Dubois"
+SIGNED = dg.AssetCheckKey(dg.AssetKey("published_year"), "signed_off")
+
+
+def on(world: World) -> Settings:
+    return replace(world.settings, sign_off=True)
+
+
+def materialise(world: World, settings: Settings, *, fails: bool = False) -> dg.ExecuteInProcessResult:
+    job = build_definitions(settings=settings).resolve_implicit_global_asset_job_def()
+    with world.instance() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=str(YEAR),
+            asset_selection=[dg.AssetKey("published_year")],
+            raise_on_error=not fails,
+        )
+    assert result.success != fails
+    return result
+
+
+def memory(world: World) -> dict[str, bytes]:
+    """What counts as released."""
+    lake = Lake(world.settings.lake_dir)
+    return {
+        table.name: lake.path(table, YEAR).read_bytes() for table in (catalogue.RELEASES, catalogue.SHOWN_SENSITIVITY)
+    }
+
+
+def times_published(world: World) -> int:
+    with world.instance() as instance:
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey("published_year"), asset_partitions=[str(YEAR)]), limit=10
+        )
+        return len(records.records)
+
+
+def tick(world: World, settings: Settings) -> list[dg.RunRequest] | str:
+    """What the sensor asks for, or why it asks for nothing."""
+    definitions = build_definitions(settings=settings)
+    with (
+        world.instance() as instance,
+        dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), resources={"settings": settings}
+        ) as context,
+    ):
+        found = signed_releases(context)
+    return found.skip_message if isinstance(found, dg.SkipReason) else found
+
+
+@pytest.fixture(scope="module")
+def revised(built: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """2006 was delivered anew and built with the sign-off on: it awaits its signatures."""
+    world = built.copied_to(tmp_path_factory.mktemp("awaiting"))
+    deliver(world.settings, [YEAR], seed=2)
+    with world.backfill(sign_off=True) as (backfill, _instance):
+        (result,) = backfill.years([YEAR])
+    assert not result.problems
+    return world
+
+
+@pytest.fixture
+def world(revised: World, tmp_path: Path) -> World:
+    return revised.copied_to(tmp_path / "world")
+
+
+def published(world: World) -> dict[Path, bytes]:
+    return content(world.settings.published_dir)
+
+
+def test_nothing_is_public_before_it_is_signed(built, world):
+    assert published(world) == published(built), "the year, the series and the page are those of before"
+    folder = world.settings.data_dir / "awaiting" / str(YEAR)
+    assert (folder / "rates.csv").read_bytes() != (world.settings.published_dir / str(YEAR) / "rates.csv").read_bytes()
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder.parent)} == {0o700}
+    assert memory(world) == memory(built), "what never went out is no release"
+    assert times_published(world) == times_published(built)
+
+
+def test_the_ui_says_what_is_awaited(world):
+    with world.instance() as instance:
+        record = checks_of_year(instance, [SIGNED], YEAR)[SIGNED]
+    assert record.status == Status.FAILED
+    evaluation = record.event.dagster_event.asset_check_evaluation_data
+    assert evaluation.severity == dg.AssetCheckSeverity.WARN
+    assert evaluation.metadata["outcome"].value == "warning"
+    waiting = awaited(on(world), YEAR)
+    assert evaluation.description == waiting.sentence
+    assert waiting.manifest in evaluation.description
+
+
+def test_two_signatures_make_it_public(built, world):
+    settings, before = on(world), published(world)
+    waits = content(settings.awaiting_dir / str(YEAR))
+    assert tick(world, settings) == f"{YEAR}: awaits its signatures"
+    sign(settings, YEAR, AN)
+    assert "Signed so far: An Peeters." in check(materialise(world, settings), "signed_off").description
+    assert tick(world, settings) == f"{YEAR}: awaits its signatures"
+    assert published(world) == before
+
+    sign(settings, YEAR, LUC)
+    (request,) = tick(world, settings)
+    assert request.partition_key == str(YEAR)
+    assert {key.to_user_string() for key in request.asset_selection} == {"published_year"}
+    definitions = build_definitions(settings=settings)
+    with world.instance() as instance:
+        result = definitions.resolve_job_def(YEARLY_JOB).execute_in_process(
+            instance=instance,
+            partition_key=request.partition_key,
+            asset_selection=request.asset_selection,
+            tags=request.tags,
+        )
+    assert check(result, "signed_off").description == f"The release of {YEAR} is signed by 2 people."
+    assert content(settings.published_dir / str(YEAR)) == waits
+    assert not (settings.awaiting_dir / str(YEAR)).exists()
+    assert memory(world) != memory(built)
+    assert times_published(world) == times_published(built) + 1
+    assert tick(world, settings) == "No year awaits a signature"
+    (kept,) = (settings.sign_off_dir / "history").iterdir()
+    assert AN in kept.read_text()
+    for path, text in published(world).items():
+        assert AN.encode() not in text, path
+        assert LUC.encode() not in text, path
+
+    # Again: the same bytes, and the signature holds.
+    before = published(world)
+    assert check(materialise(world, settings), "signed_off").passed
+    assert published(world) == before
+    # Its checks look at what is public.
+    assert not (settings.awaiting_dir / str(YEAR)).exists()
+
+
+def test_a_changed_content_voids_the_signatures(world, monkeypatch):
+    settings, before = on(world), published(world)
+    sign(settings, YEAR, AN)
+    sign(settings, YEAR, LUC)
+    rewrite(monkeypatch, "Royaume")
+    evaluation = check(materialise(world, settings), "signed_off")
+    assert not evaluation.passed
+    assert "It is signed for another content" in evaluation.description
+    assert published(world) == before
+    assert tick(world, settings) == f"{YEAR}: awaits its signatures"
+    monkeypatch.undo()
+    assert check(materialise(world, settings), "signed_off").passed, "what was signed"
+    assert published(world) != before
+
+
+def test_the_setting_off_makes_it_public(built, world):
+    result = materialise(world, world.settings)
+    assert check(result, "signed_off").description.startswith("Not applicable: MM_SIGN_OFF is off")
+    assert published(world) != published(built)
+    assert not (world.settings.awaiting_dir / str(YEAR)).exists()
+    assert memory(world) != memory(built)
+
+
+def test_what_is_public_already_needs_no_signature(copy):
+    before = published(copy)
+    evaluation = check(materialise(copy, on(copy)), "signed_off")
+    assert evaluation.passed
+    assert evaluation.description == f"This content of {YEAR} was public before a signature was asked for."
+    assert published(copy) == before
+    assert not (copy.settings.awaiting_dir / str(YEAR)).exists()
+
+
+def test_signatures_do_not_replace_the_checks(world):
+    """A table that the checks have not cleared neither goes out nor waits."""
+    settings, before = on(world), published(world)
+    sign(settings, YEAR, AN)
+    sign(settings, YEAR, LUC)
+    Lake(settings.lake_dir).path(catalogue.CLEARED, YEAR).unlink()
+    waits = content(settings.awaiting_dir)
+    result = materialise(world, settings, fails=True)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "has not passed its checks" in str(failure.step_failure_data.error.cause)
+    assert published(world) == before
+    assert content(settings.awaiting_dir) == waits
+
+
+def test_stopped_before_the_switch(world, monkeypatch):
+    """Once it is mended, signatures and content are as they were."""
+    settings, before = on(world), published(world)
+    sign(settings, YEAR, AN)
+    sign(settings, YEAR, LUC)
+
+    def stopped(*_arguments):
+        raise OSError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mm_pipeline.assets.publication.keep_signature", stopped)
+        materialise(world, settings, fails=True)
+    assert published(world) == before
+    assert awaited(settings, YEAR).is_complete
+    assert check(materialise(world, settings), "signed_off").passed
+    assert published(world) != before
+
+
+class TestSensor:
+    @pytest.fixture
+    def signed(self, tmp_path) -> World:
+        (tmp_path / "root").mkdir()
+        world = World(tmp_path / "root")
+        settings = on(world)
+        with waiting_folder(settings, YEAR) as folder:
+            (folder / "rates.csv").write_text("rates")
+            write_checksums(folder)
+        sign(settings, YEAR, AN)
+        sign(settings, YEAR, LUC)
+        return world
+
+    def run(self, world: World, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+        with world.instance() as instance:
+            job = build_definitions(settings=on(world)).resolve_job_def(YEARLY_JOB)
+            return instance.create_run_for_job(job, tags={"dagster/partition": str(YEAR), **tags}, status=status)
+
+    def test_asks_for_nothing_where_nothing_awaits(self, tmp_path):
+        settings = settings_for(tmp_path / "data", sign_off=True)
+        assert tick(World(tmp_path), settings) == "No year awaits a signature"
+
+    def test_asks_for_the_release_and_its_checks(self, signed):
+        (request,) = tick(signed, on(signed))
+        assert {key.name for key in request.asset_check_keys} == {"signed_off", "release_checksums"}
+        assert tick(signed, replace(on(signed), sign_off=False)) == "No year awaits a signature"
+
+    def test_waits_for_a_run_that_goes_on(self, signed):
+        run = self.run(signed, dg.DagsterRunStatus.STARTED)
+        assert tick(signed, on(signed)) == f"{YEAR}: run {run.run_id[:8]} works on it"
+
+    def test_does_not_try_again_what_failed(self, signed):
+        (request,) = tick(signed, on(signed))
+        run = self.run(signed, dg.DagsterRunStatus.FAILURE, **request.tags)
+        assert tick(signed, on(signed)).startswith(f"{YEAR}: its release failed in run {run.run_id[:8]}")
+
+    def test_asks_again_when_the_same_content_is_signed_later_on(self, signed):
+        """A run key would make Dagster drop this one silently."""
+        (request,) = tick(signed, on(signed))
+        self.run(signed, dg.DagsterRunStatus.SUCCESS, **request.tags)
+        assert tick(signed, on(signed))[0].tags == request.tags
+
+    def test_runs_by_default(self):
+        sensor = build_definitions().resolve_sensor_def("signed_releases")
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        assert sensor.minimum_interval_seconds == 60
