@@ -36,6 +36,7 @@ def test_empty_is_not_set() -> None:
         "QUARANTINE_LIMIT",
         "ALIASES",
         "ENGINE",
+        "SIGN_OFF",
     )
     assert from_environment({f"MM_{name}": " " for name in (*names, "SPARK_MASTER", "ID_KEY")}) == from_environment({})
 
@@ -83,6 +84,9 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MM_ALIASES", "A=sex,a=sex", {"A": "sex"}),
         ("MM_ENGINE", " Spark ", "spark"),
         ("MM_ENGINE", "DuckDB", "duckdb"),
+        ("MM_SIGN_OFF", "on", True),
+        ("MM_SIGN_OFF", " ON ", True),
+        ("MM_SIGN_OFF", "Off", False),
         *(("MM_SPARK_MASTER", master, master) for master in ("local", "local[*]", "local[2]", "local[4,3]", "yarn")),
         *(("MM_SPARK_MASTER", master, master) for master in ("spark://one:7077,two:7077", "k8s://https://host:6443")),
         ("MM_ID_KEY", " secret\n", "secret"),
@@ -118,6 +122,7 @@ WRONG = {
         "none",
     ),
     "MM_ENGINE": (["sparks", "polars", "duck db"], "duckdb or spark", "duckdb"),
+    "MM_SIGN_OFF": (["yes", "1", "true", "onn"], "on or off", "off"),
     "MM_SPARK_MASTER": (
         ["local[]", "local[x]", "spark://", "sc://host", "host:7077", "yarn x"],
         "a master such as local[*], spark://host:7077 or yarn",

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from pytest import MonkeyPatch
 
 from mm_pipeline import atomic
 from mm_pipeline.assets import publication
@@ -71,7 +70,7 @@ def series(world: World) -> Path:
     return world.settings.published_dir / "series"
 
 
-def rewrite(patch: MonkeyPatch, name: str) -> None:
+def rewrite(patch: pytest.MonkeyPatch, name: str) -> None:
     """Another version of the program, which gives Belgium another name."""
     released_rates: Callable[..., pa.Table] = publication.released_rates
 
@@ -173,7 +172,7 @@ def test_stopped_between_keeping_the_old_release_and_the_new_one(world, series, 
     def stopped(one: Path, other: Path) -> bool:
         raise OSError("stopped")
 
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(atomic, "_exchange", stopped)
         materialise(world, "published_series", fails=True)
     assert content(series) == before, "still the old release"

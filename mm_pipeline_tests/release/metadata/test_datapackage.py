@@ -1,6 +1,7 @@
 """The data package: valid by frictionless, true of the files, and a file that breaks a promise of it is found."""
 
 import csv
+import datetime
 import hashlib
 import json
 import re
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import frictionless
+import pyarrow as pa
 import pytest
 
-from mm_pipeline.catalogue import RELEASED_RATES
-from mm_pipeline.release.files import sha256
+from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_REVISIONS
+from mm_pipeline.release.files import sha256, write_table
 from mm_pipeline.release.metadata.datapackage import PROFILE, datapackage
 from mm_pipeline_tests.release.metadata.conftest import TABLES
 
@@ -210,3 +212,39 @@ def test_the_document_of_the_release_names_every_column():
         rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
         named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
         assert set(table.column_names) <= set(named), table.name
+
+
+REVISED = {
+    "release": 2,
+    "release_date": datetime.date(2026, 9, 5),
+    "year": 2022,  # left out of the release since
+    "level": "region",
+    "dimension": "sex",
+    **dict.fromkeys(("cells", "changed", "added", "removed", "newly_hidden", "newly_shown"), 3),
+    "largest_change": 0.25,
+    "reasons": "delivery; code",
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({}, []),
+        ({"largest_change": None}, []),
+        ({"reasons": "first release of the year"}, []),
+        ({"reasons": "delivery, code"}, ["constraint-error"] * 3),
+        ({"reasons": "a hunch"}, ["constraint-error"] * 3),
+        ({"removed": -1}, ["constraint-error"] * 3),
+        ({"release": 0}, ["constraint-error"] * 3),
+    ],
+    ids=str,
+)
+def test_the_table_of_revisions(folder, values, found):
+    rows = [REVISED | values, REVISED | {"dimension": "total"}]
+    write_table(folder, RELEASED_REVISIONS, [pa.Table.from_pylist(rows, schema=RELEASED_REVISIONS.schema)])
+    text = datapackage(folder, (*TABLES, RELEASED_REVISIONS), years=[2024], synthetic=True)
+    (folder / "datapackage.json").write_text(text, encoding="utf-8")
+    assert [fault for _name, fault in faults(folder)] == found
+    revisions = resources(json.loads(text))["revisions"]
+    assert revisions["schema"]["primaryKey"] == ["release", "year", "level", "dimension"]
+    assert {field["name"]: field["type"] for field in revisions["schema"]["fields"]}["release_date"] == "date"
