@@ -1,4 +1,4 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | ui``, and ``protect | audit`` of any table.
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | ui``; ``protect | audit`` of any table.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.

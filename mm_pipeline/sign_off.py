@@ -181,6 +181,7 @@ def waiting_folder(settings: Settings, year: int) -> Iterator[Path]:
 def keep_signature(settings: Settings, signed: Awaited) -> None:
     """Keep the signature of what becomes public: ``data/sign-off/history/<year>-<12 digits of its manifest>.json``."""
     text = _text(signed.manifest, signed.names)
+    _made(settings.sign_off_dir)
     history, name = _made(settings.sign_off_dir / "history"), f"{signed.year}-{signed.manifest[:12]}"
     files = (history / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
     # The same content signed again by others, after another one was public: both stay.
@@ -189,7 +190,7 @@ def keep_signature(settings: Settings, signed: Awaited) -> None:
 
 def signed_before(settings: Settings, year: int, manifest: str) -> Signature:
     """The signature by which this content became public; nobody's where none is known."""
-    history = sorted((settings.sign_off_dir / "history").glob(f"{year}-{manifest[:12]}*.json"), reverse=True)
+    history = sorted((settings.sign_off_dir / "history").glob(f"{year}-{manifest[:12]}*.json"))
     kept = (read_signature(file) for file in (_file(settings, year), *history))
     return next((each for each in kept if Awaited(year, manifest, each).is_complete), Signature())
 
@@ -214,7 +215,5 @@ def _write(file: Path, text: str) -> None:
 
 def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.parent.name == "sign-off":
-        folder.parent.chmod(0o700)
     folder.chmod(0o700)
     return folder
