@@ -1,5 +1,7 @@
 """The checks of the publication: for every state a fault that reaches it, and what is said then."""
 
+import shutil
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +16,7 @@ from mm_pipeline.catalogue import (
 from mm_pipeline.checks import publication as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.release.files import write_checksums
+from mm_pipeline.sign_off import waiting_folder
 from mm_pipeline_tests.checks.little_year import YEAR
 
 KEY = ("level", "area_code", "dimension", "category")
@@ -461,3 +464,16 @@ def test_the_release_is_of_another_table(year):
     assert outcome.text.startswith(
         f"data/published/{YEAR}/rates.parquet has {len(table) - 1} rows, protected_rates {len(table)}: build"
     )
+
+
+def test_the_table_is_of_what_awaits_its_signatures(year):
+    """The release is the one before, and as it was made."""
+    folder = year.settings.published_dir / str(YEAR)
+    table = pq.read_table(folder / "rates.parquet", partitioning=None)
+    waiting = year.with_settings(sign_off=True)
+    with waiting_folder(waiting.settings, YEAR) as awaits:
+        shutil.copytree(folder, awaits, dirs_exist_ok=True)
+    pq.write_table(table.slice(1), folder / "rates.parquet")
+    write_checksums(folder)
+    assert waiting.say(checks.release_checksums).state == PASSED
+    assert year.say(checks.release_checksums).state == FAILED
