@@ -26,7 +26,10 @@ from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.settings import Settings
+from mm_pipeline.sign_off import awaited
 from mm_pipeline.storage.lake import Lake, Provenance
+
+PUBLISHED_YEAR = "published_year"
 
 _PUBLISHED = {
     "published_year": "{year}/rates.parquet",
@@ -46,6 +49,9 @@ class YearState:
     """How files and settings differ from those it was built from, in words, each told once."""
     is_new_delivery: bool = False
     """Whether what was delivered is not what the year was built from: files or manifest, not reference data or settings."""
+
+    awaits: str = ""
+    """What the year awaits before it becomes public, in words; nothing is to be built meanwhile."""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -104,7 +110,15 @@ class Ledger:
         of_files = sorted((change for each in files.values() for change in each), key=_is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
-        return YearState(year, lies_there, tuple(reasons), tuple(changes), is_new)
+        awaits = self._awaits(year) if all(reason.startswith(PUBLISHED_YEAR) for reason in reasons) else ""
+        return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits)
+
+    def _awaits(self, year: int) -> str:
+        """The signatures that the year awaits, if that is all that keeps it from being public."""
+        waiting = awaited(self.settings, year)
+        if waiting is None or waiting.is_complete or not self._lake.is_cleared(year):
+            return ""
+        return waiting.sentence
 
     @staticmethod
     def _is_read(name: str) -> bool:
