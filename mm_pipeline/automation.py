@@ -56,7 +56,7 @@ def q3_schedule(
     if not state.delivery.is_complete:
         return dg.SkipReason(f"{year}: waiting for {', '.join(state.delivery.missing)}")
     if state.is_up_to_date:
-        return dg.SkipReason(f"{year}: already built from this delivery")
+        return dg.SkipReason(state.awaits or f"{year}: already built from this delivery")
     if run_id := _going_on(context.instance, year):
         return dg.SkipReason(f"{year}: being built in run {run_id}")
     return _request(context.instance, ledger, state)

@@ -145,7 +145,7 @@ def status(years: list[int] | None) -> None:
     console = _console()
     console.print(table)
     for year in all_of_them if years else ():
-        for reason in year.state.reasons:
+        for reason in year.state.reasons or filter(None, [year.state.awaits]):
             console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
     console.print(f"All years in one, and the atlas: {series}.")
 

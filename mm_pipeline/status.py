@@ -18,6 +18,7 @@ STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
 SHORT = ("ok", "warn", "fail", "n/a")
 
 NO_DELIVERY = "no delivery"
+SIGNATURES = "awaits its signatures (mm-pipeline sign-off)"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class YearStatus:
         """Up to date, released, and no check failed; or nothing was ever delivered or made."""
         if self.state.delivery.is_empty and not self.is_published:
             return True
-        return self.state.is_up_to_date and self.is_published and not self.checks.get(FAILED)
+        state = self.state
+        return state.is_up_to_date and not state.awaits and self.is_published and not self.checks.get(FAILED)
 
     @property
     def row(self) -> dict[str, str]:
@@ -57,6 +59,8 @@ class YearStatus:
     def _state_in_words(self) -> str:
         if self.state.delivery.is_empty and not self.is_built:
             return NO_DELIVERY
+        if self.state.awaits:
+            return SIGNATURES
         if self.state.is_up_to_date:
             return "up to date" if self.is_published else "up to date, not published"
         first, *more = self.state.changes or self.state.reasons

@@ -47,9 +47,9 @@ def years_up_to_date(context: dg.AssetCheckExecutionContext, settings: SettingsP
 
 
 def _why(row: dict[str, str]) -> str:
-    if row["state"].startswith("stale"):
-        return row["state"]
-    return "not published" if row["published"] == "no" else f"{row['fail']} checks failed"
+    if row["state"] == "up to date":
+        return f"{row['fail']} checks failed"
+    return row["state"]
 
 
 def newest_year_on_time(settings: SettingsParam) -> Outcome:

@@ -15,9 +15,10 @@ from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import awaited, sign, waiting_folder
 from mm_pipeline.signed_releases import signed_releases
+from mm_pipeline.status import status
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.dagster_.test_revisions import check, content, rewrite
-from mm_pipeline_tests.dagster_.world import World, checks_of_year, deliver
+from mm_pipeline_tests.dagster_.world import World, change_a_byte, checks_of_year, deliver
 from mm_pipeline_tests.harness import settings_for
 
 YEAR = 2006
@@ -263,3 +264,38 @@ class TestSensor:
         sensor = build_definitions().resolve_sensor_def("signed_releases")
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
         assert sensor.minimum_interval_seconds == 60
+
+
+def test_a_year_that_waits_is_not_built_again(revised):
+    """By no backfill and no schedule: it is up to date, and status says what it awaits."""
+    with revised.backfill(sign_off=True) as (backfill, instance):
+        state = backfill.ledger().state(YEAR)
+        assert state.is_up_to_date
+        assert state.awaits.startswith(
+            "2006 is not public: its release in data/awaiting/2006 awaits the signatures of 2 "
+        )
+        runs = instance.get_runs_count()
+        assert [result.outcome for result in backfill.years([YEAR])] == ["up to date"]
+        assert instance.get_runs_count() == runs
+        (year,) = status(backfill.ledger(), [YEAR])
+        assert year.row["state"] == "awaits its signatures (mm-pipeline sign-off)"
+        assert not year.is_as_it_should_be
+
+
+def test_a_year_that_waits_is_built_when_its_delivery_changes(revised, tmp_path):
+    world = revised.copied_to(tmp_path)
+    change_a_byte(world.raw(YEAR))
+    with world.backfill(sign_off=True) as (backfill, _instance):
+        assert not backfill.ledger().state(YEAR).is_up_to_date
+        assert not backfill.ledger().state(YEAR).awaits
+
+
+def test_a_year_that_is_signed_is_made_public_by_a_backfill_too(revised, tmp_path):
+    world = revised.copied_to(tmp_path)
+    for name in (AN, LUC):
+        sign(on(world), YEAR, name)
+    with world.backfill(sign_off=True) as (backfill, _instance):
+        assert [result.outcome for result in backfill.years([YEAR])] == ["built"]
+        assert backfill.ledger().state(YEAR).is_up_to_date
+        assert not backfill.ledger().state(YEAR).awaits
+    assert awaited(on(world), YEAR) is None
