@@ -89,13 +89,13 @@ def short(value: object) -> str:
 
 def size(number: int) -> str:
     """Bytes as people write them: 4 MiB, 20 GB, 1.5 GB."""
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if number >= factor and number % factor == 0:
-            return f"{number // factor} {unit}"
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= factor:
-            return f"{number / factor:.4g} {unit}"
-    return f"{number} bytes"
+    binary = number % 1000 != 0 and number % 1024 == 0
+    base, units = (1024, ("KiB", "MiB", "GiB")) if binary else (1000, ("kB", "MB", "GB", "TB"))
+    text = f"{number} bytes"
+    for power, unit in enumerate(units, 1):
+        if number >= base**power:
+            text = f"{number / base**power:.4g} {unit}"
+    return text
 
 
 def _irregular(mode: int) -> str:

@@ -101,7 +101,7 @@ def _at_rest(file: files.DeliveredFile, settings: Settings) -> Iterator[None]:
     """
     try:
         yield
-    except (DeliveryError, duckdb.Error) as error:
+    except Exception as error:
         file.hold_unchanged()
         if isinstance(error, duckdb.OutOfMemoryException):
             raise OperatorError(
