@@ -86,6 +86,8 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
     if isinstance(value, datetime.datetime):
         return str((value.astimezone(ZoneInfo("Europe/Brussels")) if value.tzinfo else value).date())
     return str(value)
