@@ -224,12 +224,13 @@ def _data_dir(text: str) -> Path:
     try:
         path = Path(text).expanduser().resolve() if text else _default_data_dir()
         is_plain = str(path).isprintable() and not re.search(r"[*?[]", str(path))
+        is_plain = is_plain and max(len(os.fsencode(part)) for part in path.parts) <= 255
     except (RuntimeError, ValueError, OSError):  # no such home, a loop of links, a NUL
         is_plain = False
     if not is_plain:
         raise SettingsError(
             f"MM_DATA_DIR is {short(text)}; expected a folder whose full path has no *, ? or [, no control character and "
-            "nothing that is not UTF-8. Rename it or choose another one."
+            "nothing that is not UTF-8, with names of at most 255 bytes. Rename it or choose another one."
         )
     return path
 

@@ -19,6 +19,7 @@ from mm_pipeline.reference.refnis import not_utf8, read_bytes, refusal, too_larg
 from mm_pipeline.untrusted import short
 
 FILE_NAME = re.compile(r"(sectors|municipalities)_([0-9]{4})\.geojson(\.zip)?")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MUNICIPALITY = re.compile(r"[0-9]{5}")
 
 #: As Statbel writes it; also in lower case, as in some years.
@@ -57,10 +58,16 @@ def features(path: Path, geometry: bool = False) -> list[Any]:
         # Geometries are nine tenths of the file: dropping each as soon as it is parsed keeps memory and time low.
         hook = None if geometry else _without_geometry
         content = json.loads(data.decode("utf-8-sig"), object_hook=hook)
+        if _SURROGATE.search(data):  # in pairs they are legal; alone they are no text, and cannot be written
+            json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise refusal(
             path, f"line {error.lineno}, column {error.colno}", f"broken JSON ({error.msg})", "GeoJSON", AGAIN
         ) from error
+    except UnicodeEncodeError:
+        raise refusal(
+            path, "", "half a character (a lone surrogate such as \\ud800)", "GeoJSON in Unicode", AGAIN
+        ) from None
     except RecursionError:
         raise refusal(path, "", "JSON nested too deeply", "GeoJSON", AGAIN) from None
     except UnicodeDecodeError as error:

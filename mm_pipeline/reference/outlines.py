@@ -203,7 +203,7 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
         raise wrong("geometry", untrusted.short(kind) if kind else "no geometry", "a Polygon or a MultiPolygon")
     try:
         polygon = shapely.force_2d(shape(geometry))
-    except (ValueError, TypeError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
         raise wrong(
             "coordinates", f"no {kind} ({untrusted.shown(str(error), 100)})", "closed rings of at least four positions"
         ) from error
