@@ -25,7 +25,7 @@ _MUNICIPALITY = re.compile(r"[0-9]{5}")
 #: As Statbel writes it; also in lower case, as in some years.
 MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS",)
 
-#: Bytes of a GeoJSON file, unpacked: Statbel's sectors in full detail have half of it.
+#: Bytes of a GeoJSON file, unpacked: twenty times the sectors of 2021.
 LARGEST = 1 << 29
 
 AGAIN = "Take the table again from the open data of Statbel, or remove the file to do without it."
