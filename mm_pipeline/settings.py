@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mm_pipeline.errors import SettingsError
+from mm_pipeline.untrusted import short
 
 T = TypeVar("T")
 
@@ -55,6 +56,8 @@ class Settings:
     memory_limit: str = "4GB"
     """Upper bound of the engine's memory; beyond it, it spills to ``data/lake/.spill``."""
     threads: int = 2
+    largest_delivery: str = "20GB"
+    """No delivered file may be larger, neither as it lies there nor unpacked."""
     threshold: int = 6
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
     disclosure_threshold: int = 5
@@ -74,6 +77,10 @@ class Settings:
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     id_key: str = field(default="", repr=False)
     """Secret of the keys of patients and households; empty means: the one kept in ``data/id.key``."""
+
+    @property
+    def largest_delivery_bytes(self) -> int:
+        return _bytes(self.largest_delivery)
 
     @property
     def raw_dir(self) -> Path:
@@ -152,7 +159,7 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], defaul
         return parse(text)
     except ValueError:
         raise SettingsError(
-            f"{name} is {text!r}; expected {expected}. Correct it, or unset it for {_told(default)}."
+            f"{name} is {short(text)}; expected {expected}. Correct it, or unset it for {_told(default)}."
         ) from None
 
 
@@ -218,26 +225,53 @@ def _engine(text: str) -> str:
 
 
 def _spark_master(text: str) -> str:
-    if re.fullmatch(r"local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+", text) is None:
+    if (
+        re.fullmatch(r"local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+", text, re.ASCII)
+        is None
+    ):
         raise ValueError
     return text
 
 
-def _memory(text: str) -> str:
-    size = re.fullmatch(r"(\d+(?:\.\d+)?) ?[KMGT](?:i?B)?", text, re.IGNORECASE)
-    if size is None or float(size[1]) == 0:
+def _size(text: str) -> str:
+    if not 10**6 <= _bytes(text) < 10**18:  # the engine starts with no less, and counts no further
         raise ValueError
     return text
+
+
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([KMGT])(?:(i)?B)?", text, re.IGNORECASE)
+    if size is None:
+        raise ValueError
+    return int(float(size[1]) * (1024 if size[3] else 1000) ** ("KMGT".index(size[2].upper()) + 1))
+
+
+def _data_dir(text: str) -> Path:
+    """The folder in full. What the engine would take for a pattern of names is refused: it would read other folders."""
+    try:
+        path = Path(text).expanduser().resolve() if text else _default_data_dir()
+        is_plain = str(path).isprintable() and not re.search(r"[*?[]", str(path))
+        is_plain = is_plain and max(len(os.fsencode(part)) for part in path.parts) <= 255
+    except (RuntimeError, ValueError, OSError):  # no such home, a loop of links, a NUL
+        is_plain = False
+    if not is_plain:
+        raise SettingsError(
+            f"MM_DATA_DIR is {short(text)}; expected a folder whose full path has no *, ? or [, no control character and "
+            "nothing that is not UTF-8, with names of at most 255 bytes. Rename it or choose another one."
+        )
+    return path
 
 
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; a value that makes no sense raises :class:`SettingsError` naming the variable."""
     env = os.environ if env is None else env
-    data_dir = env.get("MM_DATA_DIR", "").strip()
     return Settings(
-        data_dir=Path(data_dir).expanduser().resolve() if data_dir else _default_data_dir(),
-        memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _memory, "4GB", "a size such as 2GB or 800MB"),
-        threads=_parsed(env, "MM_THREADS", _whole_number(1), os.cpu_count() or 2, "a whole number from 1"),
+        data_dir=_data_dir(env.get("MM_DATA_DIR", "").strip()),
+        memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _size, "4GB", "a size such as 2GB or 800MB"),
+        largest_delivery=_parsed(env, "MM_LARGEST_DELIVERY", _size, "20GB", "a size such as 20GB or 800MB"),
+        threads=_parsed(
+            env, "MM_THREADS", _whole_number(1, 1024), os.cpu_count() or 2, "a whole number from 1 to 1024"
+        ),
         threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1, 12), 6, "a whole number of months from 1 to 12"),
         disclosure_threshold=_parsed(
             env,

@@ -23,8 +23,7 @@ from mm_pipeline.assets.publication import page_version, series_version
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest import manifest
 from mm_pipeline.ingest.contract import OPTIONAL
-from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
-from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.ingest.delivery import Delivery, data_version, delivery, fingerprints
 from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import awaited
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -101,7 +100,8 @@ class Ledger:
     def state(self, year: int) -> YearState:
         lies_there = delivery(self.settings, year)
         if lies_there.missing:
-            return YearState(year, lies_there, (f"waiting for {', '.join(lies_there.missing)}",))
+            waits = f"data/raw/{year} is {lies_there.hindrance}: nothing in it is read" if lies_there.hindrance else ""
+            return YearState(year, lies_there, (waits or f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
         read = [name for name in self.yearly_assets if self._is_read(name)]
         files = {name: self._other_files(name, lies_there) for name in read}
@@ -147,7 +147,7 @@ class Ledger:
         versions = [
             f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
         ]
-        parts = [*versions, str(self.settings.quarantine_limit)]
+        parts = [*versions, str(self.settings.quarantine_limit), self.settings.largest_delivery]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _why_stale(self, name: str, lies_there: Delivery) -> str | None:
@@ -185,11 +185,12 @@ class Ledger:
     def _delivered(self, dataset: str, lies_there: Delivery) -> dict[str, str]:
         """The files that a raw table would be read from, as in its provenance; a misnamed one has no fingerprint."""
         path = lies_there.present.get(dataset)
-        announced = self.settings.raw_dir / str(lies_there.year) / manifest.NAME
-        read = [each for each in (path, announced) if each and each.is_file()]
+        read = {path.name, manifest.NAME} if path else {manifest.NAME}
         misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
-        sha256_of = {each.name: fingerprint(each) for each in read} | dict.fromkeys(misnamed, "")
-        return {f"deliveries/{file}": sha256 for file, sha256 in sha256_of.items()}
+        there = fingerprints(self.settings, lies_there.year).items()
+        return {f"deliveries/{file}": sha256 for file, sha256 in there if file in read} | {
+            f"deliveries/{file}": "" for file in misnamed
+        }
 
     def _other_settings(self, name: str, year: int) -> list[str]:
         """How the settings that change a figure differ from those that the raw table was built with."""

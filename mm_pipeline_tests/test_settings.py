@@ -70,6 +70,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MM_MEMORY_LIMIT", " 800 mb ", "800 mb"),
         ("MM_MEMORY_LIMIT", "1.5GiB", "1.5GiB"),
         ("MM_MEMORY_LIMIT", "4G", "4G"),
+        ("MM_LARGEST_DELIVERY", " 100 GiB ", "100 GiB"),
         ("MM_THREADS", "1", 1),
         ("MM_THREADS", " 16 ", 16),
         ("MM_THRESHOLD", "1", 1),
@@ -108,11 +109,28 @@ def test_the_engine_knows_every_size_that_is_accepted(size: str) -> None:
 
 WRONG = {
     "MM_MEMORY_LIMIT": (
-        ["4", "GB", "-1GB", "0GB", "80%", "nan", "inf", "1e5", "4B", "4TIM", "4GBB", "4G B", "four GB"],
+        [
+            "4",
+            "GB",
+            "-1GB",
+            "0GB",
+            "80%",
+            "nan",
+            "inf",
+            "1e5",
+            "4B",
+            "4TIM",
+            "4GBB",
+            "4G B",
+            "four GB",
+            "４GB",
+            "0.5KB",
+            "9999999TB",
+        ],
         "a size such as 2GB or 800MB",
         "4GB",
     ),
-    "MM_THREADS": (["0", "-1", "1.5", "two", "1e3"], "a whole number from 1", str(os.cpu_count() or 2)),
+    "MM_THREADS": (["0", "-1", "1.5", "two", "1e3", "1025"], "a whole number from 1 to 1024", str(os.cpu_count() or 2)),
     "MM_THRESHOLD": (["0", "-6", "6.0", "six"], "a whole number of months from 1", "6"),
     "MM_DISCLOSURE_THRESHOLD": (["1", "0", "21", "5.5", "x"], "a whole number of people from 2 to 20", "5"),
     "MM_QUARANTINE_LIMIT": (["-0.1", "1.1", "1%", "nan", "x"], "a share between 0 and 1, such as 0.01", "0.01"),
@@ -155,6 +173,34 @@ def test_a_value_that_makes_no_sense(variable: str, text: str) -> None:
     message = str(raised.value)
     assert message.startswith(f"{variable} is {text!r}; expected {expected}")
     assert message.endswith(f"Correct it, or unset it for {default}.")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "x" * 5000, "\x1b[2J", "\udcff"])
+@pytest.mark.parametrize("variable", [*WRONG, "MM_DATA_DIR"])
+def test_a_long_or_unprintable_value_is_said_in_short(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        from_environment({variable: text + "*"})
+    message = str(raised.value)
+    assert message.startswith(variable)
+    assert message.isprintable()
+    assert len(message) < 900
+
+
+@pytest.mark.parametrize(
+    "text", ["~nobody-of-this-name/mm", "mm\x00", "mm\nmm", "mm\udcff", "loop", "mm*", "mm[1]", "mm?", "x" * 5000]
+)
+def test_a_data_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The engine takes mm[1] for a pattern: it would read the deliveries of a folder mm1 beside it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SettingsError, match=r"MM_DATA_DIR is .*; expected a folder whose full path has no"):
+        from_environment({"MM_DATA_DIR": text})
+
+
+def test_sizes_in_bytes() -> None:
+    sizes = {"20GB": 20 * 10**9, "1.5 MiB": 3 * 2**19, "1000k": 10**6, "2T": 2 * 10**12}
+    for text, size in sizes.items():
+        assert from_environment({"MM_LARGEST_DELIVERY": text}).largest_delivery_bytes == size
 
 
 class TestSecret:

@@ -16,6 +16,7 @@ from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import delivery, files
 from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.ingest import Account, ingest
+from mm_pipeline.ingest.reader import shown_names
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.reference.areas import areas, reference_files
 from mm_pipeline.settings import Settings
@@ -66,7 +67,7 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
                 context.log.error(str(error))
                 yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
                 return
-            version = delivery.data_version(settings, work.year, name, account.sha256)
+            version = delivery.data_version(settings, work.year, name, account.sha256, account.manifest_sha256)
             written = work.lake.written(table, work.year)
             if not account.file:
                 yield work.result(written, data_version=version, file="none delivered")
@@ -83,7 +84,7 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
                 kept_rows=account.kept,
                 ignored_rows=account.ignored,
                 quarantined_rows=account.quarantined,
-                ignored_columns=", ".join(account.extra_columns) or "none",
+                ignored_columns=shown_names(account.extra_columns) or "none",
                 quarantined_share=_quarantine_plot(settings, table, work.year),
                 path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
             )

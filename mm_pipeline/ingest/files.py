@@ -3,14 +3,22 @@
 The look is one pass over the file that does not use the engine, so its count of lines is an independent witness of
 what the engine read. A ``.csv.gz`` is unpacked on the way, once: the engine then reads it with all its threads, and a row
 that has to be quoted is found without unpacking again.
+
+A delivery comes from outside. Nothing under ``data/raw`` is read through a link, nothing that is no file is waited for, and
+however large a file is or unpacks to, memory and disk are bounded (``docs/decisions/0018-bounds.md``). Between the look
+and the last reading the file must stay the same (:meth:`DeliveredFile.hold_unchanged`).
 """
 
 import csv
+import errno
 import hashlib
+import os
 import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +27,30 @@ import numpy as np
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
+from mm_pipeline import untrusted
 from mm_pipeline.clock import now
 from mm_pipeline.errors import DeliveryError
+from mm_pipeline.untrusted import size
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 22
+_PIECE = 1 << 12
 _LONGEST_HEADER = 1 << 16
+_LONGEST_LINE = 1 << 22
+"""A longer line is no row of any extract: the file is refused. The engine's own limit, half of it, makes a bad line."""
+MOST_ROWS = 10**9
+"""All that is billed in the country in a year is some hundreds of millions of rows."""
+LARGEST = 20 * 10**9
+_LARGEST_FOOTER = 1 << 26
+_RESERVE = 1 << 28
+"""Unpacking stops before the disk has less room than this."""
 _TIME_RESOLUTION = 2.0
+"""Seconds."""
+_COARSE = 50_000_000
+"""Nanoseconds within which two changes of a file may bear the same time."""
 _known: dict[Path, tuple[tuple[int, ...], str]] = {}
+"""Files that this process has read -> their state then, and their SHA-256."""
 _BLANKS_OUTSIDE_QUOTES = re.compile(
     rb'[,;\n][ \t]+"'  # before an opening quote
     rb'|"[ \t]+[,;\n]'  # after a closing quote
@@ -54,6 +77,26 @@ class TextFacts:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Which file a path stands for, and in which state: another one, or one written to, has another identity."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+    """In nanoseconds, as ``modified``; unlike that, nobody can set it."""
+
+    @classmethod
+    def of(cls, path: Path) -> "Identity":
+        """Raises OSError where nothing lies there, untrusted.NotAFileError where it is no regular file."""
+        if what := untrusted.irregular(path, follow=False):
+            raise untrusted.NotAFileError(0, what, str(path))
+        seen = path.stat(follow_symlinks=False)
+        return cls(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+@dataclass(frozen=True)
 class DeliveredFile:
     path: Path
     sha256: str
@@ -61,6 +104,21 @@ class DeliveredFile:
     """None for Parquet."""
     unpacked: Path
     """Where its content can be read: ``path``, or the unpacked copy of a ``.csv.gz``."""
+    identity: Identity
+    """As it was before the look."""
+    is_fresh: bool
+    """It was changed so shortly before the look that another change may bear the same time."""
+
+    def hold_unchanged(self) -> None:
+        """Raise :class:`DeliveryError` if the file is not the one that was looked at any more."""
+        try:
+            same = Identity.of(self.path) == self.identity and (
+                not self.is_fresh or fingerprint(self.path, follow=False) == self.sha256
+            )
+        except OSError:
+            same = False
+        if not same:
+            raise changed(self.path)
 
     @property
     def label(self) -> str:
@@ -72,9 +130,36 @@ def label(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
+def changed(path: Path) -> DeliveryError:
+    return DeliveryError(
+        f"{label(path)} changed while it was read; expected a file that is complete and at rest. Nothing was kept. Copy a "
+        "delivery under another name (such as .part) and rename it at the end; then materialise the year again."
+    )
+
+
+def year_folder(raw_dir: Path, year: int) -> Path:
+    """``data/raw/<year>``; :class:`DeliveryError` if it is a link or no folder (that it is missing, ``find`` says)."""
+    folder = raw_dir / str(year)
+    if what := hindrance(folder):
+        raise DeliveryError(
+            f"data/raw/{year} is {what}; expected a folder of its own: nothing outside data/raw is read as a delivery, and "
+            "no link is followed. Put the files themselves into a folder of this name."
+        )
+    return folder
+
+
+def hindrance(folder: Path) -> str:
+    """Why nothing in the year's folder is read: "a symbolic link", "no folder"; empty if it is one, or is not there."""
+    if folder.is_symlink():
+        return "a symbolic link"
+    return "no folder" if folder.exists() and not folder.is_dir() else ""
+
+
 def candidates(folder: Path, dataset: str) -> list[Path]:
-    """The files of the year's folder that could be this dataset: none or one, if the delivery is right."""
-    return [path for suffix in FORMATS if (path := folder / f"{dataset}{suffix}").is_file()]
+    """What could be this dataset in the year's folder: none or one, if the delivery is right. It may be no file."""
+    if hindrance(folder):
+        return []
+    return [path for suffix in FORMATS if os.path.lexists(path := folder / f"{dataset}{suffix}")]
 
 
 def find(folder: Path, dataset: str) -> Path:
@@ -88,8 +173,8 @@ def find(folder: Path, dataset: str) -> Path:
             f"{folder.name}: {dataset} is there {len(found)} times ({', '.join(path.name for path in found)}); "
             "expected one file. Keep the right one and move the others away."
         )
-    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    there = f"the folder holds {', '.join(others)}" if others else "the folder is missing or empty"
+    others = _names(folder)
+    there = f"the folder holds {untrusted.listed(others)}" if others else "the folder is missing or empty"
     raise DeliveryError(
         f"{folder.name}: {dataset} is missing; expected {names} in data/raw/{folder.name}/; {there}. "
         "Put the file there under this name and materialise the year again."
@@ -97,56 +182,145 @@ def find(folder: Path, dataset: str) -> Path:
 
 
 def lookalikes(folder: Path, dataset: str) -> list[str]:
-    """Where there are no candidates: files that are probably meant to be it, but for those still being copied."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return [name for name in names if name.lower().startswith(dataset[:-1]) and not name.endswith((".part", ".tmp"))]
+    """Where there are no candidates: files that are probably meant to be it, but for those still being copied.
+
+    Their names as they can be shown.
+    """
+    alike = [name for name in _names(folder) if name.lower().startswith(dataset[:-1])]
+    return [untrusted.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of the file as it lies there. One that has not been touched since this process read it is not read again."""
-    seen = identity(path)
-    known = _known.get(path)
-    if known and known[0] == seen:
-        return known[1]
-    with path.open("rb") as file:
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not hindrance(folder) else []
+
+
+def fingerprint(path: Path, *, follow: bool = True) -> str:
+    """SHA-256 of the file as it lies there. OSError if it cannot be read, or is no file.
+
+    One that was not touched since this process read it is not read again.
+    """
+    with untrusted.opened(path, follow=follow) as file:
+        seen = _state(os.fstat(file.fileno()))
+        if (known := _known.get(path)) and known[0] == seen:
+            return known[1]
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    # A file system may keep its times by the second: what changed just now can change again at the same time.
-    if now().timestamp() - path.stat().st_ctime > _TIME_RESOLUTION and identity(path) == seen:
+        after = os.fstat(file.fileno())
+    # A file system may keep its times by the second: what changed just now can change again and bear the same time.
+    if _state(after) == seen and now().timestamp() - after.st_ctime > _TIME_RESOLUTION:
         _known[path] = seen, sha256
     return sha256
 
 
-def identity(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written, replaced or renamed; its change time (ctime) cannot be set back."""
-    stat = path.stat()
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+def _state(of: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is written, replaced or renamed; nobody can set its change time back."""
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns
 
 
-def look(path: Path, scratch: Path) -> DeliveredFile:
+def trace(folder: Path) -> tuple[tuple[str | int, ...], ...]:
+    """What changes when anything in a folder is written, replaced, renamed or removed, without reading it."""
+    with os.scandir(folder) as entries:
+        return tuple(sorted((entry.name, *_state(entry.stat(follow_symlinks=False))) for entry in entries))
+
+
+def state_of(path: Path, largest: int = LARGEST) -> str:
+    """SHA-256 of a file under ``data/raw``; of what is refused without being read, the reason; empty: nothing there."""
+    try:
+        if (there := Identity.of(path)).size > largest:
+            return f"{there.size} bytes"
+        return fingerprint(path, follow=False)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return str(error.strerror)
+
+
+def look(path: Path, scratch: Path, largest: int = LARGEST) -> DeliveredFile:
     """One pass over the file: SHA-256 for all formats, and for CSV the :class:`TextFacts`.
 
     A ``.csv.gz`` is unpacked into ``scratch``, which must be as restricted as the lake. Raises :class:`DeliveryError` on
-    an empty file, a truncated or damaged gzip, text that is not UTF-8 (with the line).
+    what is no file of its own, on an empty file, one of more than ``largest`` bytes, packed or not, a truncated or
+    damaged gzip, text that is not UTF-8 and lines that are too long (with the line) or too many.
     """
-    if path.stat().st_size == 0:
+    with readable(path):
+        identity = Identity.of(path)
+        is_fresh = time.time_ns() - identity.changed < _COARSE
+        if identity.size == 0:
+            raise DeliveryError(
+                f"{label(path)} is empty (0 bytes); expected a header and rows. Ask the sender to deliver it again."
+            )
+        if identity.size > largest:
+            raise too_large(path, f"has {size(identity.size)}", largest)
+        if path.suffix == ".parquet":
+            _hold_footer(path)
+            return DeliveredFile(path, fingerprint(path, follow=False), None, path, identity, is_fresh)
+        digest = hashlib.sha256()
+        pass_ = _TextPass(path)
+        if path.suffix != ".gz":
+            for chunk in _blocks(path):
+                digest.update(chunk)
+                pass_.feed(chunk)
+            return DeliveredFile(path, digest.hexdigest(), pass_.finish(), path, identity, is_fresh)
+        unpacked = scratch / path.stem
+        with unpacked.open("wb") as copy:
+            for chunk in _ahead(_decompressed(path, digest.update)):
+                if copy.tell() + len(chunk) > largest:
+                    raise too_large(path, f"unpacks to more than {size(largest)}", largest)
+                hold_room(path, scratch)
+                copy.write(chunk)
+                pass_.feed(chunk)
+        return DeliveredFile(path, digest.hexdigest(), pass_.finish(), unpacked, identity, is_fresh)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be read, as :class:`DeliveryError`."""
+    try:
+        yield
+    except untrusted.NotAFileError as error:
         raise DeliveryError(
-            f"{label(path)} is empty (0 bytes); expected a header and rows. Ask the sender to deliver it again."
-        )
-    if path.suffix == ".parquet":
-        return DeliveredFile(path, fingerprint(path), None, path)
-    digest = hashlib.sha256()
-    pass_ = _TextPass(path)
-    if path.suffix != ".gz":
-        for chunk in _blocks(path):
-            digest.update(chunk)
-            pass_.feed(chunk)
-        return DeliveredFile(path, digest.hexdigest(), pass_.finish(), path)
-    unpacked = scratch / path.stem
-    with unpacked.open("wb") as copy:
-        for chunk in _ahead(_decompressed(path, digest.update)):
-            copy.write(chunk)
-            pass_.feed(chunk)
-    return DeliveredFile(path, digest.hexdigest(), pass_.finish(), unpacked)
+            f"{label(path)} is {error.strerror}; expected a file of its own: nothing outside data/raw is read as a "
+            "delivery, and no link is followed. Put the file itself there."
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(path) from None
+        raise DeliveryError(
+            f"{label(path)} cannot be read ({error.strerror}); expected a readable file. Check its permissions and the "
+            "disk, or copy it again."
+        ) from None
+
+
+def hold_room(path: Path, folder: Path) -> None:
+    """Raise :class:`DeliveryError` if there is too little room for more of the file in ``folder``."""
+    if shutil.disk_usage(folder).free < _RESERVE:
+        raise _no_room(path)
+
+
+def _no_room(path: Path) -> DeliveryError:
+    return DeliveryError(
+        f"{label(path)} needs more room than the disk of data/lake has: expected {size(_RESERVE)} to stay free while it is "
+        "unpacked. Make room and materialise the year again; a small file that unpacks to this much is damaged or no "
+        "delivery."
+    )
+
+
+def too_large(path: Path, how: str, largest: int) -> DeliveryError:
+    return DeliveryError(
+        f"{label(path)} {how}; expected at most {size(largest)}. It is damaged or no delivery; if it is one, raise "
+        "MM_LARGEST_DELIVERY."
+    )
+
+
+def _hold_footer(path: Path) -> None:
+    """A Parquet file ends with the length of its footer, which is read whole."""
+    with untrusted.opened(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
+        length = int.from_bytes(file.read(4), "little")
+        if file.read(4) == b"PAR1" and length > _LARGEST_FOOTER:
+            raise DeliveryError(
+                f"{label(path)}: its footer has {size(length)}; expected at most {size(_LARGEST_FOOTER)}. It is damaged or "
+                "no delivery: copy or deliver the file again."
+            )
 
 
 class _TextPass:
@@ -156,6 +330,7 @@ class _TextPass:
         self._path = path
         self._newlines = self._crlf = self._empty_lines = 0
         self._started = self._quotes = self._blanks = self._irregular = False
+        self._line = 0  # bytes of the line that has begun
         self._head = b""
         self._tail = b"\n"  # the last byte that is neither blank nor quote, and the blanks and quotes after it
         self._held = b""  # a carriage return, or part of an UTF-8 sequence, that the end of a chunk cut off
@@ -174,13 +349,31 @@ class _TextPass:
             self._head += text[:_LONGEST_HEADER]
         self._quotes = self._quotes or b'"' in text
         self._blanks = self._blanks or b" " in text or b"\t" in text
-        self._newlines += text.count(b"\n")
+        self._hold_lines(text)
         text = self._tail + text
         self._empty_lines += _repeated_newlines(text)
         whole = len(text.rstrip(b' \t"'))
         if self._quotes and self._blanks:
             self._irregular = self._irregular or _has_blanks_outside_quotes(text[:whole])
         self._tail = text[whole - 1 :]
+
+    def _hold_lines(self, text: bytes) -> None:
+        """Count the lines; :class:`DeliveryError` if one is too long, or they are too many."""
+        last = text.rfind(b"\n")
+        lengths = [self._line + (text.find(b"\n") if last >= 0 else len(text))]
+        if len(text) > _LONGEST_LINE:  # else none that is whole in it is longer
+            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+            lengths += [*(np.diff(ends) - 1), len(text) - 1 - last]
+        for number, length in enumerate(lengths, self._newlines + 1):
+            if length > _LONGEST_LINE:
+                raise DeliveryError(
+                    f"{label(self._path)}, line {number}: longer than {size(_LONGEST_LINE)}; expected one row a line. "
+                    "The file is damaged, or no CSV: ask the sender to deliver it again."
+                )
+        self._line = len(text) - 1 - last if last >= 0 else lengths[0]
+        self._newlines += text.count(b"\n")
+        if self._newlines > MOST_ROWS:
+            raise too_many_rows(self._path, "more")
 
     def _whole_characters(self, text: bytes) -> tuple[bytes, bytes]:
         """Split off what only the next chunk can complete; :class:`DeliveryError` on what is not UTF-8."""
@@ -239,22 +432,35 @@ def _repeated_newlines(text: bytes) -> int:
     return int(np.count_nonzero(newline[1:] & newline[:-1]))
 
 
+def too_many_rows(path: Path, rows: object) -> DeliveryError:
+    return DeliveryError(
+        f"{label(path)} has {rows} rows; expected at most {MOST_ROWS}. It is damaged or no delivery: ask the sender to "
+        "deliver it again."
+    )
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with untrusted.opened(path) as file:
         yield from iter(partial(file.read, _CHUNK), b"")
 
 
 def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
     """The text of a ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
-    inflate = isal_zlib.decompressobj(wbits=31)
+    # What a member does not use of a part is copied for the next one: of millions of tiny members, of little each time.
+    inflate, piece = isal_zlib.decompressobj(wbits=31), _PIECE
     for block in _blocks(path):
         seen(block)
         try:
-            while block:
-                if inflate.eof:  # a gzip file may hold several members
-                    inflate = isal_zlib.decompressobj(wbits=31)
-                yield inflate.decompress(block, _CHUNK)
-                block = inflate.unconsumed_tail or inflate.unused_data
+            at = 0
+            while at < len(block):
+                part = block[at : at + piece]
+                at, piece = at + len(part), min(4 * piece, _CHUNK)
+                while part:
+                    if inflate.eof:  # a gzip file may hold several members
+                        inflate, piece = isal_zlib.decompressobj(wbits=31), _PIECE
+                    if chunk := inflate.decompress(part, _CHUNK):
+                        yield chunk
+                    part = inflate.unconsumed_tail or inflate.unused_data
         except IsalError:  # type: ignore[misc]  # its stub says that it is an instance
             raise _damaged(path, "is damaged") from None
     if not inflate.eof:
@@ -311,6 +517,8 @@ def _cut_at_newlines(path: Path) -> Iterator[bytes]:
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if newline:
             yield lines
+        if len(rest) > _LONGEST_LINE + len(BOM) + 1:  # there was no such line at the look
+            raise changed(path)
     yield rest
 
 

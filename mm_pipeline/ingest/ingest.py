@@ -9,19 +9,21 @@ An optional dataset that was not delivered is an empty table, whose account name
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue
-from mm_pipeline.errors import DeliveryError
+from mm_pipeline import catalogue, untrusted
+from mm_pipeline.errors import DeliveryError, OperatorError
 from mm_pipeline.ingest import files, manifest, reader
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
 from mm_pipeline.settings import Settings
@@ -29,6 +31,9 @@ from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
 
 T = TypeVar("T")
+
+MOST_QUARANTINED_BYTES = 1 << 29
+"""Raw lines in the quarantine are put together in memory."""
 
 KEPT, IGNORED = 0, -1
 """Verdicts on a row; a positive verdict k means: quarantined by rule k (from 1)."""
@@ -55,6 +60,8 @@ class Account:
     """Share of the population that the delivery holds, by its manifest."""
     settings: dict[str, str] = field(default_factory=dict)
     """Those that change a figure, as they were; empty in a table of an earlier version of the program."""
+    manifest_sha256: str = ""
+    """Of the manifest that it was held against; empty without one."""
 
     @classmethod
     def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
@@ -67,15 +74,17 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     Raises :class:`DeliveryError` when the file breaks its contract as a whole; the lake is untouched then.
     """
     dataset = DATASETS[name](year)
-    folder = settings.raw_dir / str(year)
+    folder = files.year_folder(settings.raw_dir, year)
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
         _refuse_if_sent(folder, name, announced)
         account, kept, quarantine = _nothing(dataset, announced)
     else:
         with tempfile.TemporaryDirectory(dir=lake.spill_dir()) as scratch:
-            file = files.look(files.find(folder, name), Path(scratch))
-            account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
+            file = files.look(files.find(folder, name), Path(scratch), settings.largest_delivery_bytes)
+            with _at_rest(file, settings):
+                account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
+    announced.hold_unchanged(folder)
     account = replace(account, settings=settings.of_figures)
     sources = {account.file: account.sha256, manifest.NAME: announced.sha256}
     provenance = Provenance(
@@ -86,6 +95,31 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
     lake.write(backend, dataset.table, year, kept, provenance)
     return account
+
+
+@contextmanager
+def _at_rest(file: files.DeliveredFile, settings: Settings) -> Iterator[None]:
+    """The file is read several times: by the look, by the engine, for the quarantine. It must be the same every time.
+
+    What goes wrong while it is read is only looked into if it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        file.hold_unchanged()
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise OperatorError(
+                f"{file.label} needs more memory and disk than the engine may take; expected {settings.memory_limit} of "
+                "memory and the free part of the disk of data/lake to be enough. Raise MM_MEMORY_LIMIT or make room, and "
+                "materialise the year again."
+            ) from None
+        if isinstance(error, duckdb.Error):  # its text may quote a value
+            raise DeliveryError(
+                f"{file.label} cannot be read by the engine ({type(error).__name__}); expected it to read what was looked "
+                "at. Nothing was kept. Please report this, with the kind of the file."
+            ) from None
+        raise
+    file.hold_unchanged()
 
 
 def _taken(
@@ -99,7 +133,9 @@ def _taken(
     """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
     judgement = _judgement(dataset, settings.patient_key_secret())
-    reading = reader.read(backend, file, dataset, dict(settings.aliases), judgement, scratch)
+    aliases, largest = dict(settings.aliases), settings.largest_delivery_bytes
+    with files.readable(file.path):
+        reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
     _hold_against_manifest(file, announced, reading.delivered_rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     quarantine = _quarantined(backend, file, dataset, reading)
@@ -120,6 +156,7 @@ def _taken(
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
         sample=announced.sample,
+        manifest_sha256=announced.sha256,
     )
     return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
 
@@ -139,6 +176,7 @@ def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, i
         extra_columns=[],
         key_collisions=0,
         sample=announced.sample,
+        manifest_sha256=announced.sha256,
     )
     return account, ibis.memtable(dataset.table.schema.empty_table()), catalogue.QUARANTINE.schema.empty_table()
 
@@ -148,12 +186,12 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
     if alike := files.lookalikes(folder, name):
         names = " or ".join(f"{name}{suffix}" for suffix in files.FORMATS)
         raise DeliveryError(
-            f"{folder.name}: {', '.join(alike)} cannot be read under this name; expected {names}. Rename the file and "
-            "materialise the year again, or move it away if it is none of this year's."
+            f"{folder.name}: {untrusted.listed(alike)} cannot be read under this name; expected {names}. Rename the "
+            "file and materialise the year again, or move it away if it is none of this year's."
         )
     if lost := [file for file in announced.files if file.partition(".")[0] == name]:
         raise DeliveryError(
-            f"{folder.name}: {name} is missing; {manifest.NAME} announces {', '.join(lost)}, so it is expected in "
+            f"{folder.name}: {name} is missing; {manifest.NAME} announces {untrusted.listed(lost)}, so it is expected in "
             f"data/raw/{folder.name}/. Put the file there and materialise the year again; if it was withdrawn, ask the "
             "sender for a manifest without it."
         )
@@ -219,7 +257,19 @@ def _drop_superseded(backend: Backend) -> int:
 
 
 def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:
-    """The bad rows with line, column, reason and raw line. The file is only read again if there are any."""
+    """The bad rows with line, column, reason and raw line. The file is only read again if there are any.
+
+    Raises :class:`DeliveryError` if they are more than the quarantine can take.
+    """
+    bad_rows = backend.con.execute("SELECT count(*) FROM judged WHERE verdict > 0").fetchall()[0][0]
+    if bad_rows + len(reading.bad_lines) > reader.MOST_BAD:
+        often = backend.con.execute(
+            "SELECT verdict FROM judged WHERE verdict > 0 GROUP BY ALL ORDER BY count(*) DESC, verdict LIMIT 1"
+        ).fetchall()
+        reason = (
+            f"{dataset.rules[often[0][0] - 1].column}, {dataset.rules[often[0][0] - 1].reason}" if often else "the line"
+        )
+        raise reader.too_many_bad(file, f"{bad_rows + len(reading.bad_lines)} of {reading.delivered_rows}", reason)
     found = backend.con.execute("SELECT rowid AS row, verdict FROM judged WHERE verdict > 0 ORDER BY row").fetchnumpy()
     faults = {k: (reading.columns.delivered_name(rule.column), rule.reason) for k, rule in enumerate(dataset.rules, 1)}
     verdicts = dict(zip(found["row"].tolist(), found["verdict"].tolist(), strict=True))
@@ -233,7 +283,24 @@ def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, 
             (number, *(("", reasons[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
             for ordinal, number, raw in reader.locate(file, reasons, verdicts)
         )
-    return pa.Table.from_batches(map(_batch, batched(rows, 100_000)), catalogue.QUARANTINE.schema)
+    with files.readable(file.path):
+        batches = map(_batch, batched(_within_bounds(file, rows), 100_000))
+        return pa.Table.from_batches(batches, catalogue.QUARANTINE.schema)
+
+
+def _within_bounds(
+    file: files.DeliveredFile, rows: Iterable[tuple[int, str, str, str]]
+) -> Iterator[tuple[int, str, str, str]]:
+    """The same rows; :class:`DeliveryError` if their raw lines are more than fits into memory."""
+    total = 0
+    for row in rows:
+        total += len(row[3])
+        if total > MOST_QUARANTINED_BYTES:
+            raise DeliveryError(
+                f"{file.label}: its bad rows hold more than {untrusted.size(MOST_QUARANTINED_BYTES)}; expected a few bad "
+                "rows at most. Nothing was kept: ask the sender to deliver the file again."
+            )
+        yield row
 
 
 def _batch(rows: Sequence[tuple[int, str, str, str]]) -> pa.RecordBatch:

@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mm_pipeline import untrusted
 from mm_pipeline.errors import DeliveryError
+from mm_pipeline.ingest import files
+from mm_pipeline.untrusted import short
 
 NAME = "manifest.json"
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,40 +33,78 @@ class Manifest:
     sample: float = 1.0
     """Share of the population that the delivery holds."""
     sha256: str = ""
-    """Of the file as it was read; empty when there is none."""
+    """Of the manifest itself; empty when there is none."""
+
+    def hold_unchanged(self, folder: Path) -> None:
+        """Raise :class:`DeliveryError` if the folder has another manifest by now, or none, or one only now."""
+        if files.state_of(folder / NAME) != self.sha256:
+            raise files.changed(folder / NAME)
 
 
 def read(folder: Path) -> Manifest:
     """The manifest of a year's delivery, an empty one when there is none; :class:`DeliveryError` when it cannot be used."""
-    path, raw = folder / NAME, b""
+    path = folder / NAME
+    data = _bytes(path)
+    if data is None:
+        return Manifest("", "", False, {})
     try:
-        raw = path.read_bytes()
-        content = json.loads(raw.decode("utf-8-sig"))
-    except FileNotFoundError:
-        content = {}
+        content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
     except UnicodeDecodeError:
         raise _wrong(path, "it is not UTF-8", "a JSON object in UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise _wrong(path, f"not JSON: {error}", "a JSON object") from None
-    files = content.get("files", {}) if isinstance(content, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+        raise _wrong(path, f"not JSON: {untrusted.shown(str(error), 150)}", "a JSON object") from None
+    entries = content.get("files", {}) if isinstance(content, dict) else None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
     return Manifest(
-        version=str(content.get("version") or ""),
-        extracted_on=str(content.get("extracted_on") or ""),
+        version=_text(path, content, "version"),
+        extracted_on=_text(path, content, "extracted_on"),
         synthetic=content.get("synthetic") is True,
-        files={name: _announced(path, name, entry) for name, entry in files.items()},
+        files={_name(path, name): _announced(path, name, entry) for name, entry in entries.items()},
         sample=_sample(path, content.get("sample")),
-        sha256=hashlib.sha256(raw).hexdigest() if raw else "",
+        sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _bytes(path: Path) -> bytes | None:
+    with files.readable(path):
+        try:
+            return untrusted.content(path, _LARGEST)
+        except FileNotFoundError:
+            return None
+        except untrusted.TooLargeError:
+            raise _wrong(path, f"more than {untrusted.size(_LARGEST)}", "a few lines") from None
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(members)
+    if len(content) < len(members):
+        raise ValueError("a member of an object is there twice")
+    return content
+
+
+def _name(path: Path, name: str) -> str:
+    if name in ("", ".", "..") or len(name) > 255 or re.search(r"[/\\]", name) or not name.isprintable():
+        expected = f"the plain name of a file in data/raw/{path.parent.name}, without a path"
+        raise _wrong(path, f"it announces a file '{untrusted.shown(name)}'", expected)
+    return name
+
+
+def _text(path: Path, content: dict[str, Any], member: str) -> str:
+    value = content.get(member)
+    text = str(value) if isinstance(value, str | int | float) else ""
+    if not (value is None or isinstance(value, str | int | float)) or len(text) > 100 or not text.isprintable():
+        raise _wrong(path, f"{member} is {short(value)}", "a short text on one line")
+    return text if value else ""
 
 
 def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
     rows, sha256 = entry.get("rows"), entry.get("sha256")
-    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool)):
-        raise _wrong(path, f"rows of {name} is {rows!r}", "a whole number")
-    if sha256 is not None and not isinstance(sha256, str):
-        raise _wrong(path, f"sha256 of {name} is {sha256!r}", "a text of 64 hexadecimal digits")
+    whose = untrusted.shown(name)
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or abs(rows) >= 10**18):
+        raise _wrong(path, f"rows of {whose} is {short(rows)}", "a whole number")
+    if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9A-Fa-f]{64}", sha256)):
+        raise _wrong(path, f"sha256 of {whose} is {short(sha256)}", "a text of 64 hexadecimal digits")
     return Announced(rows, sha256.lower() if sha256 else None)
 
 
@@ -69,7 +112,7 @@ def _sample(path: Path, sample: Any) -> float:
     if sample is None:
         return 1.0
     if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0 < sample <= 1:  # NaN is not in between
-        raise _wrong(path, f"sample is {sample!r}", "a number above 0 and not above 1, such as 0.02")
+        raise _wrong(path, f"sample is {short(sample)}", "a number above 0 and not above 1, such as 0.02")
     return float(sample)
 
 

@@ -25,6 +25,7 @@ from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import AGENCY_NAMES, Dataset
+from mm_pipeline.untrusted import listed, size
 
 _STRUCTURE = {
     "MISSING COLUMNS": "fewer values than the header has columns",
@@ -38,6 +39,12 @@ _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 
 _LONGEST_LINE = 1 << 21
 """The engine's limit."""
+
+MOST_BAD = 1_000_000
+"""A file with more bad rows is refused: each is kept with its reason, in memory until it is written."""
+
+_PLAIN_NAME = re.compile(r"[^\W\d](?:[^\W\d]|[ .'-]){0,40}|[A-Za-z]{2}[0-9]{4,5}")
+"""What may be shown of a header: words, and names like SS00010. If a row got into it, the others hold a pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ def read(
     aliases: dict[str, str],
     judgement: Judgement,
     scratch: Path,
+    largest: int = files.LARGEST,
 ) -> Reading:
     """Judge every row of the file; ``scratch`` is a restricted folder for a cleaned copy, if one is needed.
 
@@ -109,7 +117,7 @@ def read(
     accounted for.
     """
     if file.text is None:
-        return _read_parquet(backend, file, dataset, aliases, judgement)
+        return _read_parquet(backend, file, dataset, aliases, judgement, largest)
     columns = _columns(file, files.header_of(file), dataset, aliases)
     expected = file.text.lines - 1
     if expected == 0:
@@ -151,15 +159,17 @@ def _between(numbers: list[int], first: int, end: int) -> list[int]:
     return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
-def parquet_rows(backend: Backend, file: files.DeliveredFile, rows: np.ndarray) -> list[tuple[int, str]]:
+def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
     """Row number (from 0) and content as JSON of the given rows of a Parquet file, in order."""
-    backend.con.register("wanted", pa.table({"row": pa.array(rows, pa.int64())}))
+    backend.con.register("wanted", pa.table({"row": pa.array(wanted, pa.int64())}))
     with _readable(file):
-        return backend.con.execute(
+        found = backend.con.execute(
             f"""SELECT file_row_number, to_json(struct_pack(*COLUMNS(* EXCLUDE file_row_number)))::VARCHAR
             FROM read_parquet({_quoted(str(file.path))}, file_row_number=true, hive_partitioning=false)
             WHERE file_row_number IN (SELECT row FROM wanted) ORDER BY 1"""
-        ).fetchall()
+        )
+        while rows := found.fetchmany(1000):
+            yield from rows
 
 
 def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, aliases: dict[str, str]) -> Columns:
@@ -169,7 +179,7 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
     canonical = [known.get(name.upper()) for name in delivered]
     for column in dataset.columns:
         if (times := canonical.count(column)) > 1:
-            names = ", ".join(name for name, use in zip(delivered, canonical, strict=True) if use == column)
+            names = listed(name for name, use in zip(delivered, canonical, strict=True) if use == column)
             raise DeliveryError(
                 f"{file.label}, line 1: {column} is there {times} times ({names}); expected it once. "
                 "Remove or rename the column that is not meant."
@@ -177,7 +187,7 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
     if missing := [column for column in dataset.columns if column not in canonical]:
         # A first line without any known name may be a row: it is not quoted, for it may hold a pseudonym.
         nameless = f"no known name among {len(delivered)} (is there a header, in commas or semicolons?)"
-        found = ", ".join(delivered) if any(canonical) else nameless
+        found = shown_names(delivered) if any(canonical) else nameless
         also = {name: alias for alias, name in known.items() if alias != name.upper()}
         names = ", ".join(f"{name} (or {also[name]})" if name in also else name for name in missing)
         raise DeliveryError(
@@ -185,6 +195,20 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
             "Ask the sender for it; if it is there under another name, set MM_ALIASES=NAME=" + missing[0] + "."
         )
     return Columns(delivered, canonical)
+
+
+def shown_names(names: list[str]) -> str:
+    """Names of a header as far as they may be shown, and how many others there are."""
+    plain = [name for name in names if _PLAIN_NAME.fullmatch(name)]
+    others = [f"{len(names) - len(plain)} that cannot be shown"] if len(plain) < len(names) else []
+    return ", ".join([*([listed(plain, 40)] if plain else []), *others])
+
+
+def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryError:
+    return DeliveryError(
+        f"{file.label}: {rows} rows are bad, most often {reason}; expected at most {MOST_BAD}. Nothing was kept: ask the "
+        "sender to deliver the file again."
+    )
 
 
 def _delivered(columns: Columns, source: str, text_of: dict[str, str]) -> str:
@@ -227,6 +251,8 @@ def _read_csv(
     if out_of_step or rows + bad_count != expected:
         return None
     _hold_against_header(file, columns, rows, bad_count)
+    if bad_count > MOST_BAD:
+        raise too_many_bad(file, f"{bad_count} of {expected}", "the number of values")
     rejects = backend.raw_sql(
         "SELECT line, arg_min(error_type, coalesce(column_idx, 0))::VARCHAR FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
@@ -262,8 +288,12 @@ def _read_line_by_line(
         writer.writerow(columns.delivered)
         for number, line in lines:
             values = _split(line, delimiter, len(columns.delivered))
+            if number % 100_000 == 0:
+                files.hold_room(file.path, cleaned.parent)
             if isinstance(values, str):
                 bad.append(BadLine(number, values))
+                if len(bad) > MOST_BAD:
+                    raise too_many_bad(file, f"more than {MOST_BAD}", bad[-1].reason)
             else:
                 writer.writerow(values)
     rows = expected - len(bad)
@@ -299,11 +329,18 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
 
 
 def _read_parquet(
-    backend: Backend, file: files.DeliveredFile, dataset: Dataset, aliases: dict[str, str], judgement: Judgement
+    backend: Backend,
+    file: files.DeliveredFile,
+    dataset: Dataset,
+    aliases: dict[str, str],
+    judgement: Judgement,
+    largest: int,
 ) -> Reading:
     with _readable(file):
-        schema = pq.read_schema(file.path)
-        rows = pq.read_metadata(file.path).num_rows
+        metadata = pq.read_metadata(file.path)
+        schema = metadata.schema.to_arrow_schema()
+    rows = metadata.num_rows
+    _hold_sizes(file, metadata, largest)
     columns = _columns(file, schema.names, dataset, aliases)
     if rows == 0:
         raise _no_rows(file)
@@ -318,6 +355,15 @@ def _read_parquet(
         if read != rows:
             raise OSError
     return Reading(rows, (), columns)
+
+
+def _hold_sizes(file: files.DeliveredFile, metadata: pq.FileMetaData, largest: int) -> None:
+    """A Parquet file of some kilobytes may stand for any number of rows: hold what its footer says against bounds."""
+    if metadata.num_rows > files.MOST_ROWS:
+        raise files.too_many_rows(file.path, metadata.num_rows)
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    if (unpacked := sum(group.total_byte_size for group in groups)) > largest:
+        raise files.too_large(file.path, f"unpacks to {size(unpacked)}", largest)
 
 
 @contextmanager

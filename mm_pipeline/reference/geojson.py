@@ -5,20 +5,28 @@ Here: what tables of sectors (``sectors``) and outlines (``outlines``) share. No
 
 import io
 import json
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
+from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.reference.refnis import not_utf8, read_bytes, refusal
+from mm_pipeline.reference.refnis import not_utf8, read_bytes, refusal, too_large
+from mm_pipeline.untrusted import short
 
 FILE_NAME = re.compile(r"(sectors|municipalities)_([0-9]{4})\.geojson(\.zip)?")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MUNICIPALITY = re.compile(r"[0-9]{5}")
 
 #: As Statbel writes it; also in lower case, as in some years.
 MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS",)
+
+#: Bytes of a GeoJSON file, unpacked: twenty times the sectors of 2021.
+LARGEST = 1 << 29
 
 AGAIN = "Take the table again from the open data of Statbel, or remove the file to do without it."
 
@@ -45,17 +53,27 @@ def features(path: Path, geometry: bool = False) -> list[Any]:
 
     Raises ReferenceDataError on a broken archive, another encoding, broken JSON, or no features.
     """
-    data = _unzipped(path) if path.suffix == ".zip" else read_bytes(path)
+    data = _unzipped(path) if path.suffix == ".zip" else read_bytes(path, LARGEST)
     try:
         # Geometries are nine tenths of the file: dropping each as soon as it is parsed keeps memory and time low.
         hook = None if geometry else _without_geometry
         content = json.loads(data.decode("utf-8-sig"), object_hook=hook)
+        if _SURROGATE.search(data):  # in pairs they are legal; alone they are no text, and cannot be written
+            json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise refusal(
             path, f"line {error.lineno}, column {error.colno}", f"broken JSON ({error.msg})", "GeoJSON", AGAIN
         ) from error
+    except UnicodeEncodeError:
+        raise refusal(
+            path, "", "half a character (a lone surrogate such as \\ud800)", "GeoJSON in Unicode", AGAIN
+        ) from None
+    except RecursionError:
+        raise refusal(path, "", "JSON nested too deeply", "GeoJSON", AGAIN) from None
     except UnicodeDecodeError as error:
         raise not_utf8(path, data, error) from error
+    except ValueError:  # a whole number of thousands of digits
+        raise refusal(path, "", "a number that is too long", "GeoJSON", AGAIN) from None
     found = content.get("features") if isinstance(content, dict) else None
     if not isinstance(found, list) or not found:
         expected = "a GeoJSON FeatureCollection, one feature an area"
@@ -69,7 +87,7 @@ def _without_geometry(member: dict[str, Any]) -> dict[str, Any] | None:
 
 def _unzipped(path: Path) -> bytes:
     try:
-        with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path, LARGEST))) as archive:
             # What a Mac adds to an archive it makes is no content.
             inside = [
                 name
@@ -78,10 +96,26 @@ def _unzipped(path: Path) -> bytes:
             ]
             if len(inside) != 1:
                 raise refusal(path, "", f"{len(inside)} GeoJSON files inside", "exactly one", AGAIN)
-            return archive.read(inside[0])
-    # RuntimeError: an encrypted member; NotImplementedError (its subclass): an unknown compression.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise refusal(path, "", f"a broken archive ({error})", "a zip file with one GeoJSON", AGAIN) from error
+            if archive.getinfo(inside[0]).file_size > LARGEST:
+                raise too_large(path, LARGEST, "unpacked")
+            with archive.open(inside[0]) as member:
+                return untrusted.at_most(member, LARGEST)
+    except untrusted.TooLargeError:
+        raise too_large(path, LARGEST, "unpacked") from None
+    # RuntimeError: an encrypted member; NotImplementedError (its subclass): an unknown compression; the others: what the
+    # compressions and a directory that is not one come to.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        found = f"a broken archive ({untrusted.shown(str(error), 100)})"
+        raise refusal(path, "", found, "a zip file with one GeoJSON", AGAIN) from error
 
 
 def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: str = "") -> str:
@@ -89,7 +123,7 @@ def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: 
     code = required(path, number, properties, MUNICIPALITY_CODE)
     if not _MUNICIPALITY.fullmatch(code):
         where = f"feature {number}{whose}, property {MUNICIPALITY_CODE[0]}"
-        raise refusal(path, where, repr(code), "a code of five digits", AGAIN)
+        raise refusal(path, where, short(code), "a code of five digits", AGAIN)
     return code
 
 
@@ -112,7 +146,7 @@ def required(path: Path, number: int, properties: dict[str, Any], names: tuple[s
         raise refusal(
             path,
             f"feature {number}, property {names[0]}",
-            f"no value (properties: {', '.join(sorted(properties)[:10]) or 'none'})",
+            f"no value (properties: {untrusted.listed(sorted(properties)) or 'none'})",
             f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}",
             AGAIN,
         )

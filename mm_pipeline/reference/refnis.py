@@ -18,7 +18,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.untrusted import short
 
 LEVELS = ("region", "province", "arrondissement", "municipality")
 
@@ -42,6 +44,9 @@ class Unit(NamedTuple):
     valid_to: date
     line: int
 
+
+#: Bytes of a hierarchy file: a hundred times Statbel's.
+LARGEST = 1 << 24
 
 #: The columns of ``refnis.csv``: the fields of a unit, except where it was read.
 COLUMNS = Unit._fields[:-1]
@@ -99,14 +104,22 @@ def refusal(path: Path, where: str, found: str, expected: str, todo: str) -> Ref
     return ReferenceDataError(f"{place}: found {found}; expected {expected}. {todo}")
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a reference file. Raises ReferenceDataError where it cannot be read."""
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a reference file. ReferenceDataError where it cannot be read, or has more than ``most``."""
     try:
-        return path.read_bytes()
+        return untrusted.content(path, most, follow=True)
+    except untrusted.TooLargeError:
+        raise too_large(path, most) from None
     except OSError as error:
         raise refusal(
             path, "", f"a file that cannot be read ({error.strerror})", "a readable file", "Check its permissions."
         ) from error
+
+
+def too_large(path: Path, most: int, where: str = "") -> ReferenceDataError:
+    """The error of a file, or of what an archive unpacks to, that is no reference data of this country any more."""
+    todo = "It is damaged, or another file: take it again from its source."
+    return refusal(path, where, f"more than {untrusted.size(most)}", f"at most {untrusted.size(most)}", todo)
 
 
 def not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> ReferenceDataError:
@@ -138,7 +151,7 @@ def read_refnis(path: Path) -> list[Unit]:
     for column, title in form.columns.items():
         if title.lower() not in titles:
             columns = f"the columns {', '.join(form.columns.values())}, separated by {form.delimiter!r}"
-            found = f"no such column (header: {form.delimiter.join(header)})"
+            found = f"no such column (header: {untrusted.listed(header, 20)})"
             raise refusal(path, f"line {line}, column {title}", found, columns, form.restore)
         positions[column] = titles.index(title.lower())
     units = [_unit(path, form, number, row, len(titles), positions) for number, row in rows]
@@ -192,7 +205,7 @@ def _is_parent(parent: Unit | None, unit: Unit) -> bool:
 
 def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
     """The rows of the file with their line numbers, without blank lines."""
-    data = read_bytes(path)
+    data = read_bytes(path, LARGEST)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -207,7 +220,13 @@ def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise refusal(path, f"line {line}", f"a malformed row ({error})", "one unit a line", form.restore) from error
+        raise refusal(
+            path,
+            f"line {line}",
+            f"a malformed row ({untrusted.shown(str(error), 100)})",
+            "one unit a line",
+            form.restore,
+        ) from error
 
 
 def _unit(path: Path, form: _Format, line: int, row: list[str], width: int, positions: dict[str, int]) -> Unit:
@@ -217,7 +236,7 @@ def _unit(path: Path, form: _Format, line: int, row: list[str], width: int, posi
 
     def wrong(column: str, expected: str, todo: str = "Mend that line.") -> ReferenceDataError:
         where = f"line {line}, column {form.columns[column]}"
-        return refusal(path, where, repr(cells[column]), expected, todo)
+        return refusal(path, where, short(cells[column]), expected, todo)
 
     def day(column: str) -> date:
         match = form.date.fullmatch(cells[column])

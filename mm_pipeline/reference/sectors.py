@@ -25,6 +25,7 @@ from mm_pipeline.reference.geojson import (
     twice,
 )
 from mm_pipeline.reference.refnis import refusal
+from mm_pipeline.untrusted import short, shown
 
 # As written in 2021, then as in other years; each also in lower case, as Statbel writes it there.
 _SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR")
@@ -91,18 +92,18 @@ def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Secto
         if sector.code.endswith(UNKNOWN_SUFFIX):
             continue
         if sector.code in seen:
-            raise twice(path, number, _SECTOR_CODE[0], f"sector {sector.code}")
+            raise twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")
         seen.add(sector.code)
         yield number, sector, feature.get("geometry")
 
 
 def _sector(path: Path, number: int, properties: dict[str, Any]) -> Sector:
     code = required(path, number, properties, _SECTOR_CODE)
-    if len(code) != 9:
+    if len(code) != 9 or not code.isprintable():
         raise refusal(
-            path, f"feature {number}, property {_SECTOR_CODE[0]}", repr(code), "a code of nine characters", AGAIN
+            path, f"feature {number}, property {_SECTOR_CODE[0]}", short(code), "a code of nine characters", AGAIN
         )
-    municipality = municipality_of(path, number, properties, f" (sector {code})")
+    municipality = municipality_of(path, number, properties, f" (sector {shown(code)})")
     # Statbel's table of 2021 writes a missing name as "<NA>".
     names = [text_of(properties, (name,)).replace("<NA>", "") for name in _NAMES]
     # An empty name takes another language's: every sector has a label in every language.

@@ -30,6 +30,7 @@ def session(settings: Settings) -> Iterator[Backend]:
             memory_limit=settings.memory_limit,
             threads=settings.threads,
             temp_directory=own,
+            max_temp_directory_size=f"{_most_spilled(settings, own)}B",
             autoinstall_known_extensions=False,
         )
         try:
@@ -38,6 +39,11 @@ def session(settings: Settings) -> Iterator[Backend]:
             backend.disconnect()
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def _most_spilled(settings: Settings, folder: str) -> int:
+    """Bytes: some times the largest delivery, which no year of this country needs, and never all that is free."""
+    return min(3 * settings.largest_delivery_bytes, shutil.disk_usage(folder).free * 9 // 10)
 
 
 def chosen(settings: Settings, backend: Backend) -> Engine:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mm_pipeline.errors import DeliveryError, OperatorError
 from mm_pipeline.ingest import reader
 from mm_pipeline_tests.ingest.desk import GOOD, Desk, table
 
@@ -258,8 +259,9 @@ class TestBrokenFiles:
 
         desk.put("dmg.parquet", table("dmg"))
         monkeypatch.setattr(reader.Judgement, "create", fail)
-        with pytest.raises(duckdb.OutOfMemoryException):
+        with pytest.raises(OperatorError, match="Raise MM_MEMORY_LIMIT or make room") as raised:
             desk.ingest("dmg")
+        assert not isinstance(raised.value, DeliveryError)
 
     def test_no_rows(self, desk: Desk) -> None:
         desk.put("dmg.parquet", table("dmg", rows=0))

@@ -399,6 +399,18 @@ class TestRefusals:
         for part in [f"{path}, feature 2 (sector 71001B00-), member", "; expected ", *parts]:
             assert part in str(raised.value)
 
+    def test_a_geometry_that_is_nested_deeply(self, folder: Path) -> None:
+        """Reading it step by step comes to the end of Python's stack."""
+        deep = json.dumps(polygon("?")).replace('"?"', "[" * 900 + "]" * 900)
+        geojson = json.dumps({"features": [municipality("71001", square(0, 0)) | {"geometry": "?"}]}).replace(
+            '"?"', deep
+        )
+        (folder / "municipalities_2021.geojson").write_text(geojson)
+        with pytest.raises(
+            ReferenceDataError, match=r"feature 1 .municipality 71001., member 'coordinates': found no Polygon"
+        ):
+            outlines(folder)
+
     @pytest.mark.parametrize(
         ("features", "parts"),
         [

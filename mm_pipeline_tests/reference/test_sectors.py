@@ -151,6 +151,37 @@ def test_a_broken_archive_is_told_so(tmp_path: Path) -> None:
             read_sectors(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_of_another_compression_that_is_damaged(tmp_path: Path, method: int) -> None:
+    """Each has errors of its own."""
+    path = tmp_path / "sectors_2021.geojson.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.geojson", geojson(*(properties(f"11001A{number:03}") for number in range(200))))
+    data = path.read_bytes()
+    for at in (60, 80, 100):
+        path.write_bytes(data[:at] + b"\xff\xff\xff" + data[at + 3 :])
+        with pytest.raises(ReferenceDataError, match="found a broken archive"):
+            read_sectors(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[" * 100_000, "JSON nested too deeply"),
+        (geojson(properties()).replace("4.3", "9" * 5000, 1), "a number that is too long"),
+        (geojson(properties(TX_SECTOR_DESCR_FR="?")).replace("?", "\\ud800"), "half a character"),
+    ],
+)
+def test_json_that_python_does_not_take(tmp_path: Path, text: str, found: str) -> None:
+    with pytest.raises(ReferenceDataError, match=f"found {found}"):
+        read_sectors(write(tmp_path, text))
+
+
+def test_a_whole_character_in_two_halves_is_one(tmp_path: Path) -> None:
+    text = geojson(properties(TX_SECTOR_DESCR_FR="?")).replace("?", "\\ud834\\udd1e")
+    assert read_sectors(write(tmp_path, text)).sectors[0].name_fr == "𝄞"
+
+
 def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path, {"a.geojson": "", "b.json": ""})
     with pytest.raises(ReferenceDataError, match="2 GeoJSON files inside; expected exactly one"):

@@ -19,6 +19,11 @@ def spill_folder(backend: Backend) -> Path:
     return Path(setting(backend, "temp_directory"))
 
 
+def test_spilling_is_bounded(tmp_path: Path) -> None:
+    with session(settings_for(tmp_path, largest_delivery="1MB")) as backend:
+        assert backend.raw_sql("SELECT current_setting('max_temp_directory_size')").fetchall() == [("2.8 MiB",)]
+
+
 def test_it_is_bounded_by_the_settings(tmp_path: Path) -> None:
     with session(settings_for(tmp_path, threads=3, memory_limit="512MiB")) as backend:
         assert setting(backend, "threads") == "3"
