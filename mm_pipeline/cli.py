@@ -17,7 +17,7 @@ import click
 
 from mm_pipeline import __version__
 from mm_pipeline.clock import FIRST_YEAR, newest_year
-from mm_pipeline.errors import OperatorError
+from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
@@ -60,8 +60,15 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except OperatorError as error:
-            click.echo(f"mm-pipeline: {error}", err=True)
-            sys.exit(1)
+            told = error
+        except OSError as error:
+            if (of_disk := storage_error(error, _settings().data_dir)) is None:
+                raise
+            told = of_disk
+        else:
+            return
+        click.echo(f"mm-pipeline: {told}", err=True)
+        sys.exit(1)
 
     return run
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mm_pipeline.assets import deliveries, houses, patients, publication, rates
+from mm_pipeline.assets.common import contained
 from mm_pipeline.automation import abandoned_runs, locks_of, q3_schedule, series_job, yearly_job
 from mm_pipeline.checks import capitation as capitation_checks
 from mm_pipeline.checks import contributions as contribution_checks
@@ -33,7 +34,8 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             yield settings
         else:
             say = context.log.info if context.log else print
-            with (locks or Locks(settings)).held_by_run(context.run.run_id, locks_of(context.run), say=say):
+            held = (locks or Locks(settings)).held_by_run(context.run.run_id, locks_of(context.run), say=say)
+            with contained(settings, "locks"), held:
                 yield settings
 
     stages = [deliveries, patients, houses, rates, publication]

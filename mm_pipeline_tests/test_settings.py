@@ -155,18 +155,18 @@ def test_a_value_that_makes_no_sense(variable: str, text: str) -> None:
 class TestSecret:
     def test_it_is_made_once(self, tmp_path: Path) -> None:
         settings = Settings(data_dir=tmp_path / "data")
-        secret = settings.patient_key_secret()
+        secret = settings.patient_key_secret(synthetic=True)
         path = tmp_path / "data" / "id.key"
         assert (len(secret), path.read_text()) == (64, secret + "\n")
-        assert Settings(data_dir=tmp_path / "data").patient_key_secret() == secret
+        assert Settings(data_dir=tmp_path / "data").patient_key_secret(synthetic=True) == secret
         assert list(path.parent.iterdir()) == [path]
-        assert Settings(data_dir=tmp_path / "other").patient_key_secret() != secret
+        assert Settings(data_dir=tmp_path / "other").patient_key_secret(synthetic=True) != secret
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
     def test_only_the_owner_may_read_it(self, tmp_path: Path, umask: int) -> None:
         earlier = os.umask(umask)
         try:
-            Settings(data_dir=tmp_path).patient_key_secret()
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
         finally:
             os.umask(earlier)
         assert stat.S_IMODE((tmp_path / "id.key").stat().st_mode) == 0o600
@@ -179,7 +179,7 @@ class TestSecret:
 
         def secret(data_dir: Path) -> str:
             barrier.wait()
-            return Settings(data_dir=data_dir).patient_key_secret()
+            return Settings(data_dir=data_dir).patient_key_secret(synthetic=True)
 
         with ThreadPoolExecutor(runs) as pool:
             for i in range(rounds):
@@ -187,21 +187,21 @@ class TestSecret:
 
     def test_an_existing_one_is_used(self, tmp_path: Path) -> None:
         (tmp_path / "id.key").write_text(" kept over the years \n")
-        assert Settings(data_dir=tmp_path).patient_key_secret() == "kept over the years"
+        assert Settings(data_dir=tmp_path).patient_key_secret(synthetic=True) == "kept over the years"
 
     @pytest.mark.parametrize("content", ["", "\n", " \n"])
     def test_an_empty_one_is_refused(self, tmp_path: Path, content: str) -> None:
         path = tmp_path / "id.key"
         path.write_text(content)
         with pytest.raises(SettingsError) as raised:
-            Settings(data_dir=tmp_path).patient_key_secret()
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
         for part in (f"{path} is empty", "must hold the secret", "Restore it from a backup, or set MM_ID_KEY"):
             assert part in str(raised.value)
         assert path.read_text() == content
 
     def test_the_variable_comes_first(self, tmp_path: Path) -> None:
         settings = from_environment({"MM_DATA_DIR": str(tmp_path), "MM_ID_KEY": "from the environment"})
-        assert settings.patient_key_secret() == "from the environment"
+        assert settings.patient_key_secret(synthetic=True) == "from the environment"
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("show", [repr, str, "{}".format], ids=["repr", "str", "format"])

@@ -21,10 +21,10 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue
-from mm_pipeline.errors import DeliveryError
+from mm_pipeline.errors import DeliveryError, SettingsError
 from mm_pipeline.ingest import files, manifest, reader
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
-from mm_pipeline.settings import Settings
+from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -53,6 +53,8 @@ class Account:
     key_collisions: int
     sample: float = 1.0
     """Share of the population that the delivery holds, by its manifest."""
+    key_check: str = ""
+    """Of the secret that the keys were made with (``Settings.key_check``); empty: unknown, or there is no key."""
 
     @classmethod
     def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
@@ -78,6 +80,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         synthetic=announced.synthetic,
         details=asdict(account),
         sources={f"deliveries/{account.file}": account.sha256} if account.file else {},
+        key_check=account.key_check,
     )
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
     lake.write(backend, dataset.table, year, kept, provenance)
@@ -94,7 +97,8 @@ def _taken(
 ) -> tuple[Account, ir.Table, pa.Table]:
     """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
-    judgement = _judgement(dataset, settings.patient_key_secret())
+    secret = _secret(settings, file, announced)
+    judgement = _judgement(dataset, secret)
     reading = reader.read(backend, file, dataset, dict(settings.aliases), judgement, scratch)
     _hold_against_manifest(file, announced, reading.delivered_rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
@@ -116,8 +120,16 @@ def _taken(
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
         sample=announced.sample,
+        key_check=check_value(secret),
     )
     return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
+
+
+def _secret(settings: Settings, file: files.DeliveredFile, announced: manifest.Manifest) -> str:
+    try:
+        return settings.patient_key_secret(synthetic=announced.synthetic)
+    except SettingsError as error:
+        raise DeliveryError(f"{file.label} is not read: {error}") from None
 
 
 def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:
