@@ -72,6 +72,8 @@ class Settings:
     spark_master: str = "local[*]"
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
+    ui_hosts: tuple[str, ...] = ()
+    """Names under which the UI answers beside 127.0.0.1 and localhost: those of a reverse proxy before it."""
     id_key: str = field(default="", repr=False)
     """Secret of the keys of patients and households; empty: synthetic deliveries have one of their own."""
 
@@ -108,8 +110,8 @@ class Settings:
         if not synthetic:
             kept = f", or set it to the content of {path} to keep the keys of the years built so far"
             raise SettingsError(
-                "MM_ID_KEY is not set. It is the secret of the keys that take the place of pseudonyms; only a delivery whose "
-                'manifest says "synthetic": true goes without. Make one with "openssl rand -hex 32"'
+                "MM_ID_KEY is not set. It is the secret of the keys that take the place of pseudonyms; only a delivery "
+                'whose manifest says "synthetic": true goes without. Make one with "openssl rand -hex 32"'
                 f"{kept if path.exists() else ''}. Keep it apart from the data, set it for the UI and the command line "
                 "alike, and start the year again."
             )
@@ -216,6 +218,13 @@ def _web_address(text: str) -> str:
     return text.rstrip("/") + "/"
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(","))
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
+        raise ValueError
+    return names
+
+
 def _engine(text: str) -> str:
     if (engine := text.lower()) not in ENGINES:
         raise ValueError
@@ -266,5 +275,6 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             env, "MM_SPARK_MASTER", _spark_master, "local[*]", "a master such as local[*], spark://host:7077 or yarn"
         ),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
+        ui_hosts=_parsed(env, "MM_UI_HOSTS", _names, (), "names without port, such as statistics.example.org,10.1.2.3"),
         id_key=env.get("MM_ID_KEY", "").strip(),
     )
