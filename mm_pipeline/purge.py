@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -124,15 +125,17 @@ def purged(settings: Settings, year: int) -> date | None:
 
     A purge that was killed counts. One table that was made anew is enough: somebody has begun to build the year again.
     """
-    on: date | None = None
-    removed: dict[str, Removed] = {}
-    for path in sorted(_receipts(settings).glob("purge-*.json")):
-        receipt = Receipt.read(path)
-        if tables := {file.path: file for file in receipt.files if file.year == year and file.kind == TABLE}:
-            on = datetime.fromisoformat(receipt.at).date()
-            removed |= tables
-    anew = any(_is_anew(settings.data_dir / name, file) for name, file in removed.items())
-    return None if anew else on
+    receipts = [Receipt.read(path) for path in _receipts(settings).glob("purge-*.json")]
+    of_year = [
+        (receipt, file) for receipt in receipts for file in receipt.files if (file.year, file.kind) == (year, TABLE)
+    ]
+    known = {(file.path, file.bytes, file.changed) for _receipt, file in of_year}
+    for name in {file.path for _receipt, file in of_year}:
+        with suppress(FileNotFoundError):
+            found = (settings.data_dir / name).stat()
+            if (name, found.st_size, found.st_mtime_ns) not in known:
+                return None
+    return max((datetime.fromisoformat(receipt.at).date() for receipt, _file in of_year), default=None)
 
 
 def _user() -> str:
@@ -144,14 +147,6 @@ def _user() -> str:
 
 def _receipts(settings: Settings) -> Path:
     return settings.lake_dir / "receipts"
-
-
-def _is_anew(path: Path, removed: Removed) -> bool:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return False
-    return (found.st_size, found.st_mtime_ns) != (removed.bytes, removed.changed)
 
 
 def _of_lake(settings: Settings) -> Iterator[Found]:

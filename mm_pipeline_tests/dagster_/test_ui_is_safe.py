@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,14 @@ class TestServed:
         for address in {own_address(), "127.0.0.2"} - {"127.0.0.1"}:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((address, port), timeout=10)
+
+    def test_no_process_shows_the_secret_in_its_arguments(self, server: Server) -> None:
+        secret, shown = server.world.settings.id_key.encode(), []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                shown.append(path.read_bytes())
+        assert any(b"mm_pipeline.webserver" in words for words in shown)
+        assert not any(secret in words for words in shown)
 
     def test_answers_its_own_pages(self, server: Server) -> None:
         host = server.url.removeprefix("http://")
