@@ -32,7 +32,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     In one step where the file system can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others), else in
     two, between which ``path`` is not there. When the block fails it vanishes, and ``path`` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)  # whatever the umask
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
         yield temporary

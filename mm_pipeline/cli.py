@@ -1,4 +1,5 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | ui``; ``protect | audit`` of any table.
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui``; ``protect | audit`` of any
+table.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
@@ -17,7 +18,7 @@ import click
 
 from mm_pipeline import __version__
 from mm_pipeline.clock import FIRST_YEAR, newest_year
-from mm_pipeline.errors import OperatorError
+from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
@@ -60,8 +61,15 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except OperatorError as error:
-            click.echo(f"mm-pipeline: {error}", err=True)
-            sys.exit(1)
+            told = error
+        except OSError as error:
+            if (of_disk := storage_error(error, _settings().data_dir)) is None:
+                raise
+            told = of_disk
+        else:
+            return
+        click.echo(f"mm-pipeline: {told}", err=True)
+        sys.exit(1)
 
     return run
 
@@ -164,19 +172,64 @@ def sign_off(year: int, name: str | None) -> None:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Whoever can reach it can start runs.")
-@click.option("--port", default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=int, help="[default: 3000, with --read-only 3001]")
+@click.option("--read-only", is_flag=True, help="For onlookers: nothing can be started, and no schedule runs.")
+@click.option("--without-sign-in", is_flag=True, help="Listen on an address that others can reach.")
 @_in_words
-def ui(host: str, port: int) -> None:
+def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> None:
     """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
     from mm_pipeline.instance import open_instance
 
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        may = (
+            "sees runs and checks" if read_only else "sees runs and checks, starts and stops runs, and deletes history"
+        )
+        if not without_sign_in:
+            raise click.UsageError(
+                f"on --host {host} whoever reaches this machine {may}: there is no sign-in. Leave it at 127.0.0.1 and put "
+                "a reverse proxy with sign-in before it (docs/security.md), or add --without-sign-in."
+            )
+        click.echo(f"WARNING: no sign-in. Whoever reaches {host}, under a name of MM_UI_HOSTS, {may}.", err=True)
     settings = _settings()
     with open_instance(settings):
         pass  # its tables are there now: the processes that follow would make them all at once
     os.environ.setdefault("MM_DATA_DIR", str(settings.data_dir))
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "mm_pipeline.definitions", "-h", host, "-p", str(port)]
-    os.execv(sys.executable, command)
+    server = [sys.executable, "-m", "mm_pipeline.webserver", "--read-only" if read_only else "dev"]
+    place = ["-m", "mm_pipeline.definitions", "-h", host, "-p", str(port or (3001 if read_only else 3000))]
+    os.execv(sys.executable, [*server, *place])
+
+
+@main.command()
+@click.option("--before", type=int, required=True, metavar="YEAR", help="The first year whose persons are kept.")
+@click.option("--deliveries", is_flag=True, help="Remove data/raw/<year> of these years as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_in_words
+def purge(before: int, deliveries: bool, yes: bool) -> None:
+    """Remove the persons of past years from the lake; rates, houses and the release stay.
+
+    A receipt is kept in data/lake/receipts.
+    """
+    from mm_pipeline.instance import open_instance
+    from mm_pipeline.purge import purge as remove
+    from mm_pipeline.purge import to_purge
+
+    settings = _settings()
+    found = to_purge(settings, before, deliveries=deliveries)
+    if not found:
+        click.echo(f"Nothing to remove: there are no persons of a year before {before}.")
+        return
+    for year in sorted({each.year for each in found}):
+        files = [each for each in found if each.year == year]
+        of = ", ".join(dict.fromkeys(each.asset or each.kind for each in files))
+        click.echo(
+            f"{year}: {len(files)} files, {sum(each.path.lstat().st_size for each in files) / 1e6:.1f} MB ({of})"
+        )
+    if not yes:
+        click.confirm("Remove them? These years can then be built again from their deliveries only.", abort=True)
+    with open_instance(settings) as instance:
+        done = remove(settings, instance, before, deliveries=deliveries, say=click.echo)
+    click.echo(f"{len(done[1].files)} files removed; the receipt is {done[0]}." if done else "They were gone already.")
 
 
 class TablePath(click.Path):

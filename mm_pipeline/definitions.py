@@ -6,6 +6,7 @@ from contextlib import suppress
 import dagster as dg
 
 from mm_pipeline.assets import deliveries, houses, patients, publication, rates
+from mm_pipeline.assets.common import contained
 from mm_pipeline.assets.deliveries import OBSERVED, observe
 from mm_pipeline.automation import (
     abandoned_runs,
@@ -48,7 +49,8 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
         else:
             say = context.log.info if context.log else print
             names = locks_of(context.run)
-            with (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say):
+            held = (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say)
+            with contained(settings, "locks"), held:
                 for year in filter(str.isdigit, names):
                     _observe(context.instance, settings, int(year))
                 yield settings

@@ -3,7 +3,15 @@
 Everything raised on purpose because of something an operator can mend derives from :class:`OperatorError`. Its text
 is the whole message: which file, line and column; what was found; what was expected; what to do. The command line
 prints it without a traceback, and Dagster shows it as the failure of the step. It never holds a pseudonym.
+
+What is raised without purpose may quote a value in its message: :func:`mm_pipeline.assets.common.contained` keeps that
+inside the lake.
 """
+
+import errno
+import os
+import re
+from pathlib import Path
 
 
 class OperatorError(Exception):
@@ -32,3 +40,55 @@ class ReleaseError(OperatorError):
 
 class TableError(OperatorError):
     """A table given to the disclosure control is not in its shape, or contradicts itself. Names cells, never counts."""
+
+
+class StorageError(OperatorError):
+    """The disk is full, or a folder may not be written to or read."""
+
+
+class UnexpectedError(OperatorError):
+    """A fault of the program; its own message and traceback are in ``data/lake/.errors``, since they may quote a value."""
+
+
+_FULL = {errno.ENOSPC: "there is no space left", errno.EDQUOT: "the quota of this account is used up"}
+_CLOSED = {
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "this account may not read or write there",
+    errno.EPERM: "this account may not read or write there",
+}
+_SPILLED_OUT = re.compile(r"max_temp_directory_size|temp_directory", re.IGNORECASE)
+
+
+def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
+    """An error of the disk in words: which folder, and what to do; None for any other error.
+
+    Of files it names the folder only. DuckDB and Arrow tell the system's error in their text.
+    """
+    is_of_files = isinstance(error, OSError) or type(error).__name__ == "IOException"
+    code = error.errno if isinstance(error, OSError) else None
+    known = [*_FULL, *_CLOSED]
+    if code not in known:
+        code = next((each for each in known if is_of_files and os.strerror(each).lower() in str(error).lower()), None)
+    where = _folder(error, data_dir)
+    if code in _FULL or (type(error).__name__ == "OutOfMemoryException" and _SPILLED_OUT.search(str(error))):
+        why = _FULL.get(code or 0, "there is no space left to spill to")
+        return StorageError(
+            f"{where}: {why}. Nothing of this step was kept, earlier results are as they were. Make room on that disk and "
+            "start the year again."
+        )
+    if code in _CLOSED:
+        return StorageError(
+            f"{where}: {_CLOSED[code]}. Nothing of this step was kept, earlier results are as they were. See that it is "
+            "mounted for writing and belongs to the account that runs mm-pipeline, and start the year again."
+        )
+    return None
+
+
+def _folder(error: BaseException, data_dir: Path) -> Path:
+    """The folder of the file that the error is about; the data folder if it does not tell."""
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        return Path(error.filename).parent
+    for text in re.findall(r"[\"']([^\"']*/[^\"']*)[\"']", str(error)):  # DuckDB and Arrow name it in their text
+        if (folder := Path(text).parent).is_relative_to(data_dir):
+            return folder
+    return data_dir

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mm_pipeline import restricted
 from mm_pipeline.atomic import replacing
 from mm_pipeline.locks import locked
 from mm_pipeline.settings import Settings
@@ -17,10 +18,12 @@ CODE_LOCATION = "mm_pipeline.definitions"
 def dagster_home(settings: Settings) -> Path:
     """``data/dagster`` with its ``dagster.yaml``, made on first use; an existing file is left as the operator has it.
 
-    An operator's own ``DAGSTER_HOME`` is respected.
+    It holds no person, but nobody else has to read it either: 0700. An operator's own ``DAGSTER_HOME`` is respected.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.data_dir / "dagster")
-    home.mkdir(parents=True, exist_ok=True)
+    own = os.environ.get("DAGSTER_HOME")
+    home = restricted.folder(Path(own or settings.data_dir / "dagster"))
+    if not own:
+        restricted.close(home)
     target = home / "dagster.yaml"
     if not target.exists():
         with replacing(target, mode=0o644) as whole:  # another process that starts now must not read half of it

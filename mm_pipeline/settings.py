@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from mm_pipeline import restricted
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.untrusted import short
 
@@ -75,8 +77,10 @@ class Settings:
     """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.sign_off`)."""
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
+    ui_hosts: tuple[str, ...] = ()
+    """Names under which the UI answers beside 127.0.0.1 and localhost: those of a reverse proxy before it."""
     id_key: str = field(default="", repr=False)
-    """Secret of the keys of patients and households; empty means: the one kept in ``data/id.key``."""
+    """Secret of the keys of patients and households; empty: synthetic deliveries have one of their own."""
 
     @property
     def largest_delivery_bytes(self) -> int:
@@ -106,14 +110,28 @@ class Settings:
     def sign_off_dir(self) -> Path:
         return self.data_dir / "sign-off"
 
-    def patient_key_secret(self) -> str:
-        """``MM_ID_KEY``, or the secret kept in ``data/id.key`` (made on first use, readable by its owner only).
+    @property
+    def _key_file(self) -> Path:
+        return self.data_dir / "id.key"
 
-        The secret must stay the same over the years: another one gives every patient another key.
+    def patient_key_secret(self, *, synthetic: bool) -> str:
+        """``MM_ID_KEY``; without it, for synthetic deliveries, the secret kept in ``data/id.key`` (made on first use,
+        readable by its owner only).
+
+        The secret must stay the same over the years: another one gives every patient another key. Raises
+        :class:`SettingsError` for deliveries of real persons when ``MM_ID_KEY`` is not set.
         """
         if self.id_key:
             return self.id_key
-        path = self.data_dir / "id.key"
+        path = self._key_file
+        if not synthetic:
+            kept = f", or set it to the content of {path} to keep the keys of the years built so far"
+            raise SettingsError(
+                "MM_ID_KEY is not set. It is the secret of the keys that take the place of pseudonyms; only a delivery "
+                'whose manifest says "synthetic": true goes without. Make one with "openssl rand -hex 32"'
+                f"{kept if path.exists() else ''}. Keep it apart from the data, set it for the UI and the command line "
+                "alike, and start the year again."
+            )
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             with tempfile.NamedTemporaryFile("w", dir=self.data_dir, prefix=".id.key.") as file:  # mode 0600
@@ -122,6 +140,7 @@ class Settings:
                 # Of two runs that begin together one makes it, and neither sees it empty.
                 with suppress(FileExistsError):
                     os.link(file.name, path)
+        restricted.close(path)
         secret = path.read_text().strip()
         if not secret:
             raise SettingsError(
@@ -139,10 +158,25 @@ class Settings:
             "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
         }
 
+    def key_check(self) -> str:
+        """By which partitions made with one secret and with another can be told apart; empty when there is none yet.
+
+        Eight hexadecimal digits: too few to be sure of a secret that somebody guesses, and slow to work out (scrypt).
+        """
+        with suppress(FileNotFoundError):
+            return check_value(self.id_key or self._key_file.read_text().strip())
+        return ""
+
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
         parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items())]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+@cache
+def check_value(secret: str) -> str:
+    """Of a secret, see :meth:`Settings.key_check`; the same in every installation."""
+    return hashlib.scrypt(secret.encode(), salt=b"mm_pipeline key check", n=2**14, r=8, p=1, dklen=4).hex()
 
 
 ENGINES = "duckdb", "spark"
@@ -216,6 +250,13 @@ def _on_or_off(text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise ValueError
     return text.lower() == "on"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(","))
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
+        raise ValueError
+    return names
 
 
 def _engine(text: str) -> str:
@@ -296,5 +337,6 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         ),
         sign_off=_parsed(env, "MM_SIGN_OFF", _on_or_off, False, "on or off"),
         release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
+        ui_hosts=_parsed(env, "MM_UI_HOSTS", _names, (), "names without port, such as statistics.example.org,10.1.2.3"),
         id_key=env.get("MM_ID_KEY", "").strip(),
     )

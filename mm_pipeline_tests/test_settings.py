@@ -38,7 +38,9 @@ def test_empty_is_not_set() -> None:
         "ENGINE",
         "SIGN_OFF",
     )
-    assert from_environment({f"MM_{name}": " " for name in (*names, "SPARK_MASTER", "ID_KEY")}) == from_environment({})
+    assert from_environment(
+        {f"MM_{name}": " " for name in (*names, "SPARK_MASTER", "ID_KEY", "UI_HOSTS")}
+    ) == from_environment({})
 
 
 def test_outside_a_clone_the_data_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +93,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *(("MM_SPARK_MASTER", master, master) for master in ("local", "local[*]", "local[2]", "local[4,3]", "yarn")),
         *(("MM_SPARK_MASTER", master, master) for master in ("spark://one:7077,two:7077", "k8s://https://host:6443")),
         ("MM_ID_KEY", " secret\n", "secret"),
+        ("MM_UI_HOSTS", "Statistics.example.org, 10.1.2.3", ("statistics.example.org", "10.1.2.3")),
     ],
 )
 def test_a_variable_is_read(variable: str, text: str, value: object) -> None:
@@ -146,6 +149,7 @@ WRONG = {
         "a master such as local[*], spark://host:7077 or yarn",
         "local[*]",
     ),
+    "MM_UI_HOSTS": (["https://x", "x:3000", "x,", "a b", "-x"], "names without port", "none"),
     "MM_TOLERANCES": (
         [
             "gaps_in_registrations",
@@ -206,21 +210,53 @@ def test_sizes_in_bytes() -> None:
 class TestSecret:
     def test_it_is_made_once(self, tmp_path: Path) -> None:
         settings = Settings(data_dir=tmp_path / "data")
-        secret = settings.patient_key_secret()
+        secret = settings.patient_key_secret(synthetic=True)
         path = tmp_path / "data" / "id.key"
         assert (len(secret), path.read_text()) == (64, secret + "\n")
-        assert Settings(data_dir=tmp_path / "data").patient_key_secret() == secret
+        assert Settings(data_dir=tmp_path / "data").patient_key_secret(synthetic=True) == secret
         assert list(path.parent.iterdir()) == [path]
-        assert Settings(data_dir=tmp_path / "other").patient_key_secret() != secret
+        assert Settings(data_dir=tmp_path / "other").patient_key_secret(synthetic=True) != secret
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
     def test_only_the_owner_may_read_it(self, tmp_path: Path, umask: int) -> None:
         earlier = os.umask(umask)
         try:
-            Settings(data_dir=tmp_path).patient_key_secret()
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
         finally:
             os.umask(earlier)
         assert stat.S_IMODE((tmp_path / "id.key").stat().st_mode) == 0o600
+
+    def test_one_that_others_may_read_is_taken_from_them(self, tmp_path: Path) -> None:
+        """As after a restore from a backup."""
+        (tmp_path / "id.key").write_text("secret")
+        (tmp_path / "id.key").chmod(0o644)
+        Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
+        assert stat.S_IMODE((tmp_path / "id.key").stat().st_mode) == 0o600
+
+    def test_real_persons_need_the_variable(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            SettingsError, match=r'MM_ID_KEY is not set.*openssl rand -hex 32".*start the year again'
+        ) as raised:
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=False)
+        assert "id.key" not in str(raised.value)
+        assert list(tmp_path.iterdir()) == []
+        assert Settings(data_dir=tmp_path, id_key="x").patient_key_secret(synthetic=False) == "x"
+
+    def test_the_one_used_so_far_can_be_kept(self, tmp_path: Path) -> None:
+        made = Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
+        with pytest.raises(SettingsError, match=f"or set it to the content of {tmp_path}/id.key to keep") as raised:
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=False)
+        assert made not in str(raised.value)
+
+    def test_its_check_value_tells_two_apart_and_not_what_they_are(self, tmp_path: Path) -> None:
+        def check(**changes: str) -> str:
+            return Settings(data_dir=tmp_path, **changes).key_check()
+
+        assert check() == "", "nothing is made by looking"
+        assert list(tmp_path.iterdir()) == []
+        made = Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
+        assert check() == check(id_key=made) != check(id_key="another")
+        assert check(id_key="secret") == "e81b2146", "the same in every version and installation"
 
     def test_runs_that_begin_together_get_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         runs, rounds = 4, 3
@@ -230,7 +266,7 @@ class TestSecret:
 
         def secret(data_dir: Path) -> str:
             barrier.wait()
-            return Settings(data_dir=data_dir).patient_key_secret()
+            return Settings(data_dir=data_dir).patient_key_secret(synthetic=True)
 
         with ThreadPoolExecutor(runs) as pool:
             for i in range(rounds):
@@ -238,21 +274,21 @@ class TestSecret:
 
     def test_an_existing_one_is_used(self, tmp_path: Path) -> None:
         (tmp_path / "id.key").write_text(" kept over the years \n")
-        assert Settings(data_dir=tmp_path).patient_key_secret() == "kept over the years"
+        assert Settings(data_dir=tmp_path).patient_key_secret(synthetic=True) == "kept over the years"
 
     @pytest.mark.parametrize("content", ["", "\n", " \n"])
     def test_an_empty_one_is_refused(self, tmp_path: Path, content: str) -> None:
         path = tmp_path / "id.key"
         path.write_text(content)
         with pytest.raises(SettingsError) as raised:
-            Settings(data_dir=tmp_path).patient_key_secret()
+            Settings(data_dir=tmp_path).patient_key_secret(synthetic=True)
         for part in (f"{path} is empty", "must hold the secret", "Restore it from a backup, or set MM_ID_KEY"):
             assert part in str(raised.value)
         assert path.read_text() == content
 
     def test_the_variable_comes_first(self, tmp_path: Path) -> None:
         settings = from_environment({"MM_DATA_DIR": str(tmp_path), "MM_ID_KEY": "from the environment"})
-        assert settings.patient_key_secret() == "from the environment"
+        assert settings.patient_key_secret(synthetic=True) == "from the environment"
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("show", [repr, str, "{}".format], ids=["repr", "str", "format"])

@@ -6,6 +6,7 @@ number of people from 1 to 4 (``people``).
 
 import hashlib
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ import dagster as dg
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
+from mm_pipeline import restricted
 from mm_pipeline.catalogue import Table
+from mm_pipeline.clock import now
+from mm_pipeline.errors import OperatorError, UnexpectedError, storage_error
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import chosen, session
@@ -154,9 +158,58 @@ class Step:
 
 @contextmanager
 def step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings) -> Iterator[Step]:
-    with session(settings) as backend:
-        year = int(context.partition_key)
-        yield Step(backend, Lake(settings.lake_dir), settings, year, time.monotonic())
+    """The work of an asset or a group of checks on a year: all that it makes is private, and its errors are contained."""
+    year = int(context.partition_key)
+    with contained(settings, f"{year}-{_name(context)}"), restricted.making_private_files():
+        for folder in (settings.lake_dir, settings.raw_dir / str(year)):
+            if not restricted.close(folder):
+                context.log.warning(
+                    f"{folder} can be read by other accounts, and belongs to one of them, so that it was left as it is. It "
+                    f"holds persons: have its owner run chmod -R go= {folder}."
+                )
+        with session(settings) as backend:
+            yield Step(backend, Lake(settings.lake_dir), settings, year, time.monotonic())
+
+
+def _name(context: Any) -> str:
+    """What the step makes or checks, as Dagster calls it."""
+    return context.op_def.name if hasattr(context, "op_def") else "step"
+
+
+@contextmanager
+def contained(settings: Settings, what: str) -> Iterator[None]:
+    """No message but an operator's leaves the block: Dagster keeps it, with all that led to it, in its event log.
+
+    What was not raised on purpose may quote a value (DuckDB does, of what it cannot convert). It is written with its
+    traceback to ``data/lake/.errors/<time>-<what>.txt``; the :class:`UnexpectedError` that takes its place tells its kind
+    and place. Errors of the disk are told in words. Interrupts, and what is meant for Dagster, pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OperatorError | dg.Failure | dg.RetryRequested):
+            raise error from None
+        raise storage_error(error, settings.data_dir) or _unexpected(error, settings, what) from None
+    except BaseException as interrupt:
+        raise interrupt from None
+
+
+def _unexpected(error: Exception, settings: Settings, what: str) -> UnexpectedError:
+    path = settings.lake_dir / ".errors" / f"{now():%Y%m%dT%H%M%S.%f}-{what}.txt"
+    try:
+        restricted.write(path, "".join(traceback.format_exception(error)))
+        details = f"are in {path.relative_to(settings.data_dir.parent)}, which is as restricted as the lake"
+    except OSError as failure:
+        details = f"could not be written to {path.parent} ({failure.strerror})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(f"{_PACKAGE}/")]
+    place = (
+        f"{Path(frames[-1].filename).relative_to(_PACKAGE.parent)}:{frames[-1].lineno}" if frames else "no line of ours"
+    )
+    return UnexpectedError(
+        f"an unexpected {type(error).__module__}.{type(error).__qualname__} at {place}. Earlier results are as they were. "
+        f"Its message may quote a person and is not shown: it and the details {details}. Start the year again; if it stays, "
+        "report kind and place, and not the details."
+    )
 
 
 def is_small(count: int) -> bool:

@@ -15,7 +15,16 @@ import pyarrow.parquet as pq
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import PUBLICATION, SettingsParam, Step, code_version, declared, markdown_table, step
+from mm_pipeline.assets.common import (
+    PUBLICATION,
+    SettingsParam,
+    Step,
+    code_version,
+    contained,
+    declared,
+    markdown_table,
+    step,
+)
 from mm_pipeline.assets.deliveries import reference_sources
 from mm_pipeline.assets.releases import assert_cleared, mark_released, protect_year
 from mm_pipeline.atomic import replacing_folder
@@ -307,6 +316,11 @@ REFRESH_PAGE = (
     ],
 )
 def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+    with contained(settings, "published_series"):
+        yield from _published_series(context, settings)
+
+
+def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
     place, releases = settings.published_dir / SERIES, settings.published_dir / RELEASES
     with reading_all_years(settings, context.log.info), replacing_folder(place) as folder:
         years = {year: settings.published_dir / str(year) for year in released_years(settings)}
@@ -415,6 +429,11 @@ def released_years(settings: Settings) -> list[int]:
     ),
 )
 def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
+    with contained(settings, "atlas_page"):
+        return _atlas_page(settings)
+
+
+def _atlas_page(settings: Settings) -> dg.MaterializeResult:
     from mm_pipeline.release.atlas.page import write_atlas
 
     series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"

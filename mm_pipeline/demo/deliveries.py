@@ -27,6 +27,7 @@ from mm_pipeline.demo.registrations import Registrations, rates, registered, reg
 from mm_pipeline.demo.residents import beneficiaries
 from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, with_other_contributions
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.restricted import making_private_files
 
 #: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
 PERSONS_AT_A_TIME, REGISTRATIONS_AT_A_TIME = 1 << 19, 1 << 16
@@ -66,11 +67,22 @@ def synthesize(
     ``scale`` is the share of the national size (over 0, up to 1). ``areas(year)`` gives the table of areas of a year
     (``mm_pipeline.reference.areas``); it is also asked for 2018, whose municipalities the people are laid out on. The
     same seed, scale and areas give the same bytes, whichever other years are made. A year that is there is replaced;
-    it appears whole. ``on_year`` is called after each.
+    it appears whole, for its owner only. ``on_year`` is called after each.
 
     Raises OperatorError when the scale is out of bounds or a year cannot be made.
     """
-    years = list(years)
+    with making_private_files():
+        _synthesize(raw_dir, list(years), scale, seed, areas, on_year or (lambda year: None))
+
+
+def _synthesize(
+    raw_dir: Path,
+    years: list[int],
+    scale: float,
+    seed: int,
+    areas: Callable[[int], pa.Table],
+    on_year: Callable[[int], None],
+) -> None:
     if not 0 < scale <= 1:
         raise OperatorError(f"scale {scale}: expected more than 0 and at most 1 (national size); give another --scale.")
     for year in years:
@@ -96,8 +108,7 @@ def synthesize(
         unfinished.rename(folder)
         if former.exists():
             shutil.rmtree(former)
-        if on_year is not None:
-            on_year(year)
+        on_year(year)
 
 
 def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:

@@ -23,10 +23,10 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline import catalogue, untrusted
-from mm_pipeline.errors import DeliveryError, OperatorError
+from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
 from mm_pipeline.ingest import files, manifest, reader
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
-from mm_pipeline.settings import Settings
+from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -62,6 +62,8 @@ class Account:
     """Those that change a figure, as they were; empty in a table of an earlier version of the program."""
     manifest_sha256: str = ""
     """Of the manifest that it was held against; empty without one."""
+    key_check: str = ""
+    """Of the secret that the keys were made with (``Settings.key_check``); empty: unknown, or there is no key."""
 
     @classmethod
     def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
@@ -91,6 +93,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         synthetic=announced.synthetic,
         details=asdict(account),
         sources={f"deliveries/{file}": sha256 for file, sha256 in sources.items() if file and sha256},
+        key_check=account.key_check,
     )
     lake.write_quarantine(backend, dataset.table, year, ibis.memtable(quarantine), provenance)
     lake.write(backend, dataset.table, year, kept, provenance)
@@ -132,7 +135,8 @@ def _taken(
 ) -> tuple[Account, ir.Table, pa.Table]:
     """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
-    judgement = _judgement(dataset, settings.patient_key_secret())
+    secret = _secret(settings, file, announced)
+    judgement = _judgement(dataset, secret)
     aliases, largest = dict(settings.aliases), settings.largest_delivery_bytes
     with files.readable(file.path):
         reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
@@ -157,8 +161,16 @@ def _taken(
         key_collisions=collisions,
         sample=announced.sample,
         manifest_sha256=announced.sha256,
+        key_check=check_value(secret),
     )
     return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
+
+
+def _secret(settings: Settings, file: files.DeliveredFile, announced: manifest.Manifest) -> str:
+    try:
+        return settings.patient_key_secret(synthetic=announced.synthetic)
+    except SettingsError as error:
+        raise DeliveryError(f"{file.label} is not read: {error}") from None
 
 
 def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:

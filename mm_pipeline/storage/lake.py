@@ -39,6 +39,8 @@ class Provenance:
     synthetic: bool
     details: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    key_check: str = ""
+    """Of the secret of the keys in it or in what it was made from (``Settings.key_check``); empty: unknown, or no key."""
 
     def footer(self) -> dict[str, str]:
         """JSON, percent-encoded but for what makes it legible: Ibis would garble backslashes and break on apostrophes,
@@ -91,11 +93,21 @@ class Lake:
 
     def derived_from(self, *tables: Table, year: int, details: Mapping[str, Any] | None = None) -> Provenance:
         """The provenance of something made from these partitions: synthetic as soon as one of them is, of all their
-        sources."""
+        sources. :class:`LakeError` when their keys were made with different secrets: nobody would be found in both."""
         above = [self.provenance(table, year) for table in tables]
+        made_with: dict[str, list[str]] = {}
+        for table, provenance in zip(tables, above, strict=True):
+            if provenance.key_check:
+                made_with.setdefault(provenance.key_check, []).append(table.name)
+        if len(made_with) > 1:
+            parts = ", others in ".join(" and ".join(names) for names in made_with.values())
+            raise LakeError(
+                f"{year}: the same person has one key in {parts}: they were made with different secrets (MM_ID_KEY). "
+                "Set the one that is to stay, and materialise the whole year again."
+            )
         sources = {name: digest for provenance in above for name, digest in provenance.sources.items()}
         synthetic = any(provenance.synthetic for provenance in above)
-        return Provenance(synthetic, details or {}, sources)
+        return Provenance(synthetic, details or {}, sources, next(iter(made_with), ""))
 
     def write(self, engine: Engine, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
         """Replace the partition by ``rows`` of the engine, in the catalogue's columns, types and order."""

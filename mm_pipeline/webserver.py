@@ -1,0 +1,88 @@
+"""Dagster's web server, answering only to its own pages.
+
+It has no sign-in, and of itself it takes a request from anywhere: a page of another site that an operator looks at could
+start runs (a form sent to ``/graphql``), and by a name that points to 127.0.0.1 read everything. So what is asked under a
+foreign name, comes from a page of another site, or is not sent as JSON, is refused (``docs/decisions/0019-privacy.md``).
+
+``python -m mm_pipeline.webserver`` takes the arguments of ``dagster-webserver``; ``python -m mm_pipeline.webserver dev``
+those of ``dagster dev``, and gives it this web server.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class OwnPagesOnly:
+    """ASGI middleware; ``names`` are those of the server."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = why_refused(scope, self._names) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await PlainTextResponse(refusal + "\n", status_code=403)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal[:120]})
+
+
+def why_refused(scope: Scope, names: frozenset[str]) -> str | None:
+    """What is wrong with a request; None if it may pass."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if (urlsplit(f"//{host}").hostname or "") not in names:
+        return "This server does not answer under that name. Names beside 127.0.0.1 and localhost: MM_UI_HOSTS."
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        return "This server answers to its own pages only."
+    if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/graphql"):
+        is_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        is_json = scope["method"] == "POST" and _type(headers) == "application/json"
+        if not (is_page or is_json):
+            return "Queries are sent with POST, as application/json."
+    return None
+
+
+def _type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def main() -> None:
+    from dagster._cli import dev
+    from dagster_webserver import app, cli
+
+    from mm_pipeline.settings import from_environment
+
+    if sys.argv[1:2] == ["dev"]:
+        start = dev.open_ipc_subprocess
+
+        def with_this_webserver(parts: Sequence[str], **arguments: Any) -> Any:
+            this = "mm_pipeline.webserver"
+            return start([this if part == "dagster_webserver" else part for part in parts], **arguments)
+
+        dev.open_ipc_subprocess = with_this_webserver
+        del sys.argv[1]
+        dev.dev_command()
+    names = LOOPBACK | set(from_environment().ui_hosts)
+
+    class Webserver(app.DagsterWebserver):
+        def build_middleware(self) -> list[Middleware]:
+            return [Middleware(OwnPagesOnly, names=names), *super().build_middleware()]
+
+    app.DagsterWebserver = Webserver  # type: ignore[misc]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
