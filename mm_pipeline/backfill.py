@@ -137,7 +137,9 @@ class Backfill:
     def _add_figures(self, result: YearResult) -> None:
         """Country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
-        if not lake.has(catalogue.PROTECTED_RATES, result.year):
+        if not (
+            lake.has(catalogue.PROTECTED_RATES, result.year) and lake.is_intact(catalogue.PROTECTED_RATES, result.year)
+        ):
             return
         result.synthetic = lake.provenance(catalogue.PROTECTED_RATES, result.year).synthetic
         country = (pc.field("level") == "country") & (pc.field("dimension") == "total")

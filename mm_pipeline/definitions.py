@@ -14,6 +14,7 @@ from mm_pipeline.checks import publication as publication_checks
 from mm_pipeline.checks import rates as rate_checks
 from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
+from mm_pipeline.sweep import clean_up_under
 
 
 def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:
@@ -33,7 +34,9 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             yield settings
         else:
             say = context.log.info if context.log else print
-            with (locks or Locks(settings)).held_by_run(context.run.run_id, locks_of(context.run), say=say):
+            names = locks_of(context.run)
+            with (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say):
+                clean_up_under(settings, names)
                 yield settings
 
     stages = [deliveries, patients, houses, rates, publication]

@@ -9,14 +9,14 @@ import hashlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from mm_pipeline.atomic import replacing
 from mm_pipeline.errors import SettingsError
+from mm_pipeline.locks import ID_KEY, locked
 
 T = TypeVar("T")
 
@@ -89,6 +89,10 @@ class Settings:
     def published_dir(self) -> Path:
         return self.data_dir / "published"
 
+    @property
+    def id_key_path(self) -> Path:
+        return self.data_dir / "id.key"
+
     def patient_key_secret(self) -> str:
         """``MM_ID_KEY``, or the secret kept in ``data/id.key`` (made on first use, readable by its owner only).
 
@@ -96,15 +100,12 @@ class Settings:
         """
         if self.id_key:
             return self.id_key
-        path = self.data_dir / "id.key"
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        path = self.id_key_path
         if not path.exists():
-            with tempfile.NamedTemporaryFile("w", dir=self.data_dir, prefix=".id.key.") as file:  # mode 0600
-                file.write(secrets.token_hex(32) + "\n")
-                file.flush()
-                # Of two runs that begin together one makes it, and neither sees it empty.
-                with suppress(FileExistsError):
-                    os.link(file.name, path)
+            with locked(self.lake_dir / ".locks" / ID_KEY):  # of two runs that begin together one makes it
+                if not path.exists():
+                    with replacing(path, mode=0o600, durable=True) as file:  # mode 0600 from the start
+                        file.write_text(secrets.token_hex(32) + "\n")
         secret = path.read_text().strip()
         if not secret:
             raise SettingsError(

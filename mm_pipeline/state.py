@@ -21,7 +21,7 @@ from mm_pipeline.assets.publication import page_version, series_version
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.lake import MADE_BY, Lake
 
 _PUBLISHED = {
     "published_year": "{year}/rates.parquet",
@@ -118,6 +118,9 @@ class Ledger:
             return f"{name} has not been built"
         if not self._file(name, lies_there.year).is_file():
             return f"{name}: its file is not there any more"
+        for table in self._tables(name):
+            if not self._lake.is_intact(table, lies_there.year):
+                return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code"
         source = self._source_version(name, lies_there)
@@ -130,6 +133,10 @@ class Ledger:
             if above is not None and above.order > own.order:
                 return f"{name} is older than {parent.to_user_string()}"
         return None
+
+    def _tables(self, name: str) -> list[catalogue.Table]:
+        """The tables that an asset writes."""
+        return [table for table in catalogue.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
         """The table of houses reads its own earlier years, which Dagster knows nothing of."""

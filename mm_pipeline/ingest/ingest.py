@@ -7,7 +7,6 @@ every dataset and year, and nobody without the secret can go back.
 An optional dataset that was not delivered is an empty table, whose account names no file.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -27,6 +26,7 @@ from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
+from mm_pipeline.storage.scratch import scratch
 
 T = TypeVar("T")
 
@@ -71,9 +71,9 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         _refuse_if_sent(folder, name, announced)
         account, kept, quarantine = _nothing(dataset, announced)
     else:
-        with tempfile.TemporaryDirectory(dir=lake.spill_dir()) as scratch:
-            file = files.look(files.find(folder, name), Path(scratch))
-            account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
+        with scratch(lake) as own:
+            file = files.look(files.find(folder, name), own)
+            account, kept, quarantine = _taken(backend, settings, dataset, file, announced, own)
     provenance = Provenance(
         synthetic=announced.synthetic,
         details=asdict(account),

@@ -4,8 +4,6 @@ One session, one database: nothing is shared between processes, so runs of sever
 (``docs/decisions/0002-parquet-lake.md``).
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +13,7 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Engine, Lake
+from mm_pipeline.storage.scratch import scratch
 
 
 @contextmanager
@@ -24,20 +23,17 @@ def session(settings: Settings) -> Iterator[Backend]:
     What does not fit in ``memory_limit`` is spilled to a folder of this session inside the lake (restricted like the
     lake itself) that goes with the session: DuckDB names its spill files alike in every process.
     """
-    own = tempfile.mkdtemp(dir=Lake(settings.lake_dir).spill_dir())  # mode 0700
-    try:
+    with scratch(Lake(settings.lake_dir)) as own:
         backend = ibis.duckdb.connect(
             memory_limit=settings.memory_limit,
             threads=settings.threads,
-            temp_directory=own,
+            temp_directory=str(own),
             autoinstall_known_extensions=False,
         )
         try:
             yield backend
         finally:
             backend.disconnect()
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
 
 
 def chosen(settings: Settings, backend: Backend) -> Engine:
