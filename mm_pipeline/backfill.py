@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import RunFailureReason
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
@@ -105,6 +106,7 @@ class Backfill:
             run_config=_QUIET,
             tags=_AS_FROM_UI,
         )
+        _stop_if_interrupted(run)
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
         for event in run.all_events:
             if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -152,9 +154,19 @@ class Backfill:
         run = self._series.execute_in_process(
             instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
         )
+        _stop_if_interrupted(run)
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
+
+
+def _stop_if_interrupted(run: dg.ExecuteInProcessResult) -> None:
+    """A signal ends the run that goes on: Dagster marks it as failed, and would let the next one begin."""
+    for event in run.all_events:
+        if event.event_type is dg.DagsterEventType.PIPELINE_FAILURE and (
+            event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+        ):
+            raise KeyboardInterrupt
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
