@@ -167,6 +167,9 @@ def _stop_if_interrupted(run: dg.ExecuteInProcessResult) -> None:
             event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
         ):
             raise KeyboardInterrupt
+        error = event.step_failure_data.error if event.is_step_failure else None
+        if error and "Query interrupted" in (error.cause or error).message:  # DuckDB makes this of a signal
+            raise KeyboardInterrupt
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
