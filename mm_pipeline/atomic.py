@@ -4,25 +4,45 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_NEW, _OLD = ".tmp", ".old"
+"""How the names of what is being made, and of a folder that was just replaced, end."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block succeeds, and vanishes when it fails."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+def replacing(
+    path: Path, *, mode: int, durable: bool = False, put: Callable[[Path, Path], object] = Path.replace
+) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block succeeds, and vanishes when it fails.
+
+    ``durable``: it is on the disk before and after, also if the power fails. ``put`` moves the one to the other.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_NEW)
     os.close(descriptor)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(mode)
-        temporary.replace(path)
+        if durable:
+            _to_disk(temporary)
+        put(temporary, path)
+        if durable:
+            _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -30,12 +50,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` that takes its place, readable by everybody, when the block succeeds.
 
     In one step where the file system can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others), else in
-    two, between which ``path`` is not there. When the block fails it vanishes, and ``path`` is as it was.
+    two, between which ``path`` is not there: who is killed there leaves it to :func:`clean_up` to put the old one back.
+    When the block fails it vanishes, and ``path`` is as it was.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o755)  # whatever the umask
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_NEW))
     try:
         yield temporary
         for below in temporary.rglob("*"):
@@ -44,7 +65,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if not path.exists():
             temporary.rename(path)
         elif not _exchange(temporary, path):
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_OLD))
             path.rename(old)
             try:
                 temporary.rename(path)
@@ -54,6 +75,29 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def left_beside(path: Path) -> list[Path]:
+    """What :func:`replacing` and :func:`replacing_folder` have beside ``path`` while they work, or left when killed.
+
+    DuckDB writes first to ``tmp_<name>``.
+    """
+    names = f".{path.name}.*", f"tmp_.{path.name}.*"
+    return sorted(found for name in names for found in path.parent.glob(name) if found.suffix in (_NEW, _OLD))
+
+
+def clean_up(path: Path) -> None:
+    """Remove what killed processes left beside ``path``; nobody may be replacing it just now.
+
+    A folder that was taken away, and its successor never put there, comes back.
+    """
+    for left in left_beside(path):
+        if left.suffix == _OLD and not path.exists() and any(left.iterdir()):
+            left.rename(path)
+        elif left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -15,6 +15,7 @@ from mm_pipeline.locks import SERIES, Locks
 from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger, YearState
+from mm_pipeline.sweep import clean_up_after_the_dead
 
 YEARLY_JOB, SERIES_JOB, STATUS_JOB = "year", "series", "status"
 SERIES_ASSETS = ("published_series", "atlas_page")
@@ -176,7 +177,8 @@ def locks_of(run: dg.DagsterRun) -> list[str]:
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs as failed whose process was killed: they would hold a place in the queue for ever.",
+    description="Marks runs as failed whose process was killed: they would hold a place in the queue for ever. Removes "
+    "the temporary files that it left.",
 )
 def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
     ended = end_abandoned_runs(context.instance, settings)
@@ -186,7 +188,7 @@ def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
-    """Mark runs of this instance as failed whose process is gone; returns their short ids.
+    """Mark runs of this instance as failed whose process is gone, and remove what it left; returns their short ids.
 
     Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
     running counts in the queue, and the schedule waits for it.
@@ -201,4 +203,5 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
             )
             ended.append(run_id[:8])
         locks.forget(run_id)
+    clean_up_after_the_dead(settings, locks)
     return ended

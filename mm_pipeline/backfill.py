@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from dagster._core.events import RunFailureReason
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
@@ -105,6 +106,7 @@ class Backfill:
             run_config=_QUIET,
             tags=_AS_FROM_UI,
         )
+        _stop_if_interrupted(run)
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
         for event in run.all_events:
             if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -121,7 +123,9 @@ class Backfill:
     def _add_figures(self, result: YearResult) -> None:
         """Country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
-        if not lake.has(catalogue.PROTECTED_RATES, result.year):
+        if not (
+            lake.has(catalogue.PROTECTED_RATES, result.year) and lake.is_intact(catalogue.PROTECTED_RATES, result.year)
+        ):
             return
         result.synthetic = lake.provenance(catalogue.PROTECTED_RATES, result.year).synthetic
         country = (pc.field("level") == "country") & (pc.field("dimension") == "total")
@@ -134,9 +138,22 @@ class Backfill:
         run = self._series.execute_in_process(
             instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
         )
+        _stop_if_interrupted(run)
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
+
+
+def _stop_if_interrupted(run: dg.ExecuteInProcessResult) -> None:
+    """A signal ends the run that goes on: Dagster marks it as failed, and would let the next one begin."""
+    for event in run.all_events:
+        if event.event_type is dg.DagsterEventType.PIPELINE_FAILURE and (
+            event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+        ):
+            raise KeyboardInterrupt
+        error = event.step_failure_data.error if event.is_step_failure else None
+        if error and "Query interrupted" in (error.cause or error).message:  # DuckDB makes this of a signal
+            raise KeyboardInterrupt
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:

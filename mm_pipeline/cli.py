@@ -6,6 +6,7 @@ Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -58,8 +59,15 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where whoever started it ignores them
+            signal.signal(number, _interrupted)
         try:
             command(*args, **kwargs)
+        except KeyboardInterrupt:
+            click.echo(
+                "mm-pipeline: ended by a signal. What was done stays; run the command again for the rest.", err=True
+            )
+            sys.exit(1)
         except OperatorError as error:
             told = error
         except OSError as error:
@@ -72,6 +80,10 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         sys.exit(1)
 
     return run
+
+
+def _interrupted(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -29,6 +29,7 @@ from mm_pipeline.errors import OperatorError
 from mm_pipeline.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
 from mm_pipeline.signed_releases import signed_releases
+from mm_pipeline.sweep import clean_up_under
 
 
 def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:
@@ -51,6 +52,7 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             names = locks_of(context.run)
             held = (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say)
             with contained(settings, "locks"), held:
+                clean_up_under(settings, names)
                 for year in filter(str.isdigit, names):
                     _observe(context.instance, settings, int(year))
                 yield settings

@@ -11,14 +11,19 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mm_pipeline.settings import Settings
+if TYPE_CHECKING:
+    from mm_pipeline.settings import Settings
 
 SERIES = "series"
 """Lock of what is made from all years."""
 
 DELIVERIES = "deliveries"
 """Lock of the making of synthetic deliveries."""
+
+ID_KEY = "id.key"
+"""Lock of the making of the secret."""
 
 _PUBLISHED = "published"
 _RUN = "run-"
@@ -30,7 +35,7 @@ Say = Callable[[str], None]
 class Locks:
     """The locks of one data folder. What this object holds already it takes again without waiting for itself."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         self._folder = settings.lake_dir / ".locks"
         self._held: dict[str, int] = {}
 
@@ -55,6 +60,17 @@ class Locks:
             yield waited
 
     @contextmanager
+    def held_if_free(self, name: str) -> Iterator[bool]:
+        """Hold this lock if nobody does, not even this object; yields whether it is held."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._folder / name, wait=False))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    @contextmanager
     def held_by_run(self, run_id: str, names: Iterable[str], *, say: Say) -> Iterator[None]:
         """Hold these locks for a Dagster run, and the mark by which :meth:`abandoned` knows that its process lives."""
         mark = self._folder / f"{_RUN}{run_id}"
@@ -71,25 +87,27 @@ class Locks:
     def abandoned(self) -> Iterator[str]:
         """Ids of runs whose process ended without ending them; each is asked for until :meth:`forget`."""
         for mark in sorted(self._folder.glob(f"{_RUN}*")):
-            # Held: it lives. Empty: it begins or ends just now.
+            # Held: it lives. Empty: it ended as it should, or was killed before it began.
             with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if file.read(1):
                     yield mark.name.removeprefix(_RUN)
+                else:
+                    mark.unlink()
 
     def forget(self, run_id: str) -> None:
         (self._folder / f"{_RUN}{run_id}").unlink(missing_ok=True)
 
 
 @contextmanager
-def switching_a_year(settings: Settings, say: Say) -> Iterator[None]:
+def switching_a_year(settings: "Settings", say: Say) -> Iterator[None]:
     """While the folder of a released year is switched: others may switch theirs, but nobody reads all of them."""
     with locked(settings.lake_dir / ".locks" / _PUBLISHED, say, shared=True):
         yield
 
 
 @contextmanager
-def reading_all_years(settings: Settings, say: Say) -> Iterator[None]:
+def reading_all_years(settings: "Settings", say: Say) -> Iterator[None]:
     """While the folders of all released years are read: none is switched."""
     with locked(settings.lake_dir / ".locks" / _PUBLISHED, say):
         yield
@@ -105,28 +123,42 @@ def _process() -> str:
 
 
 @contextmanager
-def locked(path: Path, say: Say = lambda said: None, *, shared: bool = False) -> Iterator[tuple[int, bool]]:
+def locked(
+    path: Path, say: Say = lambda said: None, *, shared: bool = False, wait: bool = True
+) -> Iterator[tuple[int, bool]]:
     """The file, locked, and whether it had to be waited for. A signal that raises an exception ends the wait.
+
+    BlockingIOError when it must not be waited for (``wait``) and another holds it.
 
     What is not there is made, for its owner only: the file and the two folders it is in.
     """
     path.parent.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    kind, waited = fcntl.LOCK_SH if shared else fcntl.LOCK_EX, False
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            waited = False
-        except BlockingIOError:
-            holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
-            say(f"{path.name}: {holder} is working on it; this waits until that has ended.")
-            fcntl.flock(descriptor, kind)
-            waited = True
-        yield descriptor, waited
-    finally:
-        os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise
+                holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
+                say(f"{path.name}: {holder} is working on it; this waits until that has ended.")
+                fcntl.flock(descriptor, kind)
+                waited = True
+            if _lies_at(path, descriptor):  # else somebody removed it before it was locked
+                yield descriptor, waited
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lies_at(path: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False
 
 
 def _write(descriptor: int, text: str) -> None:

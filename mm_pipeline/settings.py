@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mm_pipeline import restricted
+from mm_pipeline.atomic import replacing
 from mm_pipeline.errors import SettingsError
+from mm_pipeline.locks import ID_KEY, locked
 from mm_pipeline.untrusted import short
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ class Settings:
         return self.data_dir / "sign-off"
 
     @property
-    def _key_file(self) -> Path:
+    def id_key_path(self) -> Path:
         return self.data_dir / "id.key"
 
     def patient_key_secret(self, *, synthetic: bool) -> str:
@@ -123,7 +124,7 @@ class Settings:
         """
         if self.id_key:
             return self.id_key
-        path = self._key_file
+        path = self.id_key_path
         if not synthetic:
             kept = f", or set it to the content of {path} to keep the keys of the years built so far"
             raise SettingsError(
@@ -132,14 +133,11 @@ class Settings:
                 f"{kept if path.exists() else ''}. Keep it apart from the data, set it for the UI and the command line "
                 "alike, and start the year again."
             )
-        self.data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            with tempfile.NamedTemporaryFile("w", dir=self.data_dir, prefix=".id.key.") as file:  # mode 0600
-                file.write(secrets.token_hex(32) + "\n")
-                file.flush()
-                # Of two runs that begin together one makes it, and neither sees it empty.
-                with suppress(FileExistsError):
-                    os.link(file.name, path)
+            with locked(self.lake_dir / ".locks" / ID_KEY):  # of two runs that begin together one makes it
+                if not path.exists():
+                    with replacing(path, mode=0o600, durable=True) as file:  # mode 0600 from the start
+                        file.write_text(secrets.token_hex(32) + "\n")
         restricted.close(path)
         secret = path.read_text().strip()
         if not secret:
@@ -164,7 +162,7 @@ class Settings:
         Eight hexadecimal digits: too few to be sure of a secret that somebody guesses, and slow to work out (scrypt).
         """
         with suppress(FileNotFoundError):
-            return check_value(self.id_key or self._key_file.read_text().strip())
+            return check_value(self.id_key or self.id_key_path.read_text().strip())
         return ""
 
     def fingerprint(self) -> str:

@@ -26,7 +26,7 @@ from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery, fingerprints
 from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import awaited
-from mm_pipeline.storage.lake import Lake, Provenance
+from mm_pipeline.storage.lake import MADE_BY, Lake, Provenance
 
 PUBLISHED_YEAR = "published_year"
 
@@ -157,6 +157,9 @@ class Ledger:
             return f"{name} has not been built"
         if not self._file(name, lies_there.year).is_file():
             return f"{name}: its file is not there any more"
+        for table in self._tables(name):
+            if not self._lake.is_intact(table, lies_there.year):
+                return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
@@ -207,6 +210,10 @@ class Ledger:
         with suppress(LakeError, OSError, ValueError, KeyError, TypeError):
             return self._lake.provenance(catalogue.LAKE_TABLES[name], year)
         return None
+
+    def _tables(self, name: str) -> list[catalogue.Table]:
+        """The tables that an asset writes."""
+        return [table for table in catalogue.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
         """The table of houses reads its own earlier years, which Dagster knows nothing of."""

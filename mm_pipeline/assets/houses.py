@@ -58,7 +58,7 @@ def earlier_houses(lake: Lake, year: int) -> Earlier:
     schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
     tables = [schema.empty_table()]
     for other in years:
-        path = lake.path(catalogue.HOUSES, other)
+        path = lake.existing(catalogue.HOUSES, other)
         try:
             table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
         except (OSError, pa.ArrowInvalid):
@@ -111,7 +111,7 @@ def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
     """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
     for year in range(FIRST_YEAR, work.year + 1):
-        if work.lake.has(catalogue.HOUSES, year):
+        if work.lake.has(catalogue.HOUSES, year) and work.lake.is_intact(catalogue.HOUSES, year):
             path = work.lake.path(catalogue.HOUSES, year)
             rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
             for status, line in series.items():

@@ -118,7 +118,7 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
     lake = Lake(settings.lake_dir)
     series: dict[str, list[tuple[int, float]]] = {name: [] for name in _REGIONS.values()}
     for year in all_years():
-        if not lake.has(catalogue.PROTECTED_RATES, year):
+        if not (lake.has(catalogue.PROTECTED_RATES, year) and lake.is_intact(catalogue.PROTECTED_RATES, year)):
             continue
         table = pq.read_table(
             lake.path(catalogue.PROTECTED_RATES, year),

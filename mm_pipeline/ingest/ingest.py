@@ -7,7 +7,6 @@ every dataset and year, and nobody without the secret can go back.
 An optional dataset that was not delivered is an empty table, whose account names no file.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +28,7 @@ from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
 from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
+from mm_pipeline.storage.scratch import scratch
 
 T = TypeVar("T")
 
@@ -82,10 +82,10 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         _refuse_if_sent(folder, name, announced)
         account, kept, quarantine = _nothing(dataset, announced)
     else:
-        with tempfile.TemporaryDirectory(dir=lake.spill_dir()) as scratch:
-            file = files.look(files.find(folder, name), Path(scratch), settings.largest_delivery_bytes)
+        with scratch(lake) as own:
+            file = files.look(files.find(folder, name), own, settings.largest_delivery_bytes)
             with _at_rest(file, settings):
-                account, kept, quarantine = _taken(backend, settings, dataset, file, announced, Path(scratch))
+                account, kept, quarantine = _taken(backend, settings, dataset, file, announced, own)
     announced.hold_unchanged(folder)
     account = replace(account, settings=settings.of_figures)
     sources = {account.file: account.sha256, manifest.NAME: announced.sha256}

@@ -5,9 +5,9 @@ One session, one database: nothing is shared between processes, so runs of sever
 """
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ibis
 from ibis.backends.duckdb import Backend
@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Engine, Lake
+from mm_pipeline.storage.scratch import scratch
 
 
 @contextmanager
@@ -24,12 +25,11 @@ def session(settings: Settings) -> Iterator[Backend]:
     What does not fit in ``memory_limit`` is spilled to a folder of this session inside the lake (restricted like the
     lake itself) that goes with the session: DuckDB names its spill files alike in every process.
     """
-    own = tempfile.mkdtemp(dir=Lake(settings.lake_dir).spill_dir())  # mode 0700
-    try:
+    with scratch(Lake(settings.lake_dir)) as own:
         backend = ibis.duckdb.connect(
             memory_limit=settings.memory_limit,
             threads=settings.threads,
-            temp_directory=own,
+            temp_directory=str(own),
             max_temp_directory_size=f"{_most_spilled(settings, own)}B",
             autoinstall_known_extensions=False,
         )
@@ -37,11 +37,9 @@ def session(settings: Settings) -> Iterator[Backend]:
             yield backend
         finally:
             backend.disconnect()
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
 
 
-def _most_spilled(settings: Settings, folder: str) -> int:
+def _most_spilled(settings: Settings, folder: Path) -> int:
     """Bytes: some times the largest delivery, which no year of this country needs, and never all that is free."""
     return min(3 * settings.largest_delivery_bytes, shutil.disk_usage(folder).free * 9 // 10)
 

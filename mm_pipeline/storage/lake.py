@@ -1,6 +1,7 @@
 """The lake: one Parquet file per table and year, replaced whole.
 
 A partition is written beside its place and moved there with ``os.replace``: a reader sees the old one or the new one.
+Beside it lies its checksum (:mod:`mm_pipeline.storage.checksum`); what is damaged is not read.
 Every write goes through :meth:`Lake._write`, which asserts the physical schema against the catalogue. A partition
 carries where it comes from (:class:`Provenance`) in its Parquet footer, so that data and account cannot part.
 """
@@ -8,6 +9,7 @@ carries where it comes from (:class:`Provenance`) in its Parquet footer, so that
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from urllib.parse import quote, unquote
@@ -17,14 +19,32 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline.atomic import replacing
-from mm_pipeline.catalogue import QUARANTINE, Table
+from mm_pipeline.catalogue import (
+    CLEARED,
+    DISCLOSED_RATES,
+    PROTECTED_SENSITIVITY,
+    QUARANTINE,
+    RELEASES,
+    SHOWN_SENSITIVITY,
+    Table,
+)
 from mm_pipeline.errors import LakeError
+from mm_pipeline.storage.checksum import is_intact, put_with_checksum
 
 if TYPE_CHECKING:
     from mm_pipeline.storage.spark import Spark
 
 Engine: TypeAlias = Union[Backend, "Spark"]
 """DuckDB, or another engine that hands the rows it computes to DuckDB to be written."""
+
+MEMORY = frozenset(table.name for table in (DISCLOSED_RATES, RELEASES, SHOWN_SENSITIVITY))
+"""Tables that cannot be made again: what releases of the past were made from and showed."""
+
+MADE_BY = {
+    **dict.fromkeys((PROTECTED_SENSITIVITY.name, DISCLOSED_RATES.name, CLEARED.name), "protected_rates"),
+    **dict.fromkeys((RELEASES.name, SHOWN_SENSITIVITY.name), "published_year"),
+}
+"""Asset that writes a table, where that has another name."""
 
 _FOOTER_KEY = b"mm_pipeline"
 
@@ -75,20 +95,27 @@ class Lake:
     def has(self, table: Table, year: int) -> bool:
         return self.path(table, year).is_file()
 
+    def is_intact(self, table: Table, year: int) -> bool:
+        """Whether what lies there is what was written, as far as it is there at all: the table, and its quarantine."""
+        paths = self.path(table, year), self.quarantine_path(table, year)
+        return all(is_intact(path) for path in paths if path.is_file())
+
     def read(self, engine: Engine, table: Table, year: int) -> ir.Table:
-        """The partition as an expression; :class:`LakeError` when it has not been built."""
-        return engine.read_parquet(self._existing(table, year), hive_partitioning=False)
+        """The partition as an expression; :class:`LakeError` when it has not been built or is damaged."""
+        return engine.read_parquet(self.existing(table, year), hive_partitioning=False)
 
     def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
-        return backend.read_parquet(self.quarantine_path(table, year), hive_partitioning=False)
+        path = self.quarantine_path(table, year)
+        self._assert_intact(path, table, year)
+        return backend.read_parquet(path, hive_partitioning=False)
 
     def written(self, table: Table, year: int) -> Written:
         """Size of the partition as it lies there."""
-        path = self._existing(table, year)
+        path = self.existing(table, year)
         return Written(path, pq.read_metadata(path).num_rows, path.stat().st_size)
 
     def provenance(self, table: Table, year: int) -> Provenance:
-        footer = pq.read_metadata(self._existing(table, year)).metadata or {}
+        footer = pq.read_metadata(self.existing(table, year)).metadata or {}
         return Provenance(**json.loads(unquote(footer[_FOOTER_KEY])))
 
     def derived_from(self, *tables: Table, year: int, details: Mapping[str, Any] | None = None) -> Provenance:
@@ -122,11 +149,28 @@ class Lake:
         """Replace the quarantine of a raw table's year (columns of :data:`~mm_pipeline.catalogue.QUARANTINE`)."""
         return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
 
-    def _existing(self, table: Table, year: int) -> Path:
+    def existing(self, table: Table, year: int) -> Path:
+        """Path of the partition, to read it; :class:`LakeError` when it has not been built or is damaged."""
         path = self.path(table, year)
         if not path.is_file():
             raise LakeError(f"{year}: {table.name} has not been built yet. Materialise {table.name} for {year} first.")
+        self._assert_intact(path, table, year)
         return path
+
+    def _assert_intact(self, path: Path, table: Table, year: int) -> None:
+        if is_intact(path):
+            return
+        name = path.relative_to(self.root).as_posix()
+        what = (
+            f"{year}: data/lake/{name} is damaged: its bytes are not those that were written (data/lake/{name}.sha256)."
+        )
+        if table.name in MEMORY:
+            raise LakeError(
+                f"{what} It cannot be made again, and a revision of {year} is protected with it: put the folder of the year "
+                "back from a backup."
+            )
+        maker = MADE_BY.get(table.name, table.name)
+        raise LakeError(f"{what} Materialise {maker} for {year} again, or run mm-pipeline backfill.")
 
     def _made(self, folder: Path) -> Path:
         """Make a folder of the lake. ``mkdir(parents=True)`` would leave the mode of those above it to the umask."""
@@ -143,7 +187,9 @@ class Lake:
         rows = rows.select(table.column_names)
         if table.order:
             rows = rows.order_by(list(table.order))
-        with replacing(path, mode=0o600) as temporary:
+        durable = table.name in MEMORY
+        put = partial(put_with_checksum, durable=durable)
+        with replacing(path, mode=0o600, durable=durable, put=put) as temporary:
             backend.to_parquet(rows, temporary, compression="zstd", kv_metadata=provenance.footer())
             written = pq.read_schema(temporary)
             # Names and types; whether a column may be empty is the optimiser's guess and not part of the contract.

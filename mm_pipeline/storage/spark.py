@@ -4,8 +4,6 @@ Spark reads the partitions of the lake and computes rows; DuckDB writes every pa
 (``docs/decisions/0012-spark.md``). There is one Spark session a process.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from mm_pipeline.errors import LakeError, SettingsError
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import spark_needs
 from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.scratch import Scratch, scratch
 
 _LOGGING = """
 rootLogger.level = off
@@ -104,8 +103,7 @@ class Spark:
 
         :class:`LakeError` when columns or types are not those of the catalogue, or rows are missing.
         """
-        folder = Path(tempfile.mkdtemp(dir=self.lake.spill_dir()))  # mode 0700
-        try:
+        with scratch(self.lake) as folder:
             computed = self._write(rows, folder / "parts")
             files = sorted((folder / "parts").glob("*.parquet"))
             for file in files:
@@ -116,8 +114,6 @@ class Spark:
                     "See that all workers have data/lake at the same path (docs/scaling.md), and materialise it again."
                 )
             yield self.duckdb, self.duckdb.read_parquet([str(file) for file in files])
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self, rows: ir.Table, folder: Path) -> int:
         """Write the rows as Parquet files; how many they are."""
@@ -167,11 +163,11 @@ def _session_of_process(settings: Settings) -> SparkSession:
             _running[2]()
             _running = None
         spark_needs.assert_met(settings)
-        own = Path(tempfile.mkdtemp(dir=Lake(settings.lake_dir).spill_dir()))  # mode 0700
+        own = Scratch(Lake(settings.lake_dir))
         # Unlike atexit's, this runs also at the end of the processes that Dagster's daemon starts for a run.
         end = Finalize(None, _end, (own,), exitpriority=1)
         try:
-            _running = wanted, _start(settings, own), end
+            _running = wanted, _start(settings, own.path), end
         except BaseException:
             end()
             raise
@@ -218,7 +214,7 @@ def options(settings: Settings, own: Path) -> dict[str, str]:
     return chosen
 
 
-def _end(own: Path) -> None:
+def _end(own: Scratch) -> None:
     """Stop Spark and its Java process, and remove their folder."""
     with suppress(Exception):
         if SparkSession._instantiatedSession is not None:
@@ -229,4 +225,4 @@ def _end(own: Path) -> None:
             gateway.proc.stdin.close()
             gateway.proc.wait(timeout=60)
         SparkContext._gateway = SparkContext._jvm = None
-    shutil.rmtree(own, ignore_errors=True)
+    own.remove()

@@ -14,6 +14,7 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.atomic import replacing
 from mm_pipeline.catalogue import GEOGRAPHY, QUARANTINE, RAW_DMG, SECTOR_RATES
 from mm_pipeline.errors import LakeError
+from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.harness import settings_for
@@ -101,7 +102,7 @@ class TestSchemaGuard:
         for part in ("raw_dmg: ", "not of the declared columns", "the earlier partition is untouched", "found: "):
             assert part in str(raised.value)
         assert path.read_bytes() == before
-        assert list(path.parent.iterdir()) == [path]
+        assert sorted(path.parent.iterdir()) == [path, checksum_path(path)]
 
     def test_a_sum_in_another_type_is_refused(self, lake: Lake, backend: Backend) -> None:
         """DuckDB's SUM is a HUGEINT, which Parquet stores as DOUBLE; Ibis believes it to be int64."""
@@ -135,10 +136,12 @@ def test_only_the_owner_may_look(lake: Lake, backend: Backend, umask: int) -> No
         "raw_dmg": 0o700,
         "raw_dmg/year=2019": 0o700,
         "raw_dmg/year=2019/part-0.parquet": 0o600,
+        "raw_dmg/year=2019/part-0.parquet.sha256": 0o600,
         "quarantine": 0o700,
         "quarantine/dmg": 0o700,
         "quarantine/dmg/year=2019": 0o700,
         "quarantine/dmg/year=2019/part-0.parquet": 0o600,
+        "quarantine/dmg/year=2019/part-0.parquet.sha256": 0o600,
     }
 
 
@@ -153,7 +156,7 @@ class TestReplacing:
         with pytest.raises(Exception, match="no"):
             lake.write(backend, RAW_DMG, YEAR, backend.table("failing"), MADE_UP)
         assert path.read_bytes() == before
-        assert list(path.parent.iterdir()) == [path]
+        assert sorted(path.parent.iterdir()) == [path, checksum_path(path)]
 
     def test_a_reader_sees_the_old_file_or_the_new_one(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
