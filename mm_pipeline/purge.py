@@ -28,6 +28,7 @@ from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.locks import Locks, Say, command_line
 from mm_pipeline.settings import Settings
+from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 
 RAW = tuple(catalogue.LAKE_TABLES[f"raw_{name}"] for name in DATASETS)
@@ -112,6 +113,7 @@ def purge(
         receipt.write(path)
         for each in found:
             each.path.unlink(missing_ok=True)
+            checksum_path(each.path).unlink(missing_ok=True)
             _remove_empty(each.path.parent, settings)
         for asset, year in dict.fromkeys((file.asset, file.year) for file in files if file.asset):
             instance.report_runless_asset_event(_observation(asset, year, files, path))

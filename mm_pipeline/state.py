@@ -6,9 +6,8 @@ from, and its deliveries, geography and settings are still those it was made fro
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -17,16 +16,23 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, Asset
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.deliveries import geography_version, reference_sources
+from mm_pipeline.assets.deliveries import geography_version
 from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.assets.publication import page_version, series_version
+from mm_pipeline.built_from import (
+    OTHER_SECRET,
+    changes_since_purged,
+    is_of_manifest,
+    is_read,
+    other_files,
+    other_settings,
+)
 from mm_pipeline.errors import LakeError, ReferenceDataError
-from mm_pipeline.ingest import manifest
-from mm_pipeline.ingest.contract import OPTIONAL
-from mm_pipeline.ingest.delivery import Delivery, data_version, delivery, fingerprints
+from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
+from mm_pipeline.purge import PERSONS, purged
 from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import awaited
-from mm_pipeline.storage.lake import MADE_BY, Lake, Provenance
+from mm_pipeline.storage.lake import MADE_BY, Lake
 
 PUBLISHED_YEAR = "published_year"
 
@@ -49,6 +55,8 @@ class YearState:
     is_new_delivery: bool = False
     """Whether what was delivered is not what the year was built from: files or manifest, not reference data or settings."""
 
+    purged: date | None = None
+    """When its persons were purged; None: they are there, or never were."""
     awaits: str = ""
     """What the year awaits before it becomes public, in words; nothing is to be built meanwhile."""
 
@@ -99,19 +107,20 @@ class Ledger:
 
     def state(self, year: int) -> YearState:
         lies_there = delivery(self.settings, year)
+        if since := purged(self.settings, year):
+            return self._state_of_purged(lies_there, since)
         if lies_there.missing:
             waits = f"data/raw/{year} is {lies_there.hindrance}: nothing in it is read" if lies_there.hindrance else ""
             return YearState(year, lies_there, (waits or f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
-        read = [name for name in self.yearly_assets if self._is_read(name)]
-        files = {name: self._other_files(name, lies_there) for name in read}
-        settings = [change for name in read for change in self._other_settings(name, year)]
-        # A manifest changes with whatever file it tells of: the file is what one wants to know first.
-        of_files = sorted((change for each in files.values() for change in each), key=_is_of_manifest)
+        read = [name for name in self.yearly_assets if is_read(name)]
+        files = {name: other_files(self.settings, name, lies_there) for name in read}
+        settings = [change for name in read for change in other_settings(self.settings, name, year)]
+        of_files = sorted((change for each in files.values() for change in each), key=is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
         awaits = self._awaits(year) if all(reason.startswith(PUBLISHED_YEAR) for reason in reasons) else ""
-        return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits)
+        return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits=awaits)
 
     def _awaits(self, year: int) -> str:
         """The signatures that the year awaits, if that is all that keeps it from being public."""
@@ -122,10 +131,13 @@ class Ledger:
         is_cleared = self._lake.has(catalogue.CLEARED, year) and self._lake.written(catalogue.CLEARED, year).rows > 0
         return waiting.sentence if is_cleared else ""
 
-    @staticmethod
-    def _is_read(name: str) -> bool:
-        """Whether the asset is read from files, and not made from other assets."""
-        return name == "geography" or name.startswith("raw_")
+    def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
+        """A year whose persons were purged is left alone: nothing of it is built until its delivery changes, or by force."""
+        changes = tuple(changes_since_purged(self.settings, lies_there))
+        kept = [name for name in self.yearly_assets if name not in {table.name for table in PERSONS}]
+        lost = [reason for name in kept if (reason := self._why_unusable(name, lies_there.year))]
+        reasons = tuple(lost) if lies_there.missing else (*lost, *changes)
+        return YearState(lies_there.year, lies_there, reasons, changes, bool(changes), purged=since)
 
     def is_made(self, name: str, year: int) -> bool:
         """Whether the asset was materialised for the year, from whatever delivery, and its file is there."""
@@ -147,7 +159,12 @@ class Ledger:
         versions = [
             f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
         ]
-        parts = [*versions, str(self.settings.quarantine_limit), self.settings.largest_delivery]
+        parts = [
+            *versions,
+            str(self.settings.quarantine_limit),
+            self.settings.largest_delivery,
+            self.settings.key_check(),
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _why_stale(self, name: str, lies_there: Delivery) -> str | None:
@@ -155,16 +172,14 @@ class Ledger:
         own = self._of(name, lies_there.year)
         if own is None:
             return f"{name} has not been built"
-        if not self._file(name, lies_there.year).is_file():
-            return f"{name}: its file is not there any more"
-        for table in self._tables(name):
-            if not self._lake.is_intact(table, lies_there.year):
-                return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
+        if unusable := self._why_unusable(name, lies_there.year):
+            return unusable
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
-        if source is not None and own.data_version != source:
-            changes = [*self._other_files(name, lies_there), *self._other_settings(name, lies_there.year)]
+        settings = other_settings(self.settings, name, lies_there.year) if is_read(name) else []
+        if (source is not None and own.data_version != source) or OTHER_SECRET in settings:
+            changes = [*other_files(self.settings, name, lies_there), *settings]
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == catalogue.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
@@ -174,41 +189,12 @@ class Ledger:
                 return f"{name} is older than {parent.to_user_string()}"
         return None
 
-    def _other_files(self, name: str, lies_there: Delivery) -> list[str]:
-        """How the files that the asset is read from differ from those it was built from."""
-        if (made := self._provenance(name, lies_there.year)) is None:
-            return []
-        if name == "geography":
-            return list(_differences(made.sources, reference_sources(self.settings, lies_there.year)))
-        now = self._delivered(name.removeprefix("raw_"), lies_there)
-        if "settings" not in made.details:  # an earlier version of the program, which did not keep the manifest's
-            now.pop(f"deliveries/{manifest.NAME}", None)
-        return list(_differences(made.sources, now))
-
-    def _delivered(self, dataset: str, lies_there: Delivery) -> dict[str, str]:
-        """The files that a raw table would be read from, as in its provenance; a misnamed one has no fingerprint."""
-        path = lies_there.present.get(dataset)
-        read = {path.name, manifest.NAME} if path else {manifest.NAME}
-        misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
-        there = fingerprints(self.settings, lies_there.year).items()
-        return {f"deliveries/{file}": sha256 for file, sha256 in there if file in read} | {
-            f"deliveries/{file}": "" for file in misnamed
-        }
-
-    def _other_settings(self, name: str, year: int) -> list[str]:
-        """How the settings that change a figure differ from those that the raw table was built with."""
-        made, now = self._provenance(name, year), self.settings.of_figures
-        was = made.details.get("settings", {}) if made else {}
-        return [
-            f"{each} was {was[each] or 'not set'}, now {now[each] or 'not set'}"
-            for each in now
-            if was.get(each, now[each]) != now[each]
-        ]
-
-    def _provenance(self, name: str, year: int) -> Provenance | None:
-        """Of a raw table or the geography; None where it is lost or damaged, which is told as such."""
-        with suppress(LakeError, OSError, ValueError, KeyError, TypeError):
-            return self._lake.provenance(catalogue.LAKE_TABLES[name], year)
+    def _why_unusable(self, name: str, year: int) -> str | None:
+        if not self._file(name, year).is_file():
+            return f"{name}: its file is not there any more"
+        for table in self._tables(name):
+            if not self._lake.is_intact(table, year):
+                return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         return None
 
     def _tables(self, name: str) -> list[catalogue.Table]:
@@ -264,28 +250,6 @@ class Ledger:
         wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values()))
         records = self.instance.fetch_materializations(wanted, limit=len(newest)).records
         return {int(record.partition_key or 0): _materialisation(record) for record in records}
-
-
-def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Two sets of files (kind/name -> SHA-256) in words; a file that took the place of another format is one of both."""
-    for key in sorted(was.keys() | now.keys()):
-        name, before, after = key.partition("/")[2], was.get(key), now.get(key)
-        if before == after:
-            continue
-        if before is None:
-            yield f"{name} is new" + (f" (SHA-256 {_short(after)})" if after else " and cannot be read under this name")
-        elif after is None:
-            yield f"{name} is not there any more (SHA-256 was {_short(before)})"
-        else:
-            yield f"{name} has changed (SHA-256 was {_short(before)}, now {_short(after)})"
-
-
-def _is_of_manifest(change: str) -> bool:
-    return change.startswith(manifest.NAME)
-
-
-def _short(sha256: str) -> str:
-    return f"{sha256[:12]}..."
 
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:

@@ -17,7 +17,7 @@ from mm_pipeline.state import Ledger, YearState
 STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
 SHORT = ("ok", "warn", "fail", "n/a")
 
-NO_DELIVERY = "no delivery"
+NO_DELIVERY, UP_TO_DATE = "no delivery", "up to date"
 SIGNATURES = "awaits its signatures (mm-pipeline sign-off)"
 
 
@@ -36,7 +36,7 @@ class YearStatus:
     @property
     def is_as_it_should_be(self) -> bool:
         """Up to date, released, and no check failed; or nothing was ever delivered or made."""
-        if self.state.delivery.is_empty and not self.is_published:
+        if self.state.delivery.is_empty and not self.is_published and not self.state.purged:
             return True
         state = self.state
         return state.is_up_to_date and not state.awaits and self.is_published and not self.checks.get(FAILED)
@@ -62,7 +62,8 @@ class YearStatus:
         if self.state.awaits:
             return SIGNATURES
         if self.state.is_up_to_date:
-            return "up to date" if self.is_published else "up to date, not published"
+            gone = f" (persons purged on {self.state.purged.isoformat()})" if self.state.purged else ""
+            return f"{UP_TO_DATE}{gone}" if self.is_published else f"{UP_TO_DATE}, not published{gone}"
         first, *more = self.state.changes or self.state.reasons
         return f"stale: {first}" + (f" (and {len(more)} more)" if more else "")
 

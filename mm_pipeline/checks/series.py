@@ -47,7 +47,7 @@ def years_up_to_date(context: dg.AssetCheckExecutionContext, settings: SettingsP
 
 
 def _why(row: dict[str, str]) -> str:
-    if row["state"] == "up to date":
+    if row["state"].startswith("up to date") and row["published"] == "yes":
         return f"{row['fail']} checks failed"
     return row["state"]
 

@@ -1,0 +1,109 @@
+"""What a table that is read from files was built from, held against what lies there and is set now, in words.
+
+Here: files and settings, by the provenance that every table carries. Not here: whether a year is up to date
+(:mod:`mm_pipeline.state`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from mm_pipeline.assets.deliveries import reference_sources
+from mm_pipeline.catalogue import GEOGRAPHY, LAKE_TABLES, SECTOR_RATES
+from mm_pipeline.errors import LakeError
+from mm_pipeline.ingest import manifest
+from mm_pipeline.ingest.contract import OPTIONAL
+from mm_pipeline.ingest.delivery import Delivery, fingerprints
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake, Provenance
+
+_DELIVERIES = "deliveries/"
+
+OTHER_SECRET = "MM_ID_KEY is not the one it was built with"
+
+
+def is_read(name: str) -> bool:
+    """Whether the asset is read from files, and not made from other assets."""
+    return name == GEOGRAPHY.name or name.startswith("raw_")
+
+
+def other_files(settings: Settings, name: str, lies_there: Delivery) -> list[str]:
+    """How the files that the asset is read from differ from those it was built from."""
+    if (made := _provenance(settings, name, lies_there.year)) is None:
+        return []
+    if name == GEOGRAPHY.name:
+        return list(_differences(made.sources, reference_sources(settings, lies_there.year)))
+    return list(_differences(made.sources, _delivered(settings, name, lies_there, made)))
+
+
+def other_settings(settings: Settings, name: str, year: int) -> list[str]:
+    """How the settings that change a figure, and the secret of the keys, differ from those the raw table was built with."""
+    if name == GEOGRAPHY.name or (made := _provenance(settings, name, year)) is None:
+        return []
+    was, now = made.details.get("settings", {}), settings.of_figures
+    found = [
+        f"{each} was {was[each] or 'not set'}, now {now[each] or 'not set'}"
+        for each in now
+        if was.get(each, now[each]) != now[each]
+    ]
+    secret = settings.key_check()
+    is_other_secret = secret and made.key_check and secret != made.key_check
+    return [*found, OTHER_SECRET] if is_other_secret else found
+
+
+def changes_since_purged(settings: Settings, lies_there: Delivery) -> list[str]:
+    """How what lies there of a year whose persons were purged differs from what its rates were made from.
+
+    A dataset that is not there any more is no change: it was purged too, or could have been.
+    """
+    if (made := _provenance(settings, SECTOR_RATES.name, lies_there.year)) is None:
+        return []
+    was = {
+        file.removeprefix(_DELIVERIES): sha256 for file, sha256 in made.sources.items() if file.startswith(_DELIVERIES)
+    }
+    read = {path.name for name, path in lies_there.present.items() if name not in OPTIONAL} | (
+        was.keys() & {manifest.NAME}
+    )
+    now = {file: sha256 for file, sha256 in fingerprints(settings, lies_there.year).items() if file in read}
+    kept = {file: sha256 for file, sha256 in was.items() if file in now}
+    return list(_differences(*({_DELIVERIES + file: sha256 for file, sha256 in each.items()} for each in (kept, now))))
+
+
+def _delivered(settings: Settings, name: str, lies_there: Delivery, made: Provenance) -> dict[str, str]:
+    """The files that a raw table would be read from, as in its provenance; a misnamed one has no fingerprint."""
+    dataset = name.removeprefix("raw_")
+    path = lies_there.present.get(dataset)
+    read = {path.name} if path else set()
+    if "settings" in made.details:  # an earlier version of the program did not keep the manifest's
+        read.add(manifest.NAME)
+    misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
+    there = {file: sha256 for file, sha256 in fingerprints(settings, lies_there.year).items() if file in read}
+    return {_DELIVERIES + file: sha256 for file, sha256 in (there | dict.fromkeys(misnamed, "")).items()}
+
+
+def _provenance(settings: Settings, name: str, year: int) -> Provenance | None:
+    """None where the table is lost or damaged, which is told as such."""
+    with suppress(LakeError, OSError, ValueError, KeyError, TypeError):
+        return Lake(settings.lake_dir).provenance(LAKE_TABLES[name], year)
+    return None
+
+
+def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Two sets of files (kind/name -> SHA-256) in words; the manifest last, as it changes with whatever it tells of."""
+    for key in sorted(was.keys() | now.keys(), key=lambda key: (key.endswith(manifest.NAME), key)):
+        name, before, after = key.partition("/")[2], was.get(key), now.get(key)
+        if before == after:
+            continue
+        if before is None:
+            yield f"{name} is new" + (f" (SHA-256 {_short(after)})" if after else " and cannot be read under this name")
+        elif after is None:
+            yield f"{name} is not there any more (SHA-256 was {_short(before)})"
+        else:
+            yield f"{name} has changed (SHA-256 was {_short(before)}, now {_short(after)})"
+
+
+def is_of_manifest(change: str) -> bool:
+    return change.startswith(manifest.NAME)
+
+
+def _short(sha256: str) -> str:
+    return f"{sha256[:12]}..."
