@@ -47,7 +47,7 @@ def main(data_dir: Path, largest: str, years: list[int]) -> None:
                 message = "taken"
             except OperatorError as error:
                 message = str(error)
-            left = [path.name for folder in lake.spill_dir().iterdir() for path in folder.iterdir()]
+            left = [path.name for folder in lake.spill_dir().iterdir() for path in folder.glob("[!.]*")]
             print(json.dumps({"message": message, "megabytes": peak() - before, "left": left}), flush=True)
 
 
