@@ -18,7 +18,7 @@ run: install
 	$(BIN)/mm-pipeline run
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,23 @@ def pytest_runtest_setup() -> None:
     """
     if (base := sys.modules.get("dagster._core.storage.defs_state.base")) is not None:
         base._current_storage.set(None)
+
+
+TOLD = "told"
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """What a test that draws its cases wants to be read at the end, such as its seeds: also when it passes."""
+    return lambda text: record_property(TOLD, text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties if report.when == "call" else ():
+                if name == TOLD:
+                    terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 
-import pytest
-
 from mm_pipeline.errors import OperatorError
 
 LONGEST_MESSAGE = 2000
 
 
-def run(name: str, count: int, case: Callable[[Random], str], capsys: pytest.CaptureFixture[str]) -> Counter[str]:
-    """Run ``case`` for each seed; it returns what came of it, in a word. The seeds are printed, and how often what came."""
+def run(name: str, count: int, case: Callable[[Random], str], tell: Callable[[str], None]) -> Counter[str]:
+    """Run ``case`` for each seed; it returns what came of it, in a word. The seeds are told, and how often what came."""
     first, times = int(os.environ.get("MM_FUZZ_FIRST", "1")), int(os.environ.get("MM_FUZZ_TIMES", "1"))
     seeds: Iterable[int] = range(first, first + count * times)
     if only := os.environ.get("MM_FUZZ_SEED"):
@@ -30,9 +28,8 @@ def run(name: str, count: int, case: Callable[[Random], str], capsys: pytest.Cap
         except Exception as error:
             again = f"MM_FUZZ_SEED={seed} pytest mm_pipeline_tests/fuzz -k '{name}'"
             raise AssertionError(f"{type(error).__name__} in one case. To run it alone: {again}") from error
-    with capsys.disabled():
-        counts = ", ".join(f"{count} {what}" for what, count in sorted(came.items()))
-        print(f"\n  fuzz {name}: seeds {first} to {first + count * times - 1}: {counts}", end="")
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(came.items()))
+    tell(f"fuzz {name}: seeds {first} to {first + count * times - 1}: {counts}")
     return came
 
 

@@ -4,6 +4,7 @@ import datetime
 import gzip
 import io
 import struct
+from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -296,7 +297,7 @@ def rows_in(dataset: str, suffix: str, data: bytes) -> list[tuple[int, witness.R
 
 @pytest.mark.parametrize("suffix", CASES)
 @pytest.mark.parametrize("dataset", witness.DATASETS)
-def test_delivery(desk: Desk, capsys: pytest.CaptureFixture[str], dataset: str, suffix: str) -> None:
+def test_delivery(desk: Desk, tell: Callable[[str], None], dataset: str, suffix: str) -> None:
     name = f"test_delivery[{dataset}-{suffix}]"
 
     def case(random: Random) -> str:
@@ -311,7 +312,7 @@ def test_delivery(desk: Desk, capsys: pytest.CaptureFixture[str], dataset: str, 
             data = packed(random, data) if suffix == "csv.gz" else data
         return came(desk, dataset, suffix, data, mark)
 
-    counts = run(name, CASES[suffix], case, capsys)
+    counts = run(name, CASES[suffix], case, tell)
     assert counts.total() == 1 or counts.keys() >= {"refused", "taken"}
 
 

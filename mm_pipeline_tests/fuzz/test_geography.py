@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -189,7 +190,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_geography(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_geography(folder: Path, tell: Callable[[str], None], kind: str) -> None:
     def case(random: Random) -> str:
         make = {
             "refnis.csv": refnis_of,
@@ -222,5 +223,5 @@ def test_geography(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) 
             assert found == units_in(data, statbel=kind.endswith(".txt"))
         return "taken"
 
-    counts = run(f"test_geography[{kind}]", CASES[kind], case, capsys)
+    counts = run(f"test_geography[{kind}]", CASES[kind], case, tell)
     assert counts.total() == 1 or counts.keys() == {"refused", "taken"}

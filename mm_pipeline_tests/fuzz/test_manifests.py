@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -40,7 +41,7 @@ def manifest_of(random: Random) -> bytes:
     return mutated(random, text, most=2) if chance(random, 0.5) else text
 
 
-def test_manifest(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_manifest(desk: Desk, tell: Callable[[str], None]) -> None:
     def case(random: Random) -> str:
         data = manifest_of(random)
         desk.put(manifest.NAME, data)
@@ -55,7 +56,7 @@ def test_manifest(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
         assert 0 < found.sample <= 1
         return ingested(desk, data) if chance(random, 0.5) else "readable"
 
-    counts = run("test_manifest", CASES, case, capsys)
+    counts = run("test_manifest", CASES, case, tell)
     assert counts.total() == 1 or counts.keys() >= {"refused", "holds", "does not hold"}
 
 

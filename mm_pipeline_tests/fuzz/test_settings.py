@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -99,7 +100,7 @@ def environment(random: Random) -> dict[str, str]:
     return env
 
 
-def test_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings(tmp_path: Path, tell: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     opened = 0
 
@@ -128,6 +129,6 @@ def test_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
                 backend.raw_sql("SELECT 1").fetchall()
         return "taken"
 
-    counts = run("test_settings", CASES, case, capsys)
+    counts = run("test_settings", CASES, case, tell)
     assert counts.total() == 1 or counts.keys() == {"refused", "taken"}
     assert os.listdir(tmp_path) in ([], ["lake"])  # noqa: PTH208 - nothing is made of a name
