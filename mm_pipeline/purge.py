@@ -112,8 +112,8 @@ def purge(
         receipt = Receipt(_user(), at.isoformat(timespec="seconds"), before, PLANNED, files)
         receipt.write(path)
         for each in found:
+            checksum_path(each.path).unlink(missing_ok=True)  # before the table: nothing of a purged one is left
             each.path.unlink(missing_ok=True)
-            checksum_path(each.path).unlink(missing_ok=True)
             _remove_empty(each.path.parent, settings)
         for asset, year in dict.fromkeys((file.asset, file.year) for file in files if file.asset):
             instance.report_runless_asset_event(_observation(asset, year, files, path))

@@ -17,6 +17,7 @@ def first_months(path, month):
     place = table.schema.get_field_index("first_month")
     months = pa.array([month] * len(table), pa.int32())
     pq.write_table(table.set_column(place, table.schema.field(place), months), path)
+    path.with_name(f"{path.name}.sha256").unlink()  # as an earlier version of the program wrote it
 
 
 def test_a_year_follows_what_earlier_years_say_of_its_houses(copy):
@@ -104,6 +105,6 @@ def test_a_damaged_table_of_an_earlier_year_is_named(copy):
     with copy.backfill() as (backfill, _instance):
         (of_2004,), (of_2006,) = (backfill.ledger().state(year).reasons for year in (2004, 2006))
         assert of_2004.startswith("houses: ")
-        assert of_2006 == f"houses: houses of 2004 cannot be read ({path}). Materialise houses for 2004 again."
+        assert of_2006.startswith("houses: 2004: data/lake/houses/year=2004/part-0.parquet is damaged: ")
         results = backfill.years([2004, 2005, 2006])
         assert [result.outcome for result in results] == ["built", "up to date", "up to date"]
