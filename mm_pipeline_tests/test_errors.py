@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 from pathlib import Path
 
 import dagster as dg
@@ -86,6 +87,20 @@ def test_where_the_details_cannot_be_written_that_is_said(tmp_path: Path) -> Non
         contained(settings_for(tmp_path), "x"),
     ):
         raise ValueError
+
+
+def test_a_signal_that_the_engine_catches_is_a_signal(tmp_path: Path) -> None:
+    def ended(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, ended)
+    try:
+        with pytest.raises(KeyboardInterrupt), contained(settings_for(tmp_path), "x"), duckdb.connect() as engine:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            engine.execute("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(
