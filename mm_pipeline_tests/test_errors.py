@@ -93,11 +93,15 @@ def test_a_signal_that_the_engine_catches_is_a_signal(tmp_path: Path) -> None:
     def ended(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, ended)
-    try:
-        with pytest.raises(KeyboardInterrupt), contained(settings_for(tmp_path), "x"), duckdb.connect() as engine:
+    def ask() -> None:
+        with contained(settings_for(tmp_path), "x"), duckdb.connect() as engine:
             signal.setitimer(signal.ITIMER_REAL, 0.3)
             engine.execute("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+
+    before = signal.signal(signal.SIGALRM, ended)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
