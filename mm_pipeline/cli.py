@@ -69,7 +69,7 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(1)
         except OperatorError as error:
             told = error
-        except OSError as error:
+        except Exception as error:
             if (of_disk := storage_error(error, _settings().data_dir)) is None:
                 raise
             told = of_disk

@@ -94,9 +94,9 @@ class Locks:
             self._marked[run_id] = descriptor
             try:
                 yield
+                mark.unlink(missing_ok=True)  # before it can be locked by others: the run ended as it should
             finally:
                 del self._marked[run_id]
-                mark.unlink(missing_ok=True)  # before it can be locked by others: the run ended as it should
 
     def abandoned(self) -> Iterator[tuple[str, bool]]:
         """Ids of runs whose process ended without ending them, and whether they had begun; each until :meth:`forget`."""
