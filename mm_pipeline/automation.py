@@ -1,6 +1,7 @@
 """What runs by itself: the jobs, the Q3 schedule, the sensor of new deliveries, and the end of runs that were killed."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -22,6 +23,9 @@ SERIES_ASSETS = ("published_series", "atlas_page")
 
 INPUTS_TAG = "mm_pipeline/inputs"
 """Tag of a scheduled run: the fingerprint of what it was requested for (delivery, reference data, settings, code)."""
+
+_UNMARKED = 600
+"""Seconds for which no living run is without its mark and says nothing, however busy the machine is."""
 
 _YEAR_TAG = "dagster/partition"
 _RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -193,15 +197,30 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
     Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
     running counts in the queue, and the schedule waits for it.
     """
-    ended, locks = [], Locks(settings)
-    for run_id in locks.abandoned():
-        if (run := instance.get_run_by_id(run_id)) is None:
+    locks, dead = Locks(settings), _unmarked(instance, Locks(settings))
+    for run_id, had_begun in locks.abandoned():
+        run = instance.get_run_by_id(run_id)
+        if run is None and had_begun:
             continue  # of an installation with another history over the same data
-        if not run.is_finished:
-            instance.report_run_failed(
-                run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
-            )
-            ended.append(run_id[:8])
+        if run is not None and not run.is_finished:
+            dead.append(run)
         locks.forget(run_id)
+    for run in dead:
+        instance.report_run_failed(
+            run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
+        )
     clean_up_after_the_dead(settings, locks)
-    return ended
+    return [run.run_id[:8] for run in dead]
+
+
+def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]:
+    """Runs that have no mark and said nothing for long: those from the UI take it a moment after Dagster has noted their
+    begin, and give it back a moment before it notes their end. Those that never began are ended by Dagster."""
+    begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
+    return [run for run in begun if not locks.is_marked(run.run_id) and _silent_since(instance, run) > _UNMARKED]
+
+
+def _silent_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
+    """Seconds since the newest entry in the log of the run."""
+    newest = instance.event_log_storage.get_logs_for_run(run.run_id, limit=1, ascending=False)
+    return time.time() - newest[0].timestamp if newest else 0

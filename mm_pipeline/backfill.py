@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dagster._core.events import RunFailureReason
+from dagster._core.utils import make_new_run_id
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.publication import released_years
@@ -99,14 +100,7 @@ class Backfill:
 
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()
-        run = self._yearly.execute_in_process(
-            partition_key=str(year),
-            instance=self._instance,
-            raise_on_error=False,
-            run_config=_QUIET,
-            tags=_AS_FROM_UI,
-        )
-        _stop_if_interrupted(run)
+        run = self._run(self._yearly, partition_key=str(year))
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
         for event in run.all_events:
             if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -119,6 +113,22 @@ class Backfill:
                     said.append(f"{name}: {evaluation.description}")
         result.problems += _failures(run)
         return result
+
+    def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
+        """The job in this process. Marked from before Dagster knows the run until it knows its end: whenever the process is
+        killed, the run is ended by who comes next."""
+        run_id = make_new_run_id()
+        with self._locks.marked(run_id):
+            run = job.execute_in_process(
+                partition_key=partition_key,
+                instance=self._instance,
+                raise_on_error=False,
+                run_config=_QUIET,
+                tags=_AS_FROM_UI,
+                run_id=run_id,
+            )
+        _stop_if_interrupted(run)
+        return run
 
     def _add_figures(self, result: YearResult) -> None:
         """Country total of the protected table, if the year has one."""
@@ -135,10 +145,7 @@ class Backfill:
             result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])
 
     def _refresh_series(self) -> None:
-        run = self._series.execute_in_process(
-            instance=self._instance, raise_on_error=False, run_config=_QUIET, tags=_AS_FROM_UI
-        )
-        _stop_if_interrupted(run)
+        run = self._run(self._series)
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
@@ -150,9 +157,6 @@ def _stop_if_interrupted(run: dg.ExecuteInProcessResult) -> None:
         if event.event_type is dg.DagsterEventType.PIPELINE_FAILURE and (
             event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
         ):
-            raise KeyboardInterrupt
-        error = event.step_failure_data.error if event.is_step_failure else None
-        if error and "Query interrupted" in (error.cause or error).message:  # DuckDB makes this of a signal
             raise KeyboardInterrupt
 
 

@@ -8,8 +8,8 @@ Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -59,10 +59,9 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # also where whoever started it ignores them
-            signal.signal(number, _interrupted)
         try:
-            command(*args, **kwargs)
+            with _raising_on_signals():
+                command(*args, **kwargs)
         except KeyboardInterrupt:
             click.echo(
                 "mm-pipeline: ended by a signal. What was done stays; run the command again for the rest.", err=True
@@ -70,7 +69,7 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(1)
         except OperatorError as error:
             told = error
-        except OSError as error:
+        except Exception as error:
             if (of_disk := storage_error(error, _settings().data_dir)) is None:
                 raise
             told = of_disk
@@ -80,6 +79,17 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         sys.exit(1)
 
     return run
+
+
+@contextmanager
+def _raising_on_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also where whoever started the process ignores them."""
+    before = {number: signal.signal(number, _interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupted(_signal: int, _frame: Any) -> None:

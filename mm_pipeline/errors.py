@@ -11,6 +11,7 @@ inside the lake.
 import errno
 import os
 import re
+import sqlite3
 from pathlib import Path
 
 
@@ -50,12 +51,24 @@ class UnexpectedError(OperatorError):
     """A fault of the program; its own message and traceback are in ``data/lake/.errors``, since they may quote a value."""
 
 
-_FULL = {errno.ENOSPC: "there is no space left", errno.EDQUOT: "the quota of this account is used up"}
+_FULL = {
+    errno.ENOSPC: "there is no space left",
+    errno.EDQUOT: "the quota of this account is used up",
+    errno.EFBIG: "a file may not become as large as it must: too little space is allowed (ulimit -f, or the file system)",
+    errno.EIO: "there is no space left, or the disk is faulty",
+}
 _CLOSED = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "this account may not read or write there",
     errno.EPERM: "this account may not read or write there",
 }
+_OF_HISTORY = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
+"""What SQLite says, in which Dagster keeps its history, and what it is of the disk."""
 _SPILLED_OUT = re.compile(r"max_temp_directory_size|temp_directory", re.IGNORECASE)
 
 
@@ -65,7 +78,7 @@ def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
     Of files it names the folder only. DuckDB and Arrow tell the system's error in their text.
     """
     is_of_files = isinstance(error, OSError) or type(error).__name__ == "IOException"
-    code = error.errno if isinstance(error, OSError) else None
+    code = error.errno if isinstance(error, OSError) else _of_history(error)
     known = [*_FULL, *_CLOSED]
     if code not in known:
         code = next((each for each in known if is_of_files and os.strerror(each).lower() in str(error).lower()), None)
@@ -84,6 +97,12 @@ def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
     return None
 
 
+def _of_history(error: BaseException) -> int | None:
+    """The system's error behind one of SQLite; SQLAlchemy wraps it."""
+    original = getattr(error, "orig", error)
+    return _OF_HISTORY.get(original.sqlite_errorcode & 0xFF) if isinstance(original, sqlite3.OperationalError) else None
+
+
 def _folder(error: BaseException, data_dir: Path) -> Path:
     """The folder of the file that the error is about; the data folder if it does not tell."""
     if isinstance(error, OSError) and isinstance(error.filename, str):
@@ -91,4 +110,6 @@ def _folder(error: BaseException, data_dir: Path) -> Path:
     for text in re.findall(r"[\"']([^\"']*/[^\"']*)[\"']", str(error)):  # DuckDB and Arrow name it in their text
         if (folder := Path(text).parent).is_relative_to(data_dir):
             return folder
+    if _of_history(error):
+        return Path(os.environ.get("DAGSTER_HOME", data_dir / "dagster"))
     return data_dir

@@ -38,6 +38,7 @@ class Locks:
     def __init__(self, settings: "Settings") -> None:
         self._folder = settings.lake_dir / ".locks"
         self._held: dict[str, int] = {}
+        self._marked: dict[str, int] = {}
 
     @contextmanager
     def held(self, names: Iterable[str], *, by: str, say: Say) -> Iterator[bool]:
@@ -72,28 +73,41 @@ class Locks:
 
     @contextmanager
     def held_by_run(self, run_id: str, names: Iterable[str], *, say: Say) -> Iterator[None]:
-        """Hold these locks for a Dagster run, and the mark by which :meth:`abandoned` knows that its process lives."""
-        mark = self._folder / f"{_RUN}{run_id}"
+        """Hold these locks for a Dagster run, and its mark."""
         by = f"run {run_id[:8]} ({_process()})"
-        with locked(mark, say) as (descriptor, _waited):
-            _write(descriptor, by)
-            try:
-                with self.held(names, by=by, say=say):
-                    yield
-            finally:
-                _write(descriptor, "")  # before it can be locked by others: the run ended as it should
-                mark.unlink(missing_ok=True)
+        with self.marked(run_id):
+            _write(self._marked[run_id], by)
+            with self.held(names, by=by, say=say):
+                yield
 
-    def abandoned(self) -> Iterator[str]:
-        """Ids of runs whose process ended without ending them; each is asked for until :meth:`forget`."""
+    @contextmanager
+    def marked(self, run_id: str) -> Iterator[None]:
+        """Hold the mark of a Dagster run, by which :meth:`abandoned` knows that its process lives.
+
+        Who makes a run itself takes the mark before Dagster knows the run, and gives it back when Dagster knows its end.
+        """
+        if run_id in self._marked:
+            yield
+            return
+        mark = self._folder / f"{_RUN}{run_id}"
+        with locked(mark) as (descriptor, _waited):
+            self._marked[run_id] = descriptor
+            try:
+                yield
+                mark.unlink(missing_ok=True)  # before it can be locked by others: the run ended as it should
+            finally:
+                del self._marked[run_id]
+
+    def abandoned(self) -> Iterator[tuple[str, bool]]:
+        """Ids of runs whose process ended without ending them, and whether they had begun; each until :meth:`forget`."""
         for mark in sorted(self._folder.glob(f"{_RUN}*")):
-            # Held: it lives. Empty: it ended as it should, or was killed before it began.
-            with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:
+            with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:  # held: it lives
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if file.read(1):
-                    yield mark.name.removeprefix(_RUN)
-                else:
-                    mark.unlink()
+                if _lies_at(mark, file.fileno()):  # else it ended as it should
+                    yield mark.name.removeprefix(_RUN), bool(file.read(1))
+
+    def is_marked(self, run_id: str) -> bool:
+        return (self._folder / f"{_RUN}{run_id}").exists()
 
     def forget(self, run_id: str) -> None:
         (self._folder / f"{_RUN}{run_id}").unlink(missing_ok=True)

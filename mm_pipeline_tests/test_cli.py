@@ -1,5 +1,6 @@
 """The command line as an operator or a script uses it: words, exit codes, no traceback, quick help."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -54,6 +55,14 @@ def test_help_waits_for_no_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "backfill" in done.stdout
+
+
+def test_signals_are_as_they_were_after_a_command(run, monkeypatch):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setenv("MM_THREADS", "none")
+    assert run("run").exit_code == 1
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_a_wrong_setting_is_said_without_traceback(run, monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 from pathlib import Path
 
 import dagster as dg
@@ -22,6 +23,8 @@ CLOSED = "See that it is mounted for writing and belongs to the account that run
     [
         (errno.ENOSPC, "there is no space left", FULL),
         (errno.EDQUOT, "the quota of this account is used up", FULL),
+        (errno.EFBIG, "a file may not become as large as it must", FULL),
+        (errno.EIO, "there is no space left, or the disk is faulty", FULL),
         (errno.EROFS, "the file system is read-only", CLOSED),
         (errno.EACCES, "this account may not read or write there", CLOSED),
         (errno.EPERM, "this account may not read or write there", CLOSED),
@@ -86,6 +89,24 @@ def test_where_the_details_cannot_be_written_that_is_said(tmp_path: Path) -> Non
         contained(settings_for(tmp_path), "x"),
     ):
         raise ValueError
+
+
+def test_a_signal_that_the_engine_catches_is_a_signal(tmp_path: Path) -> None:
+    def ended(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def ask() -> None:
+        with contained(settings_for(tmp_path), "x"), duckdb.connect() as engine:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            engine.execute("SELECT count(*) FROM range(100000000000) t(i) WHERE hash(i) % 7 = 1").fetchall()
+
+    before = signal.signal(signal.SIGALRM, ended)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(

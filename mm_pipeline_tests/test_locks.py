@@ -1,5 +1,6 @@
 """The locks of a data folder, between real processes."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -149,7 +150,7 @@ class TestAbandonedRuns:
             first.wait(PATIENCE)
             with locks.held_by_run("ended", ["2006"], say=never):
                 pass
-            assert list(locks.abandoned()) == ["killed"]
+            assert list(locks.abandoned()) == [("killed", True)]
             locks.forget("killed")
             assert list(locks.abandoned()) == []
 
@@ -158,7 +159,37 @@ class TestAbandonedRuns:
             assert said_by(second)
             second.kill()
             second.wait(PATIENCE)
-            assert list(Locks(settings).abandoned()) == ["k"]
+            assert list(Locks(settings).abandoned()) == [("k", True)]
+
+    def test_the_mark_of_who_makes_a_run_is_there_before_and_after_it(self, settings):
+        locks, mark = Locks(settings), settings.lake_dir / ".locks" / "run-abc"
+        with locks.marked("abc"):
+            assert mark.read_text() == ""
+            with locks.held_by_run("abc", ["2004"], say=never):
+                assert mark.read_text().startswith("run abc (")
+            assert mark.exists()
+            assert list(Locks(settings).abandoned()) == []
+        assert not mark.exists()
+
+    def test_who_was_killed_before_it_began(self, settings):
+        with Locks(settings).marked("a"):
+            pass
+        mark = settings.lake_dir / ".locks" / "run-a"
+        mark.touch()
+        assert list(Locks(settings).abandoned()) == [("a", False)]
+
+    def test_who_ends_while_it_is_asked_for_is_not_abandoned(self, settings, monkeypatch):
+        """Its mark was opened before it was removed, and is free after that."""
+        locks, flock = Locks(settings), fcntl.flock
+        with ExitStack() as run:
+            run.enter_context(locks.held_by_run("abc", [], say=never))
+
+            def ended_meanwhile(file, kind):
+                run.close()
+                flock(file, kind)
+
+            monkeypatch.setattr(fcntl, "flock", ended_meanwhile)
+            assert list(Locks(settings).abandoned()) == []
 
     def test_where_nothing_ever_ran_there_is_none(self, settings):
         assert list(Locks(settings).abandoned()) == []

@@ -31,6 +31,9 @@ SettingsParam = dg.ResourceParam[Settings]
 
 SMALLEST_SHOWN = 5
 
+_INTERRUPTED = "Query interrupted"
+"""A RuntimeError of DuckDB, in place of what the handler of a signal raised."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -187,6 +190,8 @@ def contained(settings: Settings, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from None
         if isinstance(error, OperatorError | dg.Failure | dg.RetryRequested):
             raise error from None
         raise storage_error(error, settings.data_dir) or _unexpected(error, settings, what) from None

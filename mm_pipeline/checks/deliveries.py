@@ -5,7 +5,6 @@ from functools import partial, wraps
 
 import ibis
 import pandas as pd
-import pyarrow.parquet as pq
 from ibis import _
 
 from mm_pipeline import catalogue
@@ -54,8 +53,7 @@ def row_accounting(work: Step, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
-    quarantine = work.lake.quarantine_path(table, work.year)
-    quarantined = pq.read_metadata(quarantine).num_rows if quarantine.is_file() else 0
+    quarantined = work.lake.quarantined(table, work.year)
     ignored = f"ignored {account.ignored}" + (f" ({account.ignored_reason})" if account.ignored else "")
     text = f"{account.file}: delivered {account.delivered}; kept {kept}, {ignored}, quarantined {quarantined}"
     if account.delivered == kept + account.ignored + quarantined:

@@ -109,6 +109,14 @@ class Lake:
         self._assert_intact(path, table, year)
         return backend.read_parquet(path, hive_partitioning=False)
 
+    def quarantined(self, table: Table, year: int) -> int:
+        """Number of rows in the quarantine, 0 where there is none; :class:`LakeError` when it is damaged."""
+        path = self.quarantine_path(table, year)
+        if not path.is_file():
+            return 0
+        self._assert_intact(path, table, year)
+        return pq.read_metadata(path).num_rows
+
     def written(self, table: Table, year: int) -> Written:
         """Size of the partition as it lies there."""
         path = self.existing(table, year)

@@ -124,6 +124,12 @@ def test_a_lost_quarantine_is_noticed(year):
     assert "quarantined 0: 7 rows are not accounted for" in outcome.text
 
 
+def test_a_damaged_quarantine_is_said_in_words(year):
+    year.lake.quarantine_path(RAW_FORFAITS, YEAR).write_bytes(b"no Parquet")
+    with pytest.raises(LakeError, match=f"is damaged.*Materialise raw_forfaits for {YEAR} again"):
+        year.say(checks.row_accounting, table=RAW_FORFAITS)
+
+
 # --- quarantined_share ------------------------------------------------------------------------------------------------
 
 

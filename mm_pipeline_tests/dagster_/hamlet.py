@@ -4,7 +4,9 @@ Each process is forked from one that has imported everything, so that a kill fal
 """
 
 import csv
+import json
 import os
+import resource
 import subprocess
 import sys
 import traceback
@@ -17,10 +19,11 @@ from unittest.mock import patch
 
 import mm_pipeline.definitions
 from mm_pipeline.checks import deliveries as delivery_checks
+from mm_pipeline.cli import main
 from mm_pipeline.demo import synthesize
 from mm_pipeline.reference import refnis
 from mm_pipeline.reference.areas import _shipped, areas
-from mm_pipeline_tests.dagster_.server import module
+from mm_pipeline_tests.dagster_.server import environment_of, module
 from mm_pipeline_tests.dagster_.world import WITH_CONTRIBUTIONS, World, contribute
 
 YEAR = WITH_CONTRIBUTIONS
@@ -57,30 +60,48 @@ def deliver(world: World, seed: int) -> None:
     contribute(world.raw(YEAR))
 
 
-def build(world: World) -> None:
-    """The year and the series, in this process. The country has fewer municipalities than Belgium, which a check notices."""
+def build(world: World, limits: dict[str, int]) -> int:
+    """``mm-pipeline backfill`` of the year in this process, for good; its exit code. The country has fewer municipalities
+    than Belgium, which a check notices."""
     there = Counter(areas(world.settings.reference_dir, YEAR)["level"].to_pylist())
-    with patch.object(delivery_checks, "expected_counts", lambda _: there), world.backfill() as (backfill, _instance):
-        (result,) = backfill.years([YEAR])
-        assert (result.problems, backfill.series_problems) == ([], [])
+    os.environ.update(environment_of(world) | {"COLUMNS": "1000"})
+    if (uid := limits.get("uid")) is not None:
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+    if (size := limits.get("file_size")) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    with patch.object(delivery_checks, "expected_counts", lambda _: there):
+        try:
+            main(["backfill", "--years", str(YEAR)])
+        except SystemExit as ended:
+            return int(ended.code or 0)
+    return 1
 
 
 class Nursery:
     """Makes processes that build a world; one at a time."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
         assert process.stdin
         assert process.stdout
-        self._orders, self._answers = process.stdin, process.stdout
+        self._orders, self._answers, self._log = process.stdin, process.stdout, log
+        self._said_before = 0
 
-    def start(self, world: World) -> int:
-        """Id of a process that now builds the world."""
-        print(world.root, file=self._orders, flush=True)
+    def start(self, world: World, **limits: int) -> int:
+        """Id of a process that now builds the world, as the account ``uid``, with no file above ``file_size`` bytes."""
+        self._said_before = self._log.stat().st_size
+        print(json.dumps([str(world.root), limits]), file=self._orders, flush=True)
         return int(self._answers.readline())
 
     def wait(self) -> int:
         """How the process ended: 0, 1 (it failed), or minus the signal."""
         return os.waitstatus_to_exitcode(int(self._answers.readline()))
+
+    @property
+    def said(self) -> str:
+        """What the process wrote."""
+        return self._log.read_bytes()[self._said_before :].decode()
 
 
 @contextmanager
@@ -93,7 +114,7 @@ def nursery(log: Path) -> Iterator[Nursery]:
         ) as process,
     ):
         try:
-            yield Nursery(process)
+            yield Nursery(process, log)
         finally:
             process.kill()
 
@@ -106,12 +127,14 @@ def _serve() -> None:
         if child == 0:
             code = 1
             try:
-                build(World(Path(line.rstrip("\n"))))
+                os.dup2(2, 1)
+                root, limits = json.loads(line)
+                code = build(World(Path(root)), limits)
                 os.write(late_here, " ".join(sorted(sys.modules.keys() - known)).encode()[:60_000])
-                code = 0
             except BaseException:
                 traceback.print_exc()
             finally:
+                sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
         print(child, flush=True)

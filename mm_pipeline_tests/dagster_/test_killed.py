@@ -9,17 +9,14 @@ import shutil
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import pytest
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mm_pipeline_tests.dagster_.hamlet import YEAR, Nursery, deliver, nursery, settle
+from mm_pipeline_tests.dagster_.hamlet import YEAR, Nursery
+from mm_pipeline_tests.dagster_.stories import Story, faults_in, run_again
 from mm_pipeline_tests.dagster_.world import World
 
 pytestmark = pytest.mark.slow
@@ -28,90 +25,8 @@ KILLS = 50
 FIRST_TIME = KILLS // 5
 """Of these, while the year is built for the first time."""
 
-
-def digests(world: World) -> dict[Path, str]:
-    return {path: hashlib.sha256(content).hexdigest() for path, content in world.results().items()}
-
-
-@dataclass
-class Story:
-    """A world before and after a run, and how long that takes undisturbed."""
-
-    before: World
-    old: dict[Path, str]
-    new: dict[Path, str]
-    seconds: float
-
-
-@pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with nursery(tmp_path_factory.mktemp("nursery") / "log") as processes:
-        yield processes
-
-
-def told(root: Path, grown: Nursery, before: World) -> Story:
-    after = before.copied_to(root)
-    begun = time.monotonic()
-    grown.start(after)
-    assert grown.wait() == 0
-    return Story(before, digests(before), digests(after), time.monotonic() - begun)
-
-
-@pytest.fixture(scope="module")
-def first_time(grown: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """OLD is nothing."""
-    root = tmp_path_factory.mktemp("first")
-    before = World(root / "before")
-    settle(before)
-    deliver(before, seed=1)
-    return told(root / "after", grown, before)
-
-
-@pytest.fixture(scope="module")
-def revision(first_time: Story, grown: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """OLD is another delivery of the year, built and released."""
-    root = tmp_path_factory.mktemp("revision")
-    before = first_time.before.copied_to(root / "before")
-    grown.start(before)
-    assert grown.wait() == 0
-    shutil.rmtree(before.raw(YEAR))
-    deliver(before, seed=2)
-    story = told(root / "after", grown, before)
-    same = {path.parts[2] for path, digest in story.old.items() if story.new[path] == digest and "lake" in path.parts}
-    assert same <= {"geography", "quarantine", "cleared"}, "else a table that is left as it was would not be noticed"
-    return story
-
-
-def of_data(results: dict[Path, bytes]) -> dict[Path, bytes]:
-    """Without what is being made, which nobody takes for a result."""
-    return {
-        path: content
-        for path, content in results.items()
-        if not any(part[0] == "." or part.endswith(".tmp") for part in path.parts)
-    }
-
-
-def faults_in(world: World, story: Story) -> list[str]:
-    """What is neither as before nor as after."""
-    results = of_data(world.results())
-    found = {path: hashlib.sha256(content).hexdigest() for path, content in results.items()}
-    faults = [f"{path} is gone" for path in story.old.keys() - found.keys() if path.parts[2] != "series"]
-    for path, digest in found.items():
-        if path.suffix == ".sha256":
-            known = {line.split()[0] for line in results[path].decode().splitlines()}
-            data = path.with_suffix("")
-            if data in found and found[data] not in known:
-                faults.append(f"{path} does not know its file")
-        elif "lake" in path.parts and digest not in (story.old.get(path), story.new.get(path)):
-            faults.append(f"{path} is neither the old nor the new one")
-    for folder in (str(YEAR), "series", "atlas"):
-        released = [
-            {p: d for p, d in of.items() if p.parts[1:3] == ("published", folder)}
-            for of in (found, story.old, story.new)
-        ]
-        if released[0] not in released[1:]:
-            faults.append(f"the release {folder} is neither the old nor the new one")
-    return faults
+IN_A_ROW = 5
+"""Kills before a run is let be, and its result compared. Each run goes on from what the killed ones left."""
 
 
 class Reader(threading.Thread):
@@ -124,7 +39,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         lake = [path for path in self._story.new if "lake" in path.parts and path.suffix == ".parquet"]
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.1):
             for path in lake:
                 with suppress(FileNotFoundError):
                     self._look(path, hashlib.sha256((self._world.root / path).read_bytes()).hexdigest())
@@ -169,52 +84,46 @@ def going_on(world: World) -> str:
     return next((step for step in reversed(steps) if step), "before the first step")
 
 
-def left(world: World) -> list[str]:
-    """What a run that has ended should not leave."""
-    with world.instance() as instance:
-        for_ever = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    marks = (world.settings.lake_dir / ".locks").glob("run-*")
-    return [f"run {run.run_id} is {run.status}" for run in for_ever] + [mark.name for mark in marks]
-
-
-def killed_and_run_again(world: World, story: Story, grown: Nursery, dice: random.Random, most: int) -> list[str]:
-    """Kill one to three runs, one after the other, then let one be; the steps in which they were killed."""
-    steps = []
-    for _ in range(min(most, dice.randint(1, 3))):
-        moment = dice.uniform(0, story.seconds)
-        reader = Reader(world, story)
-        reader.start()
-        process = grown.start(world)
-        time.sleep(moment)
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        if grown.wait() == -signal.SIGKILL:
-            steps.append(going_on(world))
-        told = f"killed after {moment:.3f} s, in {steps[-1:]}"
-        assert reader.end() == set(), told
-        assert faults_in(world, story) == [], told
-    grown.start(world)
-    assert grown.wait() == 0, steps
-    after = digests(world)
-    assert {str(path) for path in after.keys() | story.new.keys() if after.get(path) != story.new.get(path)} == set(), (
-        steps
-    )
-    assert left(world) == [], steps
-    return steps
+def killed(world: World, story: Story, grown: Nursery, moment: float) -> str | None:
+    """Kill a run after so many seconds, look at what is there, and name the step it was in; None if it had ended."""
+    reader = Reader(world, story)
+    reader.start()
+    process = grown.start(world)
+    time.sleep(moment)
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    code = grown.wait()
+    step = going_on(world) if code == -signal.SIGKILL else None
+    told = f"killed after {moment:.3f} s, in {step}"
+    assert reader.end() == set(), told
+    assert faults_in(world, story) == [], told
+    assert code in (0, -signal.SIGKILL), told
+    return step
 
 
 @pytest.mark.parametrize(("which", "kills"), [("first_time", FIRST_TIME), ("revision", KILLS - FIRST_TIME)])
-def test_killed_at_random_moments(which, kills, request, grown, tmp_path, capsys):
+def test_killed_at_random_moments(which, kills, request, grown, place, capsys):
     story, seed = request.getfixturevalue(which), secrets.randbelow(10**6)
-    dice, steps = random.Random(seed), Counter()
+    dice, steps, runs = random.Random(seed), Counter(), 0
+    moments = [(number + dice.random()) / kills * story.seconds for number in range(kills)]
+    dice.shuffle(moments)
     with capsys.disabled():
-        print(f"\n{which}: seed {seed}, undisturbed {story.seconds:.1f} s", end="")
-    number = 0
-    while steps.total() < kills:
-        number += 1
-        world = story.before.copied_to(tmp_path / str(number))
-        steps.update(killed_and_run_again(world, story, grown, dice, kills - steps.total()))
+        print(f"\n{which}: seed {seed}, undisturbed {story.seconds:.1f} s", end="", flush=True)
+    waiting, begun = deque(moments), time.monotonic()
+    while waiting:
+        runs += 1
+        world, here = story.before.copied_to(place / f"{which}-{runs}"), []
+        while waiting and len(here) < IN_A_ROW:
+            moment = waiting.popleft()
+            step = killed(world, story, grown, moment)
+            if step is None:  # quicker than it was undisturbed, or little was left to do
+                waiting.append(moment if here else 0.9 * moment)
+                break
+            here.append(step)
+        run_again(world, story, grown, here)
+        steps.update(here)
         shutil.rmtree(world.root)
     with capsys.disabled():
-        print(f", killed in {dict(steps)}")
-    assert len(steps) >= min(6, kills // 4), "kills in so few steps say little"
+        print(f", {kills} kills and {runs} runs in {time.monotonic() - begun:.0f} s, killed in {dict(steps)}")
+    assert steps.total() == kills
+    assert len(steps) >= min(6, kills // 2), "kills in so few steps say little"

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, abandoned_runs
+from mm_pipeline import automation
+from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, abandoned_runs, end_abandoned_runs
 from mm_pipeline.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.locks import SERIES, Locks, reading_all_years
@@ -293,6 +295,64 @@ def test_the_next_command_line_ends_the_run_of_a_killed_one(copy):
         backfill.years([])
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
         assert (mark.exists(), unknown.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("moment", ["before its mark is written", "before its end is noted"])
+def test_a_run_that_was_killed_where_it_holds_no_lock_is_ended(copy, monkeypatch, moment):
+    """It used to be going on for ever: nothing new that was delivered for its year was built."""
+    child = os.fork()
+    if child == 0:
+        with copy.backfill() as (backfill, instance):
+
+            def die(*_given: object) -> None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            if moment == "before its mark is written":
+                monkeypatch.setattr(Locks, "held_by_run", die)
+            else:
+                handle = instance.handle_new_event
+                monkeypatch.setattr(
+                    instance,
+                    "handle_new_event",
+                    lambda event, **rest: die() if event.dagster_event.is_job_success else handle(event, **rest),
+                )
+            backfill.years([2005], force=True)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with copy.instance() as instance:
+        (left,) = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+        assert end_abandoned_runs(instance, copy.settings) == [left.run_id[:8]]
+        assert instance.get_run_by_id(left.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert list(Locks(copy.settings).abandoned()) == []
+
+
+def test_a_run_without_a_mark_is_ended_once_it_said_nothing_for_long(copy, monkeypatch):
+    """As one from the UI whose machine stopped just then."""
+    with copy.backfill() as (backfill, instance):
+        run = instance.create_run_for_job(backfill._yearly, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event("Executing steps", run)
+        assert end_abandoned_runs(instance, copy.settings) == []
+        monkeypatch.setattr(automation, "_UNMARKED", -1)
+        with backfill._locks.marked(run.run_id):
+            assert end_abandoned_runs(instance, copy.settings) == [], "it lives"
+        assert end_abandoned_runs(instance, copy.settings) == [run.run_id[:8]]
+
+
+def test_one_that_waits_goes_on_when_the_other_is_killed(copy, tmp_path):
+    before, lock = copy.results(), copy.settings.lake_dir / ".locks" / "2005"
+    arguments = ("backfill", "--years", "2005", "--force")
+    with ExitStack() as stack:
+        killed = stack.enter_context(command_line(copy, tmp_path / "killed.log", *arguments))
+        killed.wait_for("a run of 2005", lambda: lock.read_text().startswith("run "))
+        killed.process.send_signal(signal.SIGSTOP)  # so that it is met at work, however quick it is
+        other = stack.enter_context(command_line(copy, tmp_path / "other.log", *arguments))
+        other.wait_for("the other waits", lambda: "2005: run " in other.said)
+        killed.process.send_signal(signal.SIGKILL)
+        assert other.has_succeeded()
+    assert copy.results() == before
+    with copy.backfill() as (backfill, instance):
+        backfill.years([])
+        assert instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)) == []
 
 
 # --- Held from the first step to the last
