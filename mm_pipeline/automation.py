@@ -11,6 +11,7 @@ from mm_pipeline.assets.common import PUBLICATION
 from mm_pipeline.assets.deliveries import observe
 from mm_pipeline.checks.series import STATUS_CHECKS
 from mm_pipeline.clock import LAG_YEARS
+from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.delivery import trace
 from mm_pipeline.locks import SERIES, Locks
 from mm_pipeline.partitions import YEARS, all_years
@@ -126,18 +127,30 @@ def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
         elif run_id := _going_on(context.instance, year):
             said.append(f"{year}: being built in run {run_id}")
         else:
+            try:
+                answer = _answer(context.instance, settings, ledger, year)
+            except (OperatorError, OSError) as error:  # of this year: the others go on
+                said.append(f"{year}: cannot be looked at: {error}")
+                continue
             now.settled[key] = found
-            observe(context.instance, settings, year)
-            state = ledger.state(year)
-            answer = _request(context.instance, ledger, state) if state.is_new_delivery else None
             if isinstance(answer, dg.RunRequest):
                 requests.append(answer)
             elif answer:
-                said.append(str(answer.skip_message))
-            elif state.delivery.missing and not state.delivery.is_empty:
-                said.append(f"{year}: waiting for {', '.join(state.delivery.missing)}")
+                said.append(answer)
     skip = None if requests else "; ".join(said) or "Nothing new in data/raw."
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=now.cursor)
+
+
+def _answer(instance: dg.DagsterInstance, settings: Settings, ledger: Ledger, year: int) -> dg.RunRequest | str:
+    """A request for a year whose files are at rest; or what there is to say of it, if anything."""
+    observe(instance, settings, year)
+    state = ledger.state(year)
+    if state.is_new_delivery:
+        answer = _request(instance, ledger, state)
+        return answer if isinstance(answer, dg.RunRequest) else str(answer.skip_message)
+    if state.delivery.missing and not state.delivery.is_empty:
+        return f"{year}: {'; '.join(state.reasons)}" if state.reasons else ""
+    return ""
 
 
 status_job = dg.define_asset_job(

@@ -42,7 +42,7 @@ class Years(click.ParamType):
         years: set[int] = set()
         for part in str(value).split(","):
             first, colon, last = part.partition(":")
-            if not first.strip().isdigit() or (colon and not last.strip().isdigit()):
+            if not first.strip().isdecimal() or (colon and not last.strip().isdecimal()):
                 self.fail(f"{value!r} is no list of years; expected 2019:2021, 2019 or 2019,2021.", param, ctx)
             for year in (int(first), int(last or first)):
                 if not FIRST_YEAR <= year <= newest_year():
@@ -183,13 +183,14 @@ def status(years: list[int] | None) -> None:
 @main.command("sign-off")
 @click.argument("year", type=int)
 @click.option("--name", help="First and last name of who signs what awaits. Without it: what is awaited.")
+@click.option("--manifest", default="", help="With --name: the first 12 digits or more of what was looked at.")
 @_in_words
-def sign_off(year: int, name: str | None) -> None:
+def sign_off(year: int, name: str | None, manifest: str) -> None:
     """What of YEAR awaits the signatures of two people (MM_SIGN_OFF), or sign it."""
     from mm_pipeline.sign_off import awaited, nothing_awaits, sign
 
     settings = _settings()
-    waiting = awaited(settings, year) if name is None else sign(settings, year, name)
+    waiting = awaited(settings, year) if name is None else sign(settings, year, name, manifest)
     click.echo(waiting.sentence if waiting else nothing_awaits(settings, year))
 
 

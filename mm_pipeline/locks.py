@@ -25,6 +25,9 @@ DELIVERIES = "deliveries"
 ID_KEY = "id.key"
 """Lock of the making of the secret."""
 
+SIGN_OFF = "sign-off"
+"""Lock of the files of signatures."""
+
 _PUBLISHED = "published"
 _RUN = "run-"
 
@@ -103,7 +106,7 @@ class Locks:
         for mark in sorted(self._folder.glob(f"{_RUN}*")):
             with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:  # held: it lives
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _lies_at(mark, file.fileno()):  # else it ended as it should
+                if lies_at(mark, file.fileno()):  # else it ended as it should
                     yield mark.name.removeprefix(_RUN), bool(file.read(1))
 
     def is_marked(self, run_id: str) -> bool:
@@ -162,14 +165,15 @@ def locked(
                 say(f"{path.name}: {holder} is working on it; this waits until that has ended.")
                 fcntl.flock(descriptor, kind)
                 waited = True
-            if _lies_at(path, descriptor):  # else somebody removed it before it was locked
+            if lies_at(path, descriptor):  # else somebody removed it before it was locked
                 yield descriptor, waited
                 return
         finally:
             os.close(descriptor)
 
 
-def _lies_at(path: Path, descriptor: int) -> bool:
+def lies_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that lies there, and not one that was removed or replaced."""
     with suppress(FileNotFoundError):
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     return False

@@ -24,16 +24,19 @@ from mm_pipeline.assets.common import people
 from mm_pipeline.atomic import replacing
 from mm_pipeline.clock import now
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.ingest.contract import DATASETS
+from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.locks import Locks, Say, command_line
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
+from mm_pipeline.sweep import clean_up_after_the_dead, clean_up_under
 
 RAW = tuple(catalogue.LAKE_TABLES[f"raw_{name}"] for name in DATASETS)
 PERSONS = (*RAW, catalogue.REGISTRATIONS, catalogue.FORFAITS_PER_PATIENT, catalogue.ATTRIBUTED_PATIENTS)
 """Tables with a row a person or a billed line."""
+
+_OF_OPTIONAL = {f"raw_{name}" for name in OPTIONAL}
 
 TABLE, QUARANTINE, DETAILS, DELIVERY = "table", "quarantine", "details of an error", "delivery"
 PLANNED, DONE = "planned", "done"
@@ -80,8 +83,14 @@ class Receipt:
 
     @classmethod
     def read(cls, path: Path) -> "Receipt":
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**content, "files": tuple(Removed(**file) for file in content["files"])})
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**content, "files": tuple(Removed(**file) for file in content["files"])})
+        except (ValueError, KeyError, TypeError):
+            raise OperatorError(
+                f"{path.name} in data/lake/receipts is damaged; expected the receipt of a purge. Put it back from a backup, "
+                "or move it away: then years that it tells of are built again if their deliveries are there."
+            ) from None
 
     def write(self, path: Path) -> None:
         with replacing(path, mode=0o600) as whole:
@@ -101,8 +110,11 @@ def purge(
 
     Waits for runs of these years. The receipt lies there before the first file goes.
     """
+    locks = Locks(settings)
+    clean_up_after_the_dead(settings, locks)  # what killed runs left holds persons too
     years = {str(each.year) for each in to_purge(settings, before, deliveries=deliveries)}
-    with Locks(settings).held(years, by=command_line(), say=say):
+    with locks.held(years, by=command_line(), say=say):
+        clean_up_under(settings, years)
         found = [each for each in to_purge(settings, before, deliveries=deliveries) if str(each.year) in years]
         if not found:
             return None
@@ -129,7 +141,11 @@ def purged(settings: Settings, year: int) -> date | None:
     """
     receipts = [Receipt.read(path) for path in _receipts(settings).glob("purge-*.json")]
     of_year = [
-        (receipt, file) for receipt in receipts for file in receipt.files if (file.year, file.kind) == (year, TABLE)
+        (receipt, file)
+        for receipt in receipts
+        for file in receipt.files
+        # A run without deliveries makes the table of an optional one, which is empty: nobody was built again.
+        if (file.year, file.kind) == (year, TABLE) and file.asset not in _OF_OPTIONAL
     ]
     known = {(file.path, file.bytes, file.changed) for _receipt, file in of_year}
     for name in {file.path for _receipt, file in of_year}:

@@ -17,13 +17,15 @@ from typing import Any
 
 from mm_pipeline.atomic import replacing, replacing_folder
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.locks import locked
+from mm_pipeline.locks import SIGN_OFF, locked
 from mm_pipeline.release.files import CHECKSUMS, sha256
 from mm_pipeline.settings import Settings
 
 SIGNERS = 2
 _HEX = set("0123456789abcdef")
 _LARGEST, _LONGEST_NAME = 100_000, 100
+_SHORTEST = 12
+"""Digits of a manifest by which a content is known."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Awaited:
         return (
             f"{self.year} is not public: its release in data/awaiting/{self.year} awaits the signatures of {SIGNERS} people "
             f"in {file}. {found} Look at the release; then each signs with: mm-pipeline sign-off {self.year} --name "
-            f'"First Last"; or write {file} as {needed}.'
+            f'"First Last" --manifest {self.manifest[:12]}; or write {file} as {needed}.'
         )
 
 
@@ -137,18 +139,25 @@ def _person(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def sign(settings: Settings, year: int, name: str) -> Awaited:
+def sign(settings: Settings, year: int, name: str, manifest: str) -> Awaited:
     """Add a name to the signature of the content that awaits; returns what is awaited then.
 
-    OperatorError where nothing awaits, the name is none or has signed already, or the file cannot be used.
+    ``manifest``: at least the first 12 digits of that of the content that was looked at. OperatorError where another one
+    awaits by now or none, the name is none or has signed already, or the file cannot be used.
     """
     name = " ".join(name.split())
     if not is_name(name):
         raise OperatorError(f"{name!r} is not a name: give the first and last name of who signs.")
-    with locked(settings.lake_dir / ".locks" / "sign-off"):  # two who sign at once
+    with locked(_lock(settings)):  # two who sign at once
         waiting = awaited(settings, year)
         if waiting is None:
             raise OperatorError(nothing_awaits(settings, year))
+        if len(manifest) < _SHORTEST or not waiting.manifest.startswith(manifest.lower()):
+            raise OperatorError(
+                f"--manifest {manifest!r} is not of the content of {year} that awaits ({waiting.manifest[:_SHORTEST]}…): it "
+                f"was made again since you looked, or the digits are wrong (at least {_SHORTEST}). Look at data/awaiting/{year} "
+                "again. Nothing was signed."
+            )
         file = _file(settings, year)
         if waiting.signature.problem:
             raise OperatorError(
@@ -181,11 +190,12 @@ def waiting_folder(settings: Settings, year: int) -> Iterator[Path]:
 def keep_signature(settings: Settings, signed: Awaited) -> None:
     """Keep the signature of what becomes public: ``data/sign-off/history/<year>-<12 digits of its manifest>.json``."""
     text = _text(signed.manifest, signed.names)
-    _made(settings.sign_off_dir)
-    history, name = _made(settings.sign_off_dir / "history"), f"{signed.year}-{signed.manifest[:12]}"
-    files = (history / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
-    # The same content signed again by others, after another one was public: both stay.
-    _write(next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text), text)
+    with locked(_lock(settings)):
+        _made(settings.sign_off_dir)
+        history, name = _made(settings.sign_off_dir / "history"), f"{signed.year}-{signed.manifest[:12]}"
+        files = (history / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
+        # The same content signed again by others, after another one was public: both stay.
+        _write(next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text), text)
 
 
 def signed_before(settings: Settings, year: int, manifest: str) -> Signature:
@@ -198,6 +208,10 @@ def signed_before(settings: Settings, year: int, manifest: str) -> Signature:
 def stop_waiting(settings: Settings, year: int) -> None:
     """Nothing of the year awaits any more: it is public, or nobody needs to sign."""
     shutil.rmtree(settings.awaiting_dir / str(year), ignore_errors=True)
+
+
+def _lock(settings: Settings) -> Path:
+    return settings.lake_dir / ".locks" / SIGN_OFF
 
 
 def _file(settings: Settings, year: int) -> Path:

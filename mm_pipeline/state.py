@@ -119,7 +119,9 @@ class Ledger:
         of_files = sorted((change for each in files.values() for change in each), key=is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
-        awaits = self._awaits(year) if all(reason.startswith(PUBLISHED_YEAR) for reason in reasons) else ""
+        is_whole = not any(self._why_unusable(name, year) for name in self.yearly_assets if name != PUBLISHED_YEAR)
+        only_unpublished = is_whole and all(reason.startswith(PUBLISHED_YEAR) for reason in reasons)
+        awaits = self._awaits(year) if only_unpublished and not self._damage(PUBLISHED_YEAR, year) else ""
         return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits=awaits)
 
     def _awaits(self, year: int) -> str:
@@ -192,6 +194,9 @@ class Ledger:
     def _why_unusable(self, name: str, year: int) -> str | None:
         if not self._file(name, year).is_file():
             return f"{name}: its file is not there any more"
+        return self._damage(name, year)
+
+    def _damage(self, name: str, year: int) -> str | None:
         for table in self._tables(name):
             if not self._lake.is_intact(table, year):
                 return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"

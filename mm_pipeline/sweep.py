@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mm_pipeline.atomic import clean_up, left_beside
-from mm_pipeline.locks import ID_KEY, SERIES, Locks
+from mm_pipeline.locks import ID_KEY, SERIES, SIGN_OFF, Locks
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake
@@ -25,7 +25,7 @@ def clean_up_after_the_dead(settings: Settings, locks: Locks) -> None:
     """Everything that no living process owns. Where somebody is at work, it is left to the next one."""
     scratch.remove_abandoned(Lake(settings.lake_dir))
     years = {folder.name.removeprefix("year=") for folder in settings.lake_dir.glob("*/year=*")}
-    for name in sorted({*years, SERIES, ID_KEY}):
+    for name in sorted({*years, SERIES, ID_KEY, SIGN_OFF}):
         if any(left_beside(place) for place in _places(settings, name)):
             with locks.held_if_free(name) as held:
                 if held:
@@ -38,6 +38,9 @@ def _places(settings: Settings, name: str) -> Iterator[Path]:
         yield from (settings.published_dir / "series", settings.published_dir / "atlas")
         releases = settings.published_dir / "releases"
         yield from {releases / left.name.split(".")[1] for left in releases.glob(".*.*.tmp")}
+    elif name == SIGN_OFF:
+        for folder in (settings.sign_off_dir, settings.sign_off_dir / "history"):
+            yield from {folder / f"{left.name[1:].partition('.')[0]}.json" for left in folder.glob(".*.json.*.tmp")}
     elif name == ID_KEY:
         yield settings.id_key_path
     else:

@@ -125,6 +125,14 @@ class TestClose:
         assert not restricted.close(tmp_path)
         assert mode(tmp_path) == 0o755
 
+    def test_leaves_what_a_link_leads_to(self, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        elsewhere.chmod(0o775)
+        (tmp_path / "2019").symlink_to(elsewhere)
+        assert restricted.close(tmp_path / "2019")
+        assert mode(elsewhere) == 0o775
+
     def test_what_is_not_there_is_not_open(self, tmp_path: Path) -> None:
         assert restricted.close(tmp_path / "x")
 

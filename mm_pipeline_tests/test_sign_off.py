@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from mm_pipeline import sign_off
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.release.files import sha256, write_checksums
 from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import (
+    Awaited,
     awaited,
     keep_signature,
     read_signature,
-    sign,
     signed_before,
     stop_waiting,
     waiting_folder,
@@ -41,6 +42,12 @@ def put(settings: Settings, content: str) -> str:
         (folder / "rates.csv").write_text(content)
         write_checksums(folder)
     return sha256(settings.awaiting_dir / str(YEAR) / "SHA256SUMS")
+
+
+def sign(settings: Settings, year: int, name: str) -> Awaited:
+    """What awaits just now."""
+    waiting = awaited(settings, year)
+    return sign_off.sign(settings, year, name, waiting.manifest[:12] if waiting else "")
 
 
 def write(settings: Settings, content: object) -> None:
@@ -188,9 +195,16 @@ class TestSigning:
             return result.output
 
         assert "Nobody has signed yet." in said("2019")
-        assert "Signed so far: An Peeters." in said("2019", "--name", AN)
-        assert "has signed this content of 2019 already" in said("2019", "--name", AN, code=1)
-        assert "2019 is signed by 2 people" in said("2019", "--name", LUC)
+        seen = ("--manifest", manifest(settings)[:12])
+        assert "Nothing was signed." in said("2019", "--name", AN, code=1)
+        assert "Nothing was signed." in said("2019", "--name", AN, "--manifest", "b" * 12, code=1)
+        assert "Nothing was signed." in said("2019", "--name", AN, "--manifest", manifest(settings)[:11], code=1)
+        assert "Signed so far: An Peeters." in said("2019", "--name", AN, *seen)
+        assert "has signed this content of 2019 already" in said("2019", "--name", AN, *seen, code=1)
+        put(settings, "made again since both looked")
+        assert "it was made again since you looked" in said("2019", "--name", LUC, *seen, code=1)
+        put(settings, "rates of 2019")
+        assert "2019 is signed by 2 people" in said("2019", "--name", LUC, *seen)
         assert "Nothing of 2018 awaits a signature." in said("2018")
         monkeypatch.setenv("MM_SIGN_OFF", "off")
         assert "MM_SIGN_OFF is off" in said("2019")

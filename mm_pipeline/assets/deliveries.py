@@ -103,7 +103,7 @@ def _quarantine_plot(settings: Settings, table: catalogue.Table, year: int) -> d
     lake = Lake(settings.lake_dir)
     shares = {}
     for other in range(year - 9, year + 1):
-        if lake.has(table, other):
+        if lake.is_usable(table, other):
             account = Account.of(lake, table, other)
             if account.delivered:
                 shares[str(other)] = 100 * account.quarantined / account.delivered

@@ -56,6 +56,8 @@ SERIES = "series"
 SIGNED_CHECK = "signed_off"
 KEPT_CHECK = "earlier_releases_kept"
 
+_BUILD_AGAIN = "Build the year again (job year), and sign what awaits then."
+
 _SHOWN_REVISIONS = 100
 """Rows of revisions that the UI shows."""
 
@@ -190,7 +192,11 @@ def _signed_off(settings: Settings, year: int) -> Outcome:
     manifest = manifest_of(settings.published_dir / str(year))
     if signers := len(signed_before(settings, year, manifest).signed_by):
         return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
-    return passed(f"This content of {year} was public before a signature was asked for.", manifest=manifest)
+    return warning(
+        f"Nobody has signed what is public of {year}: it was released before MM_SIGN_OFF was on, or where it is off (set it "
+        "alike for the UI and every command line).",
+        manifest=manifest,
+    )
 
 
 def publish_year(work: Step) -> pa.Table | None:
@@ -250,6 +256,10 @@ def publish_year(work: Step) -> pa.Table | None:
     with replacing_folder(settings.published_dir / str(work.year)) as folder:
         if settings.sign_off:
             shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
+            if waiting and (manifest_of(folder) != waiting.manifest or broken_checksums(folder)):
+                raise ReleaseError(
+                    f"data/awaiting/{work.year} changed while it was made public. Nothing was released. {_BUILD_AGAIN}"
+                )
         else:
             fill(folder)
         mark_released(work, protected_frame, sensitivity_frame)

@@ -36,6 +36,13 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
             "by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD back, or use "
             "another data folder (MM_DATA_DIR) for figures that are not released."
         )
+    published = work.settings.published_dir / str(work.year) / "rates.parquet"
+    if not len(releases) and published.is_file():
+        raise ReleaseError(
+            f"data/published/{work.year} holds a release that data/lake/releases does not know, so that a new one cannot be "
+            f"protected against it. Put data/lake/disclosed_rates, releases and shown_sensitivity of {work.year} back from "
+            f"a backup. If nobody ever had that release: move data/published/{work.year} away. Then build the year again."
+        )
     rates = work.read(catalogue.SECTOR_RATES).to_pandas()
     kept, released = _kept(work, catalogue.DISCLOSED_RATES), set(releases["digest"])
     protected = protect(rates, threshold, releases_of(kept, released))
@@ -117,7 +124,7 @@ def _digest_of_both(protected: pd.DataFrame, sensitivity: pd.DataFrame) -> str:
 
 
 def _kept(work: Step, table: Table) -> pd.DataFrame:
-    if not work.lake.has(table, work.year):
+    if not work.lake.was_written(table, work.year):
         return table.schema.empty_table().to_pandas()
     # A column that an earlier version of the program did not keep is empty.
     return work.read(table).to_pandas().reindex(columns=table.column_names)

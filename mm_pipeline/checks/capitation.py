@@ -172,7 +172,7 @@ def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing:
 
 def houses_come_and_go(work: Step) -> Outcome:
     before = work.year - 1
-    if not work.lake.has(catalogue.HOUSES, before):
+    if not work.lake.is_usable(catalogue.HOUSES, before):
         return not_applicable(f"houses of {before} is not built, so there is nothing to compare with.")
     now = work.read(catalogue.HOUSES).select("house_id")
     then = work.lake.read(work.backend, catalogue.HOUSES, before).select("house_id")

@@ -102,7 +102,7 @@ def key_collisions(work: Step, *, table: Table) -> Outcome:
 def volume(work: Step, *, table: Table) -> Outcome:
     """Rows against the previous year."""
     before = work.year - 1
-    if not work.lake.has(table, before):
+    if not work.lake.is_usable(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
     if not Account.of(work.lake, table, before).file:
         return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {before}.")

@@ -157,7 +157,7 @@ def _are_the_unassigned(work: Step, rest: pd.DataFrame) -> bool:
 
 def regional_change(work: Step) -> Outcome:
     before = work.year - 1
-    if not work.lake.has(catalogue.SECTOR_RATES, before):
+    if not work.lake.is_usable(catalogue.SECTOR_RATES, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
     now, then = (_top_rates(_rates(work, year)) for year in (work.year, before))
     if not then:

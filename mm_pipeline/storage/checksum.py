@@ -35,12 +35,18 @@ def is_intact(path: Path) -> bool:
     return True
 
 
+def is_lost(path: Path) -> bool:
+    """Whether only the checksum of a file is there: it was written, and somebody or something took it away."""
+    return not path.is_file() and checksum_path(path).is_file()
+
+
 def put_with_checksum(new: Path, path: Path, *, durable: bool) -> None:
     """Move ``new`` to ``path``; at any moment the checksum file knows the one that lies there."""
-    digest, before = _sum(new), set()
-    if path.is_file():
-        before = _expected(path) or {_sum(path)}
-    _write(path, before | {digest}, durable=durable)
+    digest, before = _sum(new), _expected(path)
+    if before is None and path.is_file():
+        before = {_sum(path)}
+    if before is not None:  # else there is nothing yet, and a checksum by itself would say that a file was lost
+        _write(path, before | {digest}, durable=durable)
     new.replace(path)
     _write(path, {digest}, durable=durable)
     _found_intact[path] = _touched(path)

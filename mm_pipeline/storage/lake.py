@@ -29,7 +29,7 @@ from mm_pipeline.catalogue import (
     Table,
 )
 from mm_pipeline.errors import LakeError
-from mm_pipeline.storage.checksum import is_intact, put_with_checksum
+from mm_pipeline.storage.checksum import is_intact, is_lost, put_with_checksum
 
 if TYPE_CHECKING:
     from mm_pipeline.storage.spark import Spark
@@ -98,7 +98,15 @@ class Lake:
     def is_intact(self, table: Table, year: int) -> bool:
         """Whether what lies there is what was written, as far as it is there at all: the table, and its quarantine."""
         paths = self.path(table, year), self.quarantine_path(table, year)
-        return all(is_intact(path) for path in paths if path.is_file())
+        return all(is_intact(path) if path.is_file() else not is_lost(path) for path in paths)
+
+    def is_usable(self, table: Table, year: int) -> bool:
+        """Whether another year can be compared with it: it is there, and not damaged."""
+        return self.has(table, year) and self.is_intact(table, year)
+
+    def was_written(self, table: Table, year: int) -> bool:
+        """Whether it is there, or should be: then reading it says that it is lost."""
+        return self.has(table, year) or is_lost(self.path(table, year))
 
     def read(self, engine: Engine, table: Table, year: int) -> ir.Table:
         """The partition as an expression; :class:`LakeError` when it has not been built or is damaged."""
@@ -160,18 +168,19 @@ class Lake:
     def existing(self, table: Table, year: int) -> Path:
         """Path of the partition, to read it; :class:`LakeError` when it has not been built or is damaged."""
         path = self.path(table, year)
-        if not path.is_file():
+        if not path.is_file() and not is_lost(path):
             raise LakeError(f"{year}: {table.name} has not been built yet. Materialise {table.name} for {year} first.")
         self._assert_intact(path, table, year)
         return path
 
     def _assert_intact(self, path: Path, table: Table, year: int) -> None:
-        if is_intact(path):
-            return
         name = path.relative_to(self.root).as_posix()
-        what = (
-            f"{year}: data/lake/{name} is damaged: its bytes are not those that were written (data/lake/{name}.sha256)."
-        )
+        if is_lost(path):
+            what = f"{year}: data/lake/{name} is lost: its checksum is there, and it is not."
+        elif is_intact(path):
+            return
+        else:
+            what = f"{year}: data/lake/{name} is damaged: its bytes are not those that were written (data/lake/{name}.sha256)."
         if table.name in MEMORY:
             raise LakeError(
                 f"{what} It cannot be made again, and a revision of {year} is protected with it: put the folder of the year "

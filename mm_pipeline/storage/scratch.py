@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mm_pipeline.locks import lies_at
 from mm_pipeline.storage.lake import Lake
 
 _LOCK = ".lock"
@@ -26,7 +27,7 @@ class Scratch:
             with suppress(FileNotFoundError):  # it was removed before it was locked
                 self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
-                if (self.path / _LOCK).exists():
+                if lies_at(self.path / _LOCK, self._lock):  # else somebody took it for abandoned before it was locked
                     return
                 os.close(self._lock)
 
@@ -52,6 +53,7 @@ def remove_abandoned(lake: Lake) -> None:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if lies_at(folder / _LOCK, lock):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)

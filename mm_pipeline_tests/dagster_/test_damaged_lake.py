@@ -1,5 +1,7 @@
 """A damaged file of the lake is found by its checksum, and ``backfill`` makes it again as it was."""
 
+import shutil
+
 import pytest
 
 from mm_pipeline import catalogue
@@ -62,8 +64,37 @@ def test_what_cannot_be_made_again_is_asked_for(copy, name):
 
 
 def test_damage_in_another_year_stops_no_year_that_does_not_need_it(copy):
-    for table in (catalogue.PROTECTED_RATES, catalogue.HOUSES):
-        Lake(copy.settings.lake_dir).path(table, 2006).write_bytes(b"no Parquet")
+    """Also those that it is compared with, or drawn beside."""
+    compared = (catalogue.PROTECTED_RATES, catalogue.SECTOR_RATES, catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES)
+    for year, tables in ((2006, (catalogue.PROTECTED_RATES, catalogue.HOUSES)), (2004, compared)):
+        for table in tables:
+            Lake(copy.settings.lake_dir).path(table, year).write_bytes(b"no Parquet")
+    with copy.backfill() as (backfill, _instance):
+        (result,) = backfill.years([2005], force=True)
+        assert (result.outcome, result.problems) == (BUILT, [])
+
+
+@pytest.mark.parametrize("name", sorted(MEMORY))
+def test_what_was_lost_and_cannot_be_made_again_is_asked_for_too(copy, name):
+    """A revision would otherwise be protected against nothing that was released."""
+    path = files_of(copy)[name]
+    good = path.read_bytes()
+    path.unlink()
+    with copy.backfill() as (backfill, _instance):
+        assert not backfill.ledger().state(YEAR).is_up_to_date
+        (result,) = backfill.years([YEAR])
+        assert result.outcome == FAILED_YEAR
+        assert f"data/lake/{name}/year={YEAR}/part-0.parquet is lost" in result.problems[0]
+        path.write_bytes(good)
+        (result,) = backfill.years([YEAR])
+        assert (result.outcome, result.problems) == (BUILT, [])
+
+
+def test_a_release_that_nothing_remembers_is_not_revised(copy):
+    """The memory was lost with its checksums, or the whole lake was."""
+    for name in MEMORY:
+        shutil.rmtree(files_of(copy)[name].parent)
     with copy.backfill() as (backfill, _instance):
         (result,) = backfill.years([YEAR], force=True)
-        assert (result.outcome, result.problems) == (BUILT, [])
+    assert result.outcome == FAILED_YEAR
+    assert f"data/published/{YEAR} holds a release that data/lake/releases does not know" in result.problems[0]

@@ -18,8 +18,9 @@ from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.purge import DELIVERY, DETAILS, DONE, PLANNED, QUARANTINE, TABLE, purged, to_purge
+from mm_pipeline.status import status
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline_tests.dagster_.world import YEARS, World
+from mm_pipeline_tests.dagster_.world import YEARS, World, change_a_byte
 
 PERSONS = {
     "raw_forfaits",
@@ -208,6 +209,55 @@ def test_details_of_errors_go_with_their_year(copy):
     gone = [file.path for file in removed(copy).files if file.kind == DETAILS]
     assert gone == ["lake/.errors/20260901T120000.5-2005-raw_dmg.txt"]
     assert len(list(errors.iterdir())) == 2
+
+
+def test_what_killed_runs_left_goes_too(copy):
+    lake = copy.settings.lake_dir
+    half = lake / "raw_dmg" / "year=2004" / ".part-0.parquet.abcd.tmp"
+    unpacked = lake / ".spill" / "of the dead" / "forfaits.csv"
+    unpacked.parent.mkdir(parents=True)
+    for path in (half, unpacked):
+        path.write_text("persons")
+    removed(copy)
+    assert not half.exists()
+    assert not unpacked.exists()
+
+
+def test_a_run_without_deliveries_takes_nothing_back(copy):
+    """It makes the empty table of the optional one that is not there."""
+    removed(copy, deliveries=True)
+    with copy.backfill() as (backfill, _instance):
+        backfill.years([2004], force=True)
+        assert purged(copy.settings, 2004)
+        assert backfill.ledger().state(2004).is_up_to_date
+
+
+def test_a_receipt_that_is_damaged_is_told_in_words(copy):
+    removed(copy)
+    (receipt,) = (copy.settings.lake_dir / "receipts").iterdir()
+    receipt.write_text("{")
+    with pytest.raises(OperatorError, match="in data/lake/receipts is damaged; expected the receipt of a purge"):
+        purged(copy.settings, 2004)
+
+
+def test_what_status_and_backfill_make_of_it(copy):
+    """A purged year is left alone; when its delivery changes it is built again."""
+    removed(copy)
+    with copy.backfill(threshold=6) as (backfill, _instance):
+        state = backfill.ledger().state(2005)
+        assert state.is_up_to_date
+        assert state.purged
+        (year,) = status(backfill.ledger(), [2005])
+        assert year.row["state"].startswith("up to date (persons purged on ")
+        assert [result.outcome for result in backfill.years([2005])] == ["up to date"]
+    change_a_byte(copy.raw(2005))
+    with copy.backfill() as (backfill, _instance):
+        state = backfill.ledger().state(2005)
+        assert state.is_new_delivery
+        assert any(reason.startswith("forfaits.csv.gz has changed") for reason in state.reasons)
+        assert [result.outcome for result in backfill.years([2005])] == [BUILT]
+        assert backfill.ledger().state(2005).purged is None
+        assert backfill.ledger().state(2005).is_up_to_date
 
 
 def test_a_damaged_table_goes_too(copy):

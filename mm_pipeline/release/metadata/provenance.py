@@ -35,6 +35,8 @@ class Made:
     settings: str = ""
 
 
+MANIFEST = "manifest.json"
+
 _PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 _PROJECT_NAME, _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[^/\\]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,7 +89,9 @@ def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]
 
 
 def _differences(then: Made, now: Made) -> Iterator[str]:
-    if then.deliveries != now.deliveries:
+    # Earlier versions of the program did not name the manifest.
+    known = {name: of for name, of in now.deliveries.items() if name != MANIFEST or MANIFEST in then.deliveries}
+    if then.deliveries != known:
         yield DELIVERY
     if then.references != now.references:
         yield GEOGRAPHY
