@@ -84,8 +84,8 @@ class Locks:
     def marked(self, run_id: str, *, beyond_errors: bool = False) -> Iterator[None]:
         """Hold the mark of a Dagster run, by which :meth:`abandoned` knows that its process lives.
 
-        Who makes a run itself takes the mark before Dagster knows the run, and gives it back when Dagster knows its end; with
-        ``beyond_errors`` it stays as that of a killed one where Dagster could not note the end.
+        Who makes a run itself takes the mark before Dagster knows the run, and gives it back when Dagster knows its end.
+        With ``beyond_errors`` it stays, as that of a killed one, where Dagster could not note the end.
         """
         if run_id in self._marked:
             yield
