@@ -118,7 +118,7 @@ class Backfill:
         """The job in this process. Marked from before Dagster knows the run until it knows its end: whenever the process is
         killed, the run is ended by who comes next."""
         run_id = make_new_run_id()
-        with self._locks.marked(run_id):
+        with self._locks.marked(run_id, beyond_errors=True):
             run = job.execute_in_process(
                 partition_key=partition_key,
                 instance=self._instance,

@@ -84,10 +84,11 @@ class Locks:
                 yield
 
     @contextmanager
-    def marked(self, run_id: str) -> Iterator[None]:
+    def marked(self, run_id: str, *, beyond_errors: bool = False) -> Iterator[None]:
         """Hold the mark of a Dagster run, by which :meth:`abandoned` knows that its process lives.
 
         Who makes a run itself takes the mark before Dagster knows the run, and gives it back when Dagster knows its end.
+        With ``beyond_errors`` it stays, as that of a killed one, where Dagster could not note the end.
         """
         if run_id in self._marked:
             yield
@@ -97,6 +98,11 @@ class Locks:
             self._marked[run_id] = descriptor
             try:
                 yield
+            except BaseException:
+                if not beyond_errors:
+                    mark.unlink(missing_ok=True)
+                raise
+            else:
                 mark.unlink(missing_ok=True)  # before it can be locked by others: the run ended as it should
             finally:
                 del self._marked[run_id]

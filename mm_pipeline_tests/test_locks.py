@@ -171,6 +171,21 @@ class TestAbandonedRuns:
             assert list(Locks(settings).abandoned()) == []
         assert not mark.exists()
 
+    @pytest.mark.parametrize("beyond_errors", [True, False])
+    def test_an_error_leaves_a_mark_only_if_its_end_may_be_unknown(self, settings, beyond_errors):
+        locks = Locks(settings)
+
+        def fail() -> None:
+            with (
+                locks.marked("a", beyond_errors=beyond_errors),
+                locks.held_by_run("a", ["2004"], say=never),
+            ):
+                raise OSError
+
+        with pytest.raises(OSError):  # noqa: PT011 - no other can come
+            fail()
+        assert list(Locks(settings).abandoned()) == ([("a", True)] if beyond_errors else [])
+
     def test_who_was_killed_before_it_began(self, settings):
         with Locks(settings).marked("a"):
             pass

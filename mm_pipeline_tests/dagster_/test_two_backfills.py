@@ -281,7 +281,7 @@ def test_a_command_line_that_is_killed_leaves_nothing_behind(copy, tmp_path):
         assert instance.get_run_by_id(left.run_id).status is dg.DagsterRunStatus.FAILURE
         assert abandoned_runs(context).skip_message == "Every run that goes on has its process."
 
-        (result,) = backfill.years([2005], on_wait=never)
+        (result,) = backfill.years([2005], force=True, on_wait=never)
         assert (result.outcome, result.problems, backfill.series_problems) == (BUILT, [], [])
 
 
@@ -304,7 +304,7 @@ def test_a_run_that_was_killed_where_it_holds_no_lock_is_ended(copy, monkeypatch
     if child == 0:
         with copy.backfill() as (backfill, instance):
 
-            def die(*_given: object) -> None:
+            def die(*_given: object, **_named: object) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
             if moment == "before its mark is written":
