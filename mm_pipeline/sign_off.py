@@ -155,8 +155,8 @@ def sign(settings: Settings, year: int, name: str, manifest: str) -> Awaited:
         if len(manifest) < _SHORTEST or not waiting.manifest.startswith(manifest.lower()):
             raise OperatorError(
                 f"--manifest {manifest!r} is not of the content of {year} that awaits ({waiting.manifest[:_SHORTEST]}…): it "
-                f"was made again since you looked, or the digits are wrong (at least {_SHORTEST}). Look at data/awaiting/{year} "
-                "again. Nothing was signed."
+                f"was made again since you looked, or the digits are wrong (at least {_SHORTEST}). Look again at "
+                f"data/awaiting/{year}. Nothing was signed."
             )
         file = _file(settings, year)
         if waiting.signature.problem:

@@ -180,7 +180,8 @@ class Lake:
         elif is_intact(path):
             return
         else:
-            what = f"{year}: data/lake/{name} is damaged: its bytes are not those that were written (data/lake/{name}.sha256)."
+            written = f"those that were written (data/lake/{name}.sha256)"
+            what = f"{year}: data/lake/{name} is damaged: its bytes are not {written}."
         if table.name in MEMORY:
             raise LakeError(
                 f"{what} It cannot be made again, and a revision of {year} is protected with it: put the folder of the year "
