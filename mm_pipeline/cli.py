@@ -8,6 +8,7 @@ Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
@@ -84,7 +85,9 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
 @contextmanager
 def _raising_on_signals() -> Iterator[None]:
     """SIGINT and SIGTERM raise KeyboardInterrupt, also where whoever started the process ignores them."""
-    before = {number: signal.signal(number, _interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only the main thread of a process may ask for signals; a command in another one leaves them to it.
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, _interrupted) for number in numbers}
     try:
         yield
     finally:
