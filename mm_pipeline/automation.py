@@ -199,8 +199,8 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
     """
     locks = Locks(settings)
     ended = _unmarked(instance, locks)
-    for run in ended:
-        _end(instance, run)
+    for unmarked in ended:
+        _end(instance, unmarked)
     for run_id, had_begun in locks.abandoned():
         run = instance.get_run_by_id(run_id)
         if run is None and had_begun:
