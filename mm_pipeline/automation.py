@@ -210,20 +210,26 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
     Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
     running counts in the queue, and the schedule waits for it.
     """
-    locks, dead = Locks(settings), _unmarked(instance, Locks(settings))
+    locks = Locks(settings)
+    ended = _unmarked(instance, locks)
+    for unmarked in ended:
+        _end(instance, unmarked)
     for run_id, had_begun in locks.abandoned():
         run = instance.get_run_by_id(run_id)
         if run is None and had_begun:
             continue  # of an installation with another history over the same data
         if run is not None and not run.is_finished:
-            dead.append(run)
-        locks.forget(run_id)
-    for run in dead:
-        instance.report_run_failed(
-            run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
-        )
+            _end(instance, run)
+            ended.append(run)
+        locks.forget(run_id)  # only now: who is killed here leaves it to the next one
     clean_up_after_the_dead(settings, locks)
-    return [run.run_id[:8] for run in dead]
+    return [run.run_id[:8] for run in ended]
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    instance.report_run_failed(
+        run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
+    )
 
 
 def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]:

@@ -15,7 +15,11 @@ from mm_pipeline.storage.lake import Lake
 
 
 def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
-    """Under these locks (years, ``SERIES``): remove what was left, and put back a release that was taken away."""
+    """Under these locks (years, ``SERIES``): remove what was left, and put back a release that was taken away.
+
+    Scratch folders too: who was killed while this one waited for it held persons there.
+    """
+    scratch.remove_abandoned(Lake(settings.lake_dir))
     for name in names:
         for place in _places(settings, name):
             clean_up(place)

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import resource
+import select
 import subprocess
 import sys
 import traceback
@@ -97,6 +98,9 @@ class Nursery:
     def wait(self) -> int:
         """How the process ended: 0, 1 (it failed), or minus the signal."""
         return os.waitstatus_to_exitcode(int(self._answers.readline()))
+
+    def ends_within(self, seconds: float) -> bool:
+        return bool(select.select([self._answers], [], [], seconds)[0])
 
     @property
     def said(self) -> str:

@@ -326,6 +326,21 @@ def test_a_run_that_was_killed_where_it_holds_no_lock_is_ended(copy, monkeypatch
     assert list(Locks(copy.settings).abandoned()) == []
 
 
+def test_who_is_killed_while_it_ends_a_run_leaves_that_to_the_next_one(copy, monkeypatch):
+    with copy.backfill() as (backfill, instance):
+        run = instance.create_run_for_job(backfill._yearly, status=dg.DagsterRunStatus.STARTED)
+        (copy.settings.lake_dir / ".locks" / f"run-{run.run_id}").write_text("as a killed one leaves it")
+        with monkeypatch.context() as patched:
+            patched.setattr(instance, "report_run_failed", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                end_abandoned_runs(instance, copy.settings)
+        assert end_abandoned_runs(instance, copy.settings) == [run.run_id[:8]]
+
+
+def interrupted(*_given: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_run_without_a_mark_is_ended_once_it_said_nothing_for_long(copy, monkeypatch):
     """As one from the UI whose machine stopped just then."""
     with copy.backfill() as (backfill, instance):
