@@ -16,6 +16,7 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.sign_off import Awaited, awaited, waiting_folder
 from mm_pipeline.signed_releases import signed_releases
 from mm_pipeline.status import status
+from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.dagster_.test_revisions import check, content, rewrite
 from mm_pipeline_tests.dagster_.world import World, change_a_byte, checks_of_year, deliver
@@ -196,7 +197,9 @@ def test_signatures_do_not_replace_the_checks(world):
     settings, before = on(world), published(world)
     sign(settings, YEAR, AN)
     sign(settings, YEAR, LUC)
-    Lake(settings.lake_dir).path(catalogue.CLEARED, YEAR).unlink()
+    cleared = Lake(settings.lake_dir).path(catalogue.CLEARED, YEAR)
+    for path in (cleared, checksum_path(cleared)):
+        path.unlink()
     waits = content(settings.awaiting_dir)
     result = materialise(world, settings, fails=True)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
