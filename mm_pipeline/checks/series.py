@@ -7,7 +7,7 @@ from datetime import date
 
 import dagster as dg
 
-from mm_pipeline.assets.common import SettingsParam, markdown_table
+from mm_pipeline.assets.common import SettingsParam, contained, markdown_table
 from mm_pipeline.assets.publication import released_years
 from mm_pipeline.checks.framework import Outcome, failed, not_applicable, passed, result, warning
 from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, now
@@ -99,8 +99,9 @@ def series_checks(context: dg.AssetCheckExecutionContext, settings: SettingsPara
         UP_TO_DATE: lambda: years_up_to_date(context, settings),
         ON_TIME: lambda: newest_year_on_time(settings),
     }
-    for key in sorted(context.op_execution_context.selected_asset_check_keys):
-        yield result(SERIES, key.name, looks[key.name]())
+    with contained(settings, "series_checks"):
+        for key in sorted(context.op_execution_context.selected_asset_check_keys):
+            yield result(SERIES, key.name, looks[key.name]())
 
 
 CHECKS = [series_checks]

@@ -58,4 +58,6 @@ def test_it_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     with world.backfill() as (backfill, _instance):
         [result] = backfill.years([YEARS[-1]])
-    assert any("persons leave the engine" in problem for problem in result.problems)
+    assert result.problems
+    (details,) = (world.settings.lake_dir / ".errors").iterdir()  # what was said is nowhere else
+    assert "persons leave the engine" in details.read_text()
