@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test bench ui lint spark lock
+.PHONY: install run test test-all test-rest bench ui lint spark lock
 
 install: .venv/installed
 
@@ -17,8 +17,25 @@ install: .venv/installed
 run: install
 	$(BIN)/mm-pipeline run
 
+WORKERS ?= 2
+TESTS := mm_pipeline_tests
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+# Minutes, and nothing but Python is needed.
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not slow" $(TESTS)/unit $(TESTS)/properties $(TESTS)/dagster
+
+# Everything; what is not installed is skipped, with the reason.
+test-all: install
+	$(PYTEST) --hypothesis-profile=full
+
+# What "make test" leaves out: with it, everything.
+test-rest: install
+	$(PYTEST) --hypothesis-profile=full -m "slow or hypothesis or properties or faults or browser or engines"
+
+# One tier: make test-unit, test-properties, test-dagster, test-faults, test-browser, test-engines
+test-%: install
+	$(PYTEST) --hypothesis-profile=full $(TESTS)/$*
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,253 @@
+"""The shape of the data product: who reads whom, what each asset says of itself, and walls between the rooms."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
+
+from mm_pipeline import catalogue
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline_tests.support.paths import PACKAGE, REPOSITORY
+
+SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
+RENEW = "python -m mm_pipeline_tests.dagster.test_graph"
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return build_definitions().resolve_asset_graph()
+
+
+def nodes(graph: AssetGraph) -> list[AssetNode]:
+    """What is made here, in the order of the flow."""
+    return [node for node in nodes_and_sources(graph) if node.is_materializable]
+
+
+def nodes_and_sources(graph: AssetGraph) -> list[AssetNode]:
+    return [graph.get(key) for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
+
+
+def name(key: dg.AssetKey) -> str:
+    return key.to_user_string()
+
+
+# --- What reads what
+
+
+def test_the_publication_reads_nothing_above_protected_rates(graph):
+    publication = {node.key for node in nodes(graph) if node.group_name == "publication"}
+    protected = dg.AssetKey("protected_rates")
+    assert protected in publication
+    for key in publication - {protected}:
+        above, waiting = set(), [key]
+        while waiting:
+            parents = graph.get(waiting.pop()).parent_keys - above
+            above |= parents
+            waiting += parents - {protected}
+        assert above <= publication, f"{name(key)} reads {sorted(map(name, above - publication))}"
+        assert protected in above
+
+
+def test_every_arrow_points_one_way(graph):
+    order = ["deliveries", "patients", "houses", "rates", "publication"]
+    for node in nodes_and_sources(graph):
+        for parent in node.parent_keys:
+            assert order.index(graph.get(parent).group_name) <= order.index(node.group_name), (parent, node.key)
+
+
+def test_all_but_the_series_are_by_year(graph):
+    unpartitioned = {name(node.key) for node in nodes_and_sources(graph) if node.partitions_def is None}
+    assert unpartitioned == {"published_series", "atlas_page"}
+    for key in graph.asset_check_keys:
+        assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def, key
+
+
+# --- What each asset says of itself
+
+
+def test_every_asset_is_described(graph):
+    for node in nodes(graph):
+        asset = name(node.key)
+        spec = node.assets_def.specs_by_key[node.key]
+        assert len(spec.description or "") > 60, asset
+        assert spec.owners, asset
+        assert spec.kinds, asset
+        assert spec.tags["zone"] in ("restricted", "confidential", "public"), asset
+        assert spec.code_version, asset
+        assert spec.metadata["dagster/uri"].startswith("data/"), asset
+        (reference,) = spec.metadata["dagster/code_references"].code_references
+        assert Path(reference.file_path).is_file(), asset
+        source = Path(reference.file_path).read_text().splitlines()
+        assert any("def " in line for line in source[reference.line_number - 1 : reference.line_number + 40]), asset
+
+
+def test_what_others_bring_is_described(graph):
+    """Delivery and reference data: Dagster is told of them, and makes neither."""
+    observed = [node for node in nodes_and_sources(graph) if not node.is_materializable]
+    assert [name(node.key) for node in observed] == ["delivery", "reference"]
+    for node in observed:
+        assert node.is_external
+        assert len(node.description) > 60
+        assert node.owners
+        assert node.tags["zone"] == "restricted"
+        assert str(node.metadata["dagster/uri"]).startswith("data/")
+
+
+def test_every_table_has_its_columns_described(graph):
+    tables = dict(catalogue.LAKE_TABLES) | dict.fromkeys(
+        ["published_year", "published_series"], catalogue.RELEASED_RATES
+    )
+    for node in nodes(graph):
+        if name(node.key) == "atlas_page":
+            continue
+        columns = node.metadata["dagster/column_schema"].columns
+        assert [column.name for column in columns] == tables[name(node.key)].column_names
+        for column in columns:
+            assert column.type, column.name
+            assert column.description, column.name
+            # The UI reads it as Markdown and drops what looks like an HTML tag.
+            assert "<" not in column.description.replace(r"\<", ""), column.description
+
+
+def test_the_zones_are_those_of_the_groups(graph):
+    zones = {"deliveries": "restricted", "patients": "restricted", "publication": "public"}
+    zones |= dict.fromkeys(["houses", "rates"], "confidential")
+    for node in nodes(graph):
+        assert node.tags["zone"] == zones[node.group_name]
+
+
+def test_every_check_is_described(graph):
+    for node in nodes(graph):
+        if node.key == dg.AssetKey("atlas_page") or node.partitions_def is None:
+            continue
+        if node.key != dg.AssetKey("beneficiary_counts"):
+            assert node.check_keys, f"{name(node.key)} has no check"
+    for key in graph.asset_check_keys:
+        assert len(graph.get_check_spec(key).description or "") > 20, key
+
+
+# --- The snapshot
+
+
+def written(graph: AssetGraph) -> str:
+    """The asset graph as text: one block an asset, in the order of the flow."""
+    blocks = []
+    for node in nodes(graph):
+        lines = [
+            name(node.key),
+            f"  group:       {node.group_name}",
+            f"  owners:      {', '.join(node.owners)}",
+            f"  tags:        {', '.join(f'{k}={v}' for k, v in sorted(node.tags.items()) if 'kind' not in k)}",
+            f"  kinds:       {', '.join(sorted(node.kinds))}",
+            f"  reads:       {', '.join(sorted(map(name, node.parent_keys))) or '-'}",
+            f"  by year:     {'yes' if node.partitions_def else 'no'}",
+            f"  by itself:   {node.automation_condition.get_label() if node.automation_condition else '-'}",
+        ]
+        for key in sorted(node.check_keys):
+            spec = graph.get_check_spec(key)
+            after = sorted(name(dep.asset_key) for dep in spec.additional_deps)
+            lines.append(
+                f"  check:       {key.name}{' (blocking)' if spec.blocking else ''}"
+                + (f", after {', '.join(after)}" if after else "")
+            )
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def test_the_asset_graph_is_as_reviewed(graph):
+    assert written(graph) == SNAPSHOT.read_text(encoding="utf-8"), (
+        f"The asset graph is not the one of {SNAPSHOT.name}. If the change is meant: {RENEW}\nand commit the file with it."
+    )
+
+
+# --- Walls between the rooms
+
+PURE = ("statistic", "disclosure", "release")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{path}: relative import"
+            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_pure_rooms_know_neither_dagster_nor_each_other(room):
+    forbidden = ["dagster", *(f"mm_pipeline.{other}" for other in (*PURE, "assets", "checks") if other != room)]
+    files = sorted((PACKAGE / room).rglob("*.py"))
+    assert files
+    for path in files:
+        for imported in imports_of(path):
+            assert not any(f"{imported}.".startswith(f"{each}.") for each in forbidden), f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("room", ["statistic", "disclosure", "release", "ingest", "reference", "storage", "demo"])
+def test_only_the_dagster_side_knows_dagster(room):
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        assert not any(imported.split(".")[0].startswith("dagster") for imported in imports_of(path)), path
+
+
+def test_a_code_version_covers_all_that_its_rooms_import():
+    """Otherwise a change of a rule would leave the tables made by it "up to date"."""
+    for path in sorted((PACKAGE / "assets").glob("*.py")):
+        for rooms in _declared_rooms(path):
+            files = {file for room in rooms for file in _files(room)}
+            for file in files:
+                for imported in imports_of(file):
+                    parts = imported.split(".")
+                    if parts[0] != "mm_pipeline" or parts[1] not in (*PURE, "ingest", "reference"):
+                        continue
+                    # "from mm_pipeline.statistic import cells", or "... .statistic.cells import age_class"
+                    module = next(
+                        p
+                        for p in (PACKAGE.joinpath(*parts[1:]), PACKAGE.joinpath(*parts[1:-1]))
+                        if p.with_suffix(".py").is_file() or p.is_dir()
+                    )
+                    needed = {module.with_suffix(".py")} if module.with_suffix(".py").is_file() else set()
+                    assert needed <= files, f"{path.name}: rooms {rooms} import {imported}"
+
+
+def _files(room: str) -> list[Path]:
+    path = PACKAGE / room
+    return sorted(path.rglob("*.py")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}.py"))
+
+
+def _declared_rooms(path: Path) -> Iterator[list[str]]:
+    names = vars(importlib.import_module(f"mm_pipeline.assets.{path.stem}"))
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "declared":
+            (rooms,) = (keyword.value for keyword in call.keywords if keyword.arg == "rooms")
+            yield eval(compile(ast.Expression(rooms), path.name, "eval"), names)
+
+
+# --- Dagster's own commands
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["dagster", "definitions", "validate", "-w", "workspace.yaml"], ["dg", "check", "defs"]], ids=" ".join
+)
+def test_dagster_finds_the_definitions_valid(command, tmp_path):
+    home = tmp_path / "dagster"
+    home.mkdir()
+    environment = os.environ | {"MM_DATA_DIR": str(tmp_path / "data"), "DAGSTER_HOME": str(home), "NO_COLOR": "1"}
+    environment["PYTHONPATH"] = str(REPOSITORY)  # as after an installation
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "data").exists(), "loading the definitions writes nothing"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(written(build_definitions().resolve_asset_graph()), encoding="utf-8")
+    print(f"{SNAPSHOT} is renewed.")

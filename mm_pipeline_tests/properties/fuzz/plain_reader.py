@@ -1,0 +1,180 @@
+"""What a delivery comes to, read again in plain Python: nothing of the package is asked.
+
+Here: the lines and values of a text file, the values of a Parquet file as text, and the contract's verdict on a row. The
+rules are those of ``docs/definition.md``; what is kept is compared with the lake row by row.
+"""
+
+import csv
+import datetime
+import hashlib
+import math
+import re
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from mm_pipeline_tests.properties.oracle import COLUMNS, FORFAIT_CODE, OLDEST_AGE, SEX_OF, real_date
+
+DATASETS = {**COLUMNS, "contributions": ("patient_id", "household_id", "house_id", "amount_eur")}
+ALIASES = {
+    "SS00010": "patient_id",
+    "PP0010": "patient_id",
+    "SS00015": "service_date",
+    "SS00020": "nomenclature_code",
+    "SS00075": "house_id",
+    "PP0015": "birth_year",
+    "PP0020": "sex",
+    "PP0025": "municipality_code",
+}
+_AMOUNT = r"[+-]?[0-9]{1,9}([.,][0-9]{1,2}0*)?"
+
+Row = dict[str, str]
+
+
+def canonical(dataset: str, name: str) -> str | None:
+    """The contract's name of a delivered column, None if it is not used."""
+    known = {column.upper(): column for column in DATASETS[dataset]} | ALIASES
+    column = known.get(name.upper())
+    return column if column in DATASETS[dataset] else None
+
+
+def text_rows(dataset: str, content: bytes) -> list[tuple[int, Row | None]]:
+    """Line number and values of each line that is not empty, but for the header; None where it cannot be split."""
+    numbered = enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
+    lines = [(number, line.removesuffix(b"\r").decode()) for number, line in numbered if line not in (b"", b"\r")]
+    header = lines[0][1]
+    delimiter = ";" if header.count(";") > header.count(",") else ","
+    titles = next(csv.reader([header], delimiter=delimiter, strict=True, skipinitialspace=True))
+    names = [canonical(dataset, name.strip()) for name in titles]
+    rows: list[tuple[int, Row | None]] = []
+    for number, line in lines[1:]:
+        values = _split(line, delimiter) if "\r" not in line and len(line.encode()) <= 1 << 21 else None
+        fits = values is not None and len(values) == len(names)
+        rows.append((number, _named(names, values) if fits and values else None))
+    return rows
+
+
+def _named(names: list[str | None], values: list[str]) -> Row:
+    return {name: value.strip(" \t") for name, value in zip(names, values, strict=True) if name}
+
+
+def _split(text: str, delimiter: str) -> list[str] | None:
+    if '"' not in text:
+        return text.split(delimiter)
+    try:
+        values = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
+    except csv.Error:
+        return None
+    if any(value.startswith("\t") and value.lstrip(" \t").startswith('"') for value in values):
+        return None
+    return values
+
+
+def parquet_rows(dataset: str, table: pa.Table) -> list[tuple[int, Row | None]]:
+    """Row number from 1 and values as text."""
+    columns = [(canonical(dataset, name), table.column(i)) for i, name in enumerate(table.column_names)]
+    texts = {name: [_text(value) for value in column.to_pylist()] for name, column in columns if name}
+    return [(i + 1, {name: values[i].strip(" \t") for name, values in texts.items()}) for i in range(table.num_rows)]
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
+    if isinstance(value, datetime.datetime):
+        return str((value.astimezone(ZoneInfo("Europe/Brussels")) if value.tzinfo else value).date())
+    return str(value)
+
+
+def bad_column(dataset: str, year: int, row: Row) -> str | None:
+    """The column that a row is quarantined for; None if it is kept; "ignored" if it is legal and not used."""
+    if dataset == "forfaits":
+        if not re.fullmatch("[0-9]{1,6}", row["nomenclature_code"]):
+            return "nomenclature_code"
+        if row["nomenclature_code"] != FORFAIT_CODE:
+            return "ignored"
+    for column in ("patient_id", "household_id", "house_id", "practice_id"):
+        if row.get(column) == "":
+            return column
+    for column in DATASETS[dataset]:
+        if not _is_good(column, row[column], year):
+            return column
+    return None
+
+
+def _is_good(column: str, value: str, year: int) -> bool:
+    match column:
+        case "service_date":
+            day = real_date(value)
+            return day is not None and day.year == year
+        case "quantity":
+            return bool(re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", value))
+        case "amount_eur":
+            return bool(re.fullmatch(_AMOUNT, value))
+        case "birth_year":
+            return bool(re.fullmatch(r"[0-9]{4}(\.0)?", value)) and year - OLDEST_AGE <= int(value[:4]) <= year
+        case "sex":
+            return value in SEX_OF
+        case "preferential":
+            return value in ("0", "1")
+        case "valid_from":
+            day = real_date(value) if value else datetime.date(year, 1, 1)
+            return day is not None and day <= datetime.date(year, 12, 31)
+    return True
+
+
+def kept(dataset: str, year: int, rows: list[Row], secret: str) -> list[tuple[Any, ...]]:
+    """What the lake must hold of the rows that are kept, in the order of its columns, sorted."""
+    if dataset == "forfaits":
+        found = [
+            (
+                key(secret, ":", row["patient_id"]),
+                row["house_id"],
+                real_date(row["service_date"]),
+                row["nomenclature_code"],
+                int(row["quantity"].split(".")[0]),
+                Decimal(row["amount_eur"].replace(",", ".")),
+            )
+            for row in rows
+        ]
+    elif dataset == "dmg":
+        found = [(key(secret, ":", row["patient_id"]), row["practice_id"]) for row in rows]
+    elif dataset == "contributions":
+        found = [
+            (
+                key(secret, ":", row["patient_id"]),
+                key(secret, ":household:", row["household_id"]),
+                row["house_id"],
+                Decimal(row["amount_eur"].replace(",", ".")),
+            )
+            for row in rows
+        ]
+    else:
+        last: dict[str, tuple[Any, ...]] = {}
+        for row in rows:
+            since = real_date(row["valid_from"]) if row["valid_from"] else datetime.date(year, 1, 1)
+            order = (
+                since,
+                row["municipality_code"],
+                row["sector_code"],
+                row["birth_year"][:4],
+                SEX_OF[row["sex"]],
+                row["preferential"],
+            )
+            last[row["patient_id"]] = max(last.get(row["patient_id"], order), order)
+        found = [
+            (key(secret, ":", person), int(born), sex, int(preferential), municipality or None, sector or None, since)
+            for person, (since, municipality, sector, born, sex, preferential) in last.items()
+        ]
+    return sorted(found, key=repr)
+
+
+def key(secret: str, mark: str, pseudonym: str) -> int:
+    return int(hashlib.sha256(f"{secret}{mark}{pseudonym}".encode()).hexdigest()[:16], 16) - 2**63

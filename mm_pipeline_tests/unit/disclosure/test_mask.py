@@ -1,0 +1,268 @@
+"""What is hidden with what, and what a reader knows of a hidden figure."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, lower_bounds, primary_mask
+from mm_pipeline.disclosure.system import Before, system_of
+from mm_pipeline_tests.support.systems import at, mask_of, names, table
+
+T = 5
+MUNICIPALITY = table(
+    ("municipality 11001 11000 total", 60, 20),
+    ("municipality 11001 11000 M", 30, 20),
+    ("municipality 11001 11000 F", 30, 0),
+    ("municipality 11001 11000 0", 60, 20),
+    ("municipality 11001 11000 1", 0, 0),
+)
+SECTORS = table(
+    ("municipality 11001 11000 total", 90, 30),
+    ("sector 11001A00- 11001 total", 40, 10),
+    ("sector 11001A01- 11001 total", 50, 20),
+    ("sector 11001A02- 11001 total", 0, 0),
+    ("municipality 11002 11000 total", 30, 10),
+    ("sector 11002A00- 11002 total", 30, 10),
+)
+
+
+def hidden(system, mask):
+    """The names of what is hidden, the rests apart."""
+    return {
+        f"{letter} {name}"
+        for letter, flags in (("N", mask.beneficiaries), ("n", mask.patients))
+        for name, hides, is_rest in zip(names(system), flags, system.is_rest, strict=True)
+        if hides and not is_rest
+    }
+
+
+def bounds(system, mask):
+    """(of N, of n) by name: what a hidden figure is at least, None for one that is shown."""
+    lowest = lower_bounds(system, mask)
+    return {
+        name: tuple(
+            int(lowest[figure][place]) if mask[figure][place] else None for figure in ("beneficiaries", "patients")
+        )
+        for place, name in enumerate(names(system))
+    }
+
+
+# --- what is hidden --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("people", "patients", "expected"),
+    [
+        (0, 0, ""),
+        (4, 0, "Nn"),
+        (5, 0, ""),
+        (5, 5, "n"),
+        (100, 1, "n"),
+        (100, 4, "n"),
+        (100, 5, ""),
+        (100, 95, ""),
+        (100, 96, "n"),
+        (100, 100, "n"),
+    ],
+)
+def test_the_primary_rule(people, patients, expected):
+    system = system_of(table(("municipality 11001 11000 total", people, patients)))
+    mask = primary_mask(system, T)
+    assert "N" * int(mask.beneficiaries[0]) + "n" * int(mask.patients[0]) == expected
+
+
+def test_rests_are_hidden_whatever_they_count():
+    system = system_of(SECTORS)
+    mask = primary_mask(system, T)
+    assert hidden(system, mask) == set()
+    assert (mask.beneficiaries == system.is_rest).all()
+    assert (mask.patients == system.is_rest).all()
+    assert system.is_rest.sum() == 2
+
+
+def test_r1_hides_the_patients_of_all_breakdowns_but_where_nobody_lives():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "n municipality 11001 total")
+    complete(system, mask)
+    assert hidden(system, mask) == {f"n municipality 11001 {category}" for category in ("total", "M", "F", "0")}
+
+
+def test_r1_hides_the_beneficiaries_of_all_breakdowns_zeros_included_and_the_patients_with_them():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "N municipality 11001 total")
+    complete(system, mask)
+    assert hidden(system, mask) == {
+        f"{figure} municipality 11001 {category}" for figure in "Nn" for category in ("total", "M", "F", "0", "1")
+    }
+
+
+def test_a_hidden_breakdown_hides_neither_its_total_nor_the_other_breakdowns():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "N municipality 11001 F")
+    complete(system, mask)
+    assert hidden(system, mask) == {"N municipality 11001 F", "n municipality 11001 F"}
+
+
+def test_r2_for_the_patients_hides_them_in_all_sectors_in_which_somebody_lives():
+    system = system_of(SECTORS)
+    mask = mask_of(system)
+    hide_sectors(system, mask, "patients", int(system.within["municipality"][at(system, "sector 11001A00- total")]))
+    assert hidden(system, mask) == {"n sector 11001A00- total", "n sector 11001A01- total"}
+
+
+def test_r2_for_the_patients_takes_a_sector_along_that_hides_its_beneficiaries():
+    system = system_of(SECTORS)
+    mask = mask_of(system, "N sector 11001A02- total")
+    hide_sectors(system, mask, "patients", int(system.within["municipality"][at(system, "sector 11001A00- total")]))
+    assert "n sector 11001A02- total" in hidden(system, mask)
+
+
+def test_r2_for_the_beneficiaries_hides_both_figures_of_all_sectors():
+    system = system_of(SECTORS)
+    mask = mask_of(system)
+    hide_sectors(
+        system, mask, "beneficiaries", int(system.within["municipality"][at(system, "sector 11001A00- total")])
+    )
+    assert hidden(system, mask) == {f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in range(3)}
+
+
+def test_what_an_earlier_release_hid_is_hidden_again_but_for_zeros():
+    system = system_of(MUNICIPALITY)
+    every = np.ones(len(system), dtype=bool)
+    before = Before.nothing(len(system))
+    system = replace(system, before=replace(before, hidden={**before.hidden, "patients": every}))
+    # The total is hidden again, and so R1 hides the zero of the women; nobody with preferential tariff is shown.
+    assert hidden(system, primary_mask(system, T)) == {f"n municipality 11001 {c}" for c in ("total", "M", "F", "0")}
+    every = every & (system.total != np.arange(len(system)))
+    system = replace(system, before=replace(before, hidden={**before.hidden, "patients": every}))
+    assert hidden(system, primary_mask(system, T)) == {"n municipality 11001 M", "n municipality 11001 0"}
+
+
+def test_a_past_cell_is_hidden_where_its_release_hid_it_and_only_there():
+    system = system_of(table(("municipality 11001 11000 total", 3, 1), ("municipality 11002 11000 total", 3, 0)))
+    yes, no = np.array([True, True]), np.array([False, False])
+    first = {"beneficiaries": np.array([False, True]), "patients": np.array([False, True])}
+    before = Before(yes, {"beneficiaries": no, "patients": no}, first, Before.nothing(2).at_least)
+    mask = primary_mask(replace(system, before=before), T)
+    assert (mask.beneficiaries.tolist(), mask.patients.tolist()) == ([False, True], [False, True])
+
+
+def test_a_copy_is_independent():
+    mask = Mask(np.array([False]), np.array([False]))
+    other = mask.copy()
+    other["patients"][0] = other["beneficiaries"][0] = True
+    assert not mask.patients[0]
+    assert not mask.beneficiaries[0]
+
+
+# --- what the reader knows of it -------------------------------------------------------------------------------------
+
+
+def test_a_hidden_figure_is_at_least_1_as_zeros_are_shown():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "n municipality 11001 M", "n municipality 11001 total", "N municipality 11001 total")
+    mask.beneficiaries[at(system, "municipality 11001 total")] = False
+    found = bounds(system, mask)
+    assert found["municipality 11001 total"] == (None, 1)
+    assert found["municipality 11001 F"] == (None, None)
+
+
+def test_where_the_beneficiaries_are_hidden_the_patients_may_be_none():
+    system = system_of(MUNICIPALITY)
+    found = bounds(system, mask_of(system, "N municipality 11001 M", "n municipality 11001 M"))
+    assert found["municipality 11001 M"] == (1, 0)
+
+
+def test_under_r1_a_breakdown_may_be_zero_in_the_figure_that_the_total_hides():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "n municipality 11001 total")
+    complete(system, mask)
+    found = bounds(system, mask)
+    assert found["municipality 11001 total"] == (None, 1)
+    assert found["municipality 11001 M"] == (None, 0)
+
+    mask = mask_of(system, "n municipality 11001 total", "N municipality 11001 M")
+    complete(system, mask)
+    assert bounds(system, mask)["municipality 11001 M"] == (1, 0), "its N is not hidden in the total"
+
+    mask = mask_of(system, "N municipality 11001 total")
+    complete(system, mask)
+    found = bounds(system, mask)
+    assert found["municipality 11001 total"] == (1, 0)
+    assert found["municipality 11001 1"] == (0, 0)
+
+
+def test_a_rest_may_be_zero():
+    system = system_of(SECTORS)
+    assert bounds(system, mask_of(system))["sector 11001ZZZZ total"] == (0, 0)
+
+
+def test_under_r2_sectors_may_be_zero_and_a_municipality_says_nothing_of_another():
+    system = system_of(SECTORS)
+    mask = mask_of(system, "n sector 11001A00- total", "n sector 11001A01- total", "n sector 11002A00- total")
+    found = bounds(system, mask)
+    # The sector that shows N = 0 shows n = 0 under R2 as well, so it is not among those that count.
+    assert found["sector 11001A00- total"] == found["sector 11001A01- total"] == (None, 0)
+    assert found["sector 11002A00- total"] == (None, 0)
+    mask.patients[at(system, "sector 11001A01- total")] = False
+    found = bounds(system, mask)
+    assert found["sector 11001A00- total"] == (None, 1)
+    assert found["sector 11002A00- total"] == (None, 0)
+
+
+def test_r2_for_the_beneficiaries_does_not_hold_beside_a_sector_that_shows_zero():
+    system = system_of(SECTORS)
+    both = [f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in (0, 1)]
+    found = bounds(system, mask_of(system, *both))
+    assert found["sector 11001A00- total"] == (1, 0)
+    zero = [f"{figure} sector 11001A02- total" for figure in "Nn"]
+    found = bounds(system, mask_of(system, *both, *zero))
+    assert {found[f"sector 11001A0{k}- total"] for k in range(3)} == {(0, 0)}
+
+
+def test_the_bound_of_a_municipality_does_not_depend_on_its_sectors():
+    system = system_of(SECTORS)
+    found = bounds(system, mask_of(system, "n municipality 11001 total", "n sector 11001A00- total"))
+    assert found["municipality 11001 total"] == (None, 1)
+
+
+def test_the_bounds_of_some_cells_are_those_that_they_have_among_all():
+    system = system_of(SECTORS)
+    mask = mask_of(system, "n sector 11001A00- total", "n sector 11001A01- total", "N sector 11002A00- total")
+    complete(system, mask)
+    of_all = lower_bounds(system, mask)
+    for number in set(system.within["municipality"]):
+        cells = np.flatnonzero(system.within["municipality"] == number)
+        for figure, expected in of_all.items():
+            assert lower_bounds(system, mask, cells)[figure].tolist() == expected[cells].tolist()
+
+
+def test_an_earlier_release_can_tell_more_and_of_a_past_cell_it_tells_everything():
+    system = system_of(SECTORS)
+    first, second = at(system, "sector 11001A00- total"), at(system, "sector 11001A01- total")
+    before = Before.nothing(len(system))
+    before.is_past[second] = True
+    at_least = {figure: np.zeros(len(system), dtype="int64") for figure in ("beneficiaries", "patients")}
+    at_least["patients"][first], at_least["beneficiaries"][second] = 1, 1
+    system = replace(system, before=replace(before, at_least=at_least))
+    every = [f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in range(3)]
+    found = bounds(system, mask_of(system, *every))
+    assert found["sector 11001A00- total"] == (0, 1)
+    assert found["sector 11001A01- total"] == (1, 0)
+
+
+def test_of_a_past_cell_only_its_own_release_tells_how_small_it_is():
+    """It is not a sector among those of now: it neither has R2 with them, nor does it end it for them."""
+    system = system_of(SECTORS)
+    past = at(system, "sector 11001A01- total")
+    before = Before.nothing(len(system))
+    before.is_past[past] = True
+    system = replace(system, before=before)
+    shown = mask_of(system, "n sector 11001A00- total")
+    assert bounds(system, shown)["sector 11001A00- total"] == (None, 0), "the other sectors are past or empty"
+    beside = mask_of(system, "N sector 11001A01- total", "n municipality 11001 total")
+    assert bounds(system, beside)["sector 11001A01- total"] == (0, None)
+    mask = mask_of(system)
+    hide_sectors(system, mask, "patients", int(system.within["municipality"][past]))
+    assert hidden(system, mask) == {"n sector 11001A00- total"}

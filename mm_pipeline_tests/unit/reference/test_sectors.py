@@ -1,0 +1,205 @@
+"""The sector table: which one a year takes, what is read of it, and what each broken file is told."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.reference.sectors import Sector, file_for, read_sectors, table_for
+from mm_pipeline_tests.support.paths import STATBEL, needs_statbel
+
+
+def properties(code: str = "11001A00-", municipality: str = "11001", **others: Any) -> dict[str, Any]:
+    names = {f"TX_SECTOR_DESCR_{language}": f"CENTRE {language}" for language in ("FR", "NL", "DE")}
+    return {"CD_SECTOR_REFNIS": code, "CD_MUNTY_REFNIS": municipality, **names, **others}
+
+
+def geojson(*sectors: dict[str, Any]) -> str:
+    geometry = {"type": "Polygon", "coordinates": [[[4.3, 51.1], [4.4, 51.1], [4.4, 51.2], [4.3, 51.1]]]}
+    features = [{"type": "Feature", "properties": sector, "geometry": geometry} for sector in sectors]
+    return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
+
+
+def write(folder: Path, text: str, year: int = 2021) -> Path:
+    path = folder / f"sectors_{year}.geojson"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_zip(folder: Path, members: dict[str, str], year: int = 2021) -> Path:
+    path = folder / f"sectors_{year}.geojson.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+class TestWhichTable:
+    def test_a_year_takes_the_newest_that_is_not_after_it(self, tmp_path: Path) -> None:
+        write(tmp_path, geojson(properties()), 2011)
+        write_zip(tmp_path, {"a.geojson": geojson(properties())}, 2021)
+        (tmp_path / "sectors_2019.geojson.bak").touch()
+        assert file_for(tmp_path, 2010) is None
+        assert table_for(tmp_path, 2010) is None
+        years = {year: table.year for year in (2011, 2020, 2021, 2030) if (table := table_for(tmp_path, year))}
+        assert years == {2011: 2011, 2020: 2011, 2021: 2021, 2030: 2021}
+
+    def test_a_folder_that_is_not_there_has_none(self, tmp_path: Path) -> None:
+        assert table_for(tmp_path / "absent", 2021) is None
+
+    def test_the_same_year_twice_is_refused(self, tmp_path: Path) -> None:
+        write(tmp_path, geojson(properties()))
+        write_zip(tmp_path, {"a.geojson": geojson(properties())})
+        with pytest.raises(ReferenceDataError, match=r"sectors_2021\.geojson beside it; .* Remove one"):
+            file_for(tmp_path, 2021)
+        assert file_for(tmp_path, 2020) is None
+
+
+class TestReading:
+    def test_properties(self, tmp_path: Path) -> None:
+        table = read_sectors(write(tmp_path, geojson(properties("12014C044", "12041"))))
+        assert table.sectors == [Sector("12014C044", "12041", "CENTRE FR", "CENTRE NL", "CENTRE DE")]
+
+    def test_lower_case_as_in_other_years(self, tmp_path: Path) -> None:
+        lower = {
+            "cd_sector": "11001A00-",
+            "cd_munty_refnis": "11001",
+            "tx_sector_descr_nl": "CENTRUM",
+            "tx_sector_descr_fr": "CENTRE",
+            "tx_sector_descr_de": "ZENTRUM",
+        }
+        table = read_sectors(write(tmp_path, geojson(lower)))
+        assert table.sectors == [Sector("11001A00-", "11001", "CENTRE", "CENTRUM", "ZENTRUM")]
+
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            ({"TX_SECTOR_DESCR_DE": None}, ("CENTRE FR", "CENTRE NL", "CENTRE FR")),
+            ({"TX_SECTOR_DESCR_FR": " ", "TX_SECTOR_DESCR_DE": ""}, ("CENTRE NL",) * 3),
+            ({f"TX_SECTOR_DESCR_{language}": "" for language in ("FR", "NL", "DE")}, ("", "", "")),
+        ],
+    )
+    def test_an_empty_name_takes_another_language(
+        self, names: dict[str, Any], expected: tuple[str, str, str], tmp_path: Path
+    ) -> None:
+        table = read_sectors(write(tmp_path, geojson(properties(**names))))
+        assert table.sectors[0][2:] == expected
+
+    def test_nobody_lives_in_an_unknown_sector(self, tmp_path: Path) -> None:
+        table = read_sectors(write(tmp_path, geojson(properties(), properties("11001ZZZZ"))))
+        assert [sector.code for sector in table.sectors] == ["11001A00-"]
+
+    def test_an_archive_made_on_a_mac(self, tmp_path: Path) -> None:
+        path = write_zip(tmp_path, {"s.geojson": "\ufeff" + geojson(properties()), "__MACOSX/._s.geojson": "?"})
+        assert len(read_sectors(path).sectors) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            geojson(properties(), properties()),
+            ["feature 2, property CD_SECTOR_REFNIS", "11001A00- for the second time"],
+        ),
+        (geojson(properties("11001A0")), ["feature 1, property CD_SECTOR_REFNIS", "'11001A0'", "nine characters"]),
+        (
+            geojson({"name": "x"}),
+            [
+                "feature 1, property CD_SECTOR_REFNIS",
+                "no value (properties: name)",
+                "cd_sector_refnis, CD_SECTOR, cd_sector",
+            ],
+        ),
+        (geojson(properties(municipality="")), ["feature 1, property CD_MUNTY_REFNIS", "no value"]),
+        (geojson(properties(municipality="1101")), ["sector 11001A00-", "CD_MUNTY_REFNIS", "'1101'", "five digits"]),
+        (geojson(), ["member 'features'", "no features"]),
+        ("[]", ["member 'features'", "FeatureCollection"]),
+        ('{"features": [7]}', ["feature 1, property CD_SECTOR_REFNIS", "no value"]),
+        (geojson(properties())[:-9], ["line 1, column ", "broken JSON"]),
+        ("", ["line 1, column 1", "broken JSON"]),
+    ],
+)
+def test_what_a_broken_table_is_told(text: str, parts: list[str], tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ReferenceDataError) as raised:
+        table_for(tmp_path, 2021)
+    for part in [str(path), "; expected ", "Take the table again", *parts]:
+        assert part in str(raised.value)
+
+
+def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "sectors_2021.geojson"
+    path.write_bytes(b'{"features":\n["\xe9"]}')
+    with pytest.raises(ReferenceDataError, match="line 2: found a byte that is not UTF-8"):
+        read_sectors(path)
+
+
+def test_a_broken_archive_is_told_so(tmp_path: Path) -> None:
+    path = write_zip(tmp_path, {"s.geojson": geojson(properties())})
+    data = path.read_bytes()
+    # Not an archive; one cut short; one with a damaged member.
+    for broken in (b"?", data[:-40], data[:60] + b"\xff\xff\xff" + data[63:]):
+        path.write_bytes(broken)
+        with pytest.raises(ReferenceDataError, match=r"sectors_2021\.geojson\.zip: found a broken archive"):
+            read_sectors(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_of_another_compression_that_is_damaged(tmp_path: Path, method: int) -> None:
+    """Each has errors of its own."""
+    path = tmp_path / "sectors_2021.geojson.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.geojson", geojson(*(properties(f"11001A{number:03}") for number in range(200))))
+    data = path.read_bytes()
+    for at in (60, 80, 100):
+        path.write_bytes(data[:at] + b"\xff\xff\xff" + data[at + 3 :])
+        with pytest.raises(ReferenceDataError, match="found a broken archive"):
+            read_sectors(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[" * 100_000, "JSON nested too deeply"),
+        (geojson(properties()).replace("4.3", "9" * 5000, 1), "a number that is too long"),
+        (geojson(properties(TX_SECTOR_DESCR_FR="?")).replace("?", "\\ud800"), "half a character"),
+    ],
+)
+def test_json_that_python_does_not_take(tmp_path: Path, text: str, found: str) -> None:
+    with pytest.raises(ReferenceDataError, match=f"found {found}"):
+        read_sectors(write(tmp_path, text))
+
+
+def test_a_whole_character_in_two_halves_is_one(tmp_path: Path) -> None:
+    text = geojson(properties(TX_SECTOR_DESCR_FR="?")).replace("?", "\\ud834\\udd1e")
+    assert read_sectors(write(tmp_path, text)).sectors[0].name_fr == "𝄞"
+
+
+def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path, {"a.geojson": "", "b.json": ""})
+    with pytest.raises(ReferenceDataError, match="2 GeoJSON files inside; expected exactly one"):
+        read_sectors(path)
+
+
+def test_a_name_without_a_year_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReferenceDataError, match="Rename the file"):
+        read_sectors(tmp_path / "sectors.geojson")
+
+
+@needs_statbel
+def test_the_real_table_of_2021() -> None:
+    table = table_for(STATBEL, 2023)
+    assert table is not None
+    assert (table.year, len(table.sectors)) == (2021, 19_478)
+    assert table.sectors[0] == Sector("11001A00-", "11001", *["AARTSELAAR-CENTRUM"] * 3)
+    assert len({sector.municipality_code for sector in table.sectors}) == 581
+    # The municipality is its own property: a code that is cut would be wrong here.
+    elsewhere = [sector for sector in table.sectors if sector.code[:5] != sector.municipality_code]
+    assert (len(elsewhere), len({sector.municipality_code for sector in elsewhere})) == (839, 18)
+    # Where it writes "<NA>" there is no name.
+    assert sum(not any(sector[2:]) for sector in table.sectors) == 43
+    assert all(all(sector[2:]) for sector in table.sectors if any(sector[2:]))
+    assert not any("<" in name for sector in table.sectors for name in sector[2:])

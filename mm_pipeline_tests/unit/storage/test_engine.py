@@ -1,0 +1,85 @@
+"""The engine: bounded by the settings, alone in its database and its spill folder, and gone afterwards."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from ibis.backends.duckdb import Backend
+
+from mm_pipeline.storage.engine import session
+from mm_pipeline.storage.lake import Lake
+from mm_pipeline_tests.support.pipeline import settings_for
+
+
+def setting(backend: Backend, name: str) -> str:
+    return str(backend.con.execute(f"SELECT current_setting('{name}')").fetchall()[0][0])
+
+
+def spill_folder(backend: Backend) -> Path:
+    return Path(setting(backend, "temp_directory"))
+
+
+def test_spilling_is_bounded(tmp_path: Path) -> None:
+    with session(settings_for(tmp_path, largest_delivery="1MB")) as backend:
+        assert backend.raw_sql("SELECT current_setting('max_temp_directory_size')").fetchall() == [("2.8 MiB",)]
+
+
+def test_it_is_bounded_by_the_settings(tmp_path: Path) -> None:
+    with session(settings_for(tmp_path, threads=3, memory_limit="512MiB")) as backend:
+        assert setting(backend, "threads") == "3"
+        assert setting(backend, "memory_limit") == "512.0 MiB"
+        assert setting(backend, "autoinstall_known_extensions") == "False"
+
+
+def test_the_spill_folder_goes_with_the_session(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with session(settings) as backend:
+        own = spill_folder(backend)
+        assert own.parent == Lake(settings.lake_dir).spill_dir()
+        assert stat.S_IMODE(own.stat().st_mode) == 0o700
+        (own / "duckdb_temp_storage").write_text("persons")
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_also_after_an_exception(tmp_path: Path, error: type[BaseException]) -> None:
+    backends = []
+
+    def fail() -> None:
+        with session(settings_for(tmp_path)) as backend:
+            backends.append((backend, spill_folder(backend)))
+            (backends[0][1] / "duckdb_temp_storage").write_text("persons")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    [(backend, own)] = backends
+    assert not own.exists()
+    with pytest.raises(Exception, match=r"[Cc]losed"):
+        backend.con.execute("SELECT 1")
+
+
+def test_also_when_it_cannot_be_opened(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, memory_limit="nonsense")
+    with pytest.raises(Exception, match=r"[Mm]emory"), session(settings):
+        pass
+    assert list(Lake(settings.lake_dir).spill_dir().iterdir()) == []
+
+
+def test_two_sessions_share_nothing(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with session(settings) as one, session(settings) as two:
+        assert spill_folder(one) != spill_folder(two)
+        one.raw_sql("CREATE TABLE t AS SELECT 1 AS x").fetchall()
+        assert two.con.execute("SHOW ALL TABLES").fetchall() == []
+    with session(settings) as again:
+        assert again.con.execute("SHOW ALL TABLES").fetchall() == []
+
+
+def test_what_does_not_fit_is_spilled_there(tmp_path: Path) -> None:
+    with session(settings_for(tmp_path, memory_limit="60MB", threads=1)) as backend:
+        backend.con.execute("SET preserve_insertion_order = false")
+        backend.con.execute("CREATE TEMP TABLE t AS SELECT md5(i::VARCHAR) AS x, i FROM range(1500000) r(i)")
+        own = spill_folder(backend)
+        assert any(own.glob("duckdb_temp*"))
+    assert not own.exists()
