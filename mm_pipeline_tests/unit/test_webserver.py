@@ -1,4 +1,4 @@
-"""``mm-pipeline ui``: what it starts, what must be asked for, and names of this machine. Served: ``browser/test_ui_access.py``."""
+"""``mm-pipeline ui``: what it starts, and what must be asked for (served: ``browser/test_ui_access.py``)."""
 
 from pathlib import Path
 
