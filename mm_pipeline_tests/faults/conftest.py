@@ -1,8 +1,6 @@
 """A year before and after a run, built by processes that can be killed."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +10,11 @@ from mm_pipeline_tests.faults.before_and_after import BeforeAndAfter, undisturbe
 from mm_pipeline_tests.faults.build_processes import SCALE, YEAR, BuildProcesses, build_processes, delivered
 from mm_pipeline_tests.support.installation import Installation, deliver
 
-_MEMORY = Path("/dev/shm")
-"""Where files cost nothing, if there is such a place."""
-
 
 @pytest.fixture(scope="package")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory."""
-    root = _MEMORY if os.access(_MEMORY, os.W_OK) else tmp_path_factory.getbasetemp()
-    folder = Path(tempfile.mkdtemp(dir=root, prefix="mm_pipeline_killed_"))
-    yield folder
-    shutil.rmtree(folder)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the installations lie whose builds are killed."""
+    return tmp_path_factory.mktemp("killed")
 
 
 @pytest.fixture(scope="package")

@@ -38,7 +38,7 @@ def expected(delivery: Delivery):
     return statistic(delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas)
 
 
-@examples(40)
+@examples(40, quick=8)
 @given(delivery=deliveries(), chosen=formats())
 def test_engine_equals_oracle(delivery, chosen):
     for oddity in oddities(delivery):

@@ -265,7 +265,7 @@ def assert_equal(engine: Engine, delivered: Deliveries) -> None:
 # --- tests ------------------------------------------------------------------------------------------------------------
 
 
-@examples(40)
+@examples(40, quick=8)
 @given(delivered=system_deliveries())
 def test_engine_equals_oracle(delivered: Deliveries) -> None:
     for name in peculiarities(delivered):

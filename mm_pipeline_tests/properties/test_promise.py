@@ -63,7 +63,7 @@ def describe(published, rates, threshold):
 # --- the protection --------------------------------------------------------------------------------------------------
 
 
-@examples(120)
+@examples(120, quick=30)
 @given(st.data())
 def test_the_protection_keeps_the_promise(data):
     threshold = data.draw(thresholds)
@@ -250,7 +250,7 @@ def test_the_audit_finds_nothing_in_what_is_protected(data):
     assert not same_answers([published], threshold)
 
 
-@examples(100)
+@examples(100, quick=25)
 @given(st.data())
 def test_the_audit_and_the_attacker_find_the_same(data):
     threshold = data.draw(thresholds)

@@ -12,7 +12,8 @@ from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
-from mm_pipeline.statistic import attribution, cells, forfaits, houses, rates, registrations, sensitivity
+from mm_pipeline.statistic import attribution, cells, forfaits, houses, registrations, sensitivity
+from mm_pipeline.statistic import rates as rates_
 from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -40,8 +41,8 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
     return accounts
 
 
-def derive(settings: Settings, year: int) -> None:
-    """Raw tables and geography of the lake -> every table up to ``sector_rates``."""
+def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
+    """Raw tables and geography of the lake -> every table up to ``sector_rates``, or up to ``houses`` only."""
     lake = Lake(settings.lake_dir)
     with session(settings) as backend:
         engine = chosen(settings, backend)
@@ -77,6 +78,8 @@ def derive(settings: Settings, year: int) -> None:
                 two_years_before_is_built=earlier.has_two_years_before,
             ),
         )
+        if not rates:
+            return
         write(
             catalogue.BENEFICIARY_COUNTS,
             cells.beneficiary_counts(
@@ -85,7 +88,7 @@ def derive(settings: Settings, year: int) -> None:
         )
         counts = read(catalogue.BENEFICIARY_COUNTS)
         patients = cells.patient_counts(read(catalogue.ATTRIBUTED_PATIENTS), counts, year)
-        write(catalogue.SECTOR_RATES, rates.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year))
+        write(catalogue.SECTOR_RATES, rates_.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year))
         write(
             catalogue.THRESHOLD_COUNTS,
             sensitivity.threshold_counts(

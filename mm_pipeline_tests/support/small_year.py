@@ -223,10 +223,10 @@ class SmallYear:
         with session(self.settings) as backend:
             ingest(backend, self.lake, self.settings, name, self.year)
 
-    def redeliver(self, **datasets: list[Row]) -> None:
-        """Another delivery of the year, and every table up to the rates made from it."""
+    def redeliver(self, *, rates: bool = True, **datasets: list[Row]) -> None:
+        """Another delivery of the year, and every table up to the rates (or to the houses only) made from it."""
         self.deliver(**datasets)
-        derive(self.settings, self.year)
+        derive(self.settings, self.year, rates=rates)
 
     def put_whole_geography(self) -> None:
         self.put(catalogue.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())

@@ -42,7 +42,7 @@ def test_errors_of_the_disk_are_told_in_words(tmp_path: Path, code: int, why: st
             raise error
         assert str(raised.value).startswith(f"{folder}: {why}. ")
         assert todo in str(raised.value)
-        assert raised.value.__suppress_context__
+        assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
     assert not (tmp_path / "lake").exists()
 
 
@@ -71,7 +71,7 @@ def test_of_others_kind_and_place(tmp_path: Path, error: Exception) -> None:
     assert f"{type(error).__module__}.{type(error).__qualname__}" in str(raised.value)
     assert f"data/lake/.errors/{details.name}" in str(raised.value)
     assert "Anna" not in str(raised.value)
-    assert raised.value.__suppress_context__
+    assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True), "Dagster keeps what led to it"
 
 
 def test_the_place_is_ours(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def house_of(person):
 def billed(year, *further, without=lambda row: False):
     """Deliver the year again with ``further`` forfaits, or without some."""
     rows = [row for row in deliveries(YEAR)["forfaits"] if not without(row)]
-    year.redeliver(forfaits=[*rows, *further])
+    year.redeliver(rates=False, forfaits=[*rows, *further])
 
 
 def strict(year):
@@ -215,10 +215,11 @@ def test_lines_at_another_amount(year):
     month = f"{YEAR}-07-01"
     rows = deliveries(YEAR)["forfaits"]
     year.redeliver(
+        rates=False,
         forfaits=[
             row | {"amount_eur": "19.00"} if row["patient_id"] in PATIENTS[:6] and row["service_date"] == month else row
             for row in rows
-        ]
+        ],
     )
     outcome = year.outcome_of(checks.one_amount_a_house)
     assert (outcome.state, outcome.metadata["found"]) == (WARNING, 6)
@@ -229,7 +230,9 @@ def test_lines_at_another_amount(year):
 
 def test_a_beginner_house_at_another_amount(year):
     rows = deliveries(YEAR)["forfaits"]
-    year.redeliver(forfaits=[row | {"amount_eur": "19.00"} if row["house_id"] == "house-2" else row for row in rows])
+    year.redeliver(
+        rates=False, forfaits=[row | {"amount_eur": "19.00"} if row["house_id"] == "house-2" else row for row in rows]
+    )
     assert strict(year).outcome_of(checks.one_amount_a_house).state == PASSED
     outcome = year.outcome_of(checks.one_amount_for_beginners)
     assert (outcome.state, outcome.metadata["found"], outcome.metadata["looked_at"]) == (WARNING, 12, 48)
@@ -322,7 +325,8 @@ def test_no_house_has_a_known_residence(year):
 def renamed(year, houses):
     rows = deliveries(YEAR)["forfaits"]
     year.redeliver(
-        forfaits=[row | {"house_id": f"new-{row['house_id']}"} if row["house_id"] in houses else row for row in rows]
+        rates=False,
+        forfaits=[row | {"house_id": f"new-{row['house_id']}"} if row["house_id"] in houses else row for row in rows],
     )
 
 
@@ -362,7 +366,9 @@ def test_contributions_are_below_their_ceilings(year, look):
 def test_all_but_a_few_pay_too_much(year):
     """Neither number tells how many do not."""
     rows = deliveries(YEAR)["contributions"]
-    year.redeliver(contributions=[row | {"amount_eur": "9.00" if n > 1 else "1.00"} for n, row in enumerate(rows)])
+    year.redeliver(
+        rates=False, contributions=[row | {"amount_eur": "9.00" if n > 1 else "1.00"} for n, row in enumerate(rows)]
+    )
     outcome = year.outcome_of(CEILINGS[0])
     assert outcome.text.startswith("All patients who contribute but a few are asked more than €2.50")
     assert outcome.metadata["found"] == outcome.metadata["share"] == "all but a few"
@@ -371,16 +377,18 @@ def test_all_but_a_few_pay_too_much(year):
 def test_who_pays_twice_is_not_told_by_subtraction(year):
     """Rows are shown; with two rows more than patients, the number of patients is not."""
     rows = deliveries(YEAR)["contributions"]
-    year.redeliver(contributions=[*rows, *(row | {"amount_eur": "0.01"} for row in rows[:2])])
+    year.redeliver(rates=False, contributions=[*rows, *(row | {"amount_eur": "0.01"} for row in rows[:2])])
     outcome = year.outcome_of(CEILINGS[0])
     assert "looked_at" not in outcome.metadata
-    year.redeliver(contributions=rows)
+    year.redeliver(rates=False, contributions=rows)
     assert year.outcome_of(CEILINGS[0]).metadata["looked_at"] == len(rows)
 
 
 def test_a_patient_pays_too_much_at_two_houses(year):
     rows = deliveries(YEAR)["contributions"]
-    year.redeliver(contributions=[*rows, *(row | {"house_id": "house-9", "amount_eur": "1.51"} for row in rows[:12])])
+    year.redeliver(
+        rates=False, contributions=[*rows, *(row | {"house_id": "house-9", "amount_eur": "1.51"} for row in rows[:12])]
+    )
     patients, households = (year.outcome_of(look) for look in CEILINGS)
     assert (patients.state, patients.metadata["found"]) == (WARNING, 12)
     assert "are asked more than €2.50 in the year, over all houses" in patients.text
@@ -390,10 +398,11 @@ def test_a_patient_pays_too_much_at_two_houses(year):
 def test_a_household_pays_too_much(year):
     """Five households of six members, and the others alone, who all pay what a patient may."""
     year.redeliver(
+        rates=False,
         contributions=[
             row | {"household_id": f"household-{n // 6 if n < 30 else n}", "amount_eur": "2.50"}
             for n, row in enumerate(deliveries(YEAR)["contributions"])
-        ]
+        ],
     )
     patients, households = (year.outcome_of(look) for look in CEILINGS)
     assert patients.state == PASSED
@@ -403,7 +412,7 @@ def test_a_household_pays_too_much(year):
 @pytest.mark.parametrize("look", CEILINGS)
 def test_no_contributions_are_not_a_pass(year, look):
     (year.settings.raw_dir / str(YEAR) / "contributions.csv").unlink()
-    year.redeliver(dmg=deliveries(YEAR)["dmg"])
+    year.redeliver(rates=False, dmg=deliveries(YEAR)["dmg"])
     year.ingest("contributions")
     outcome = year.outcome_of(look)
     assert (outcome.state, outcome.text) == (

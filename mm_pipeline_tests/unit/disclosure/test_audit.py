@@ -95,6 +95,25 @@ def test_two_hidden_cells_that_are_too_small_together():
     assert broken(result) == {("11001", "M", "patients"), ("11001", "F", "patients")}
 
 
+@pytest.mark.parametrize(
+    ("first", "narrowed"), [(6, {("11001", "M"), ("11001", "F"), ("11002", "M"), ("11002", "F")}), (7, set())]
+)
+def test_both_sides_of_the_narrowest_interval(first: int, narrowed: set[tuple[str, str]]):
+    """Men of 11001 are 2 to 5 or 2 to 6: four values are too few, though one of them is t; five are enough."""
+    result = audit(
+        table(
+            f"arrondissement 11000 10000 total total 400 {first + 7}",
+            "arrondissement 11000 10000 sex M 200 8",
+            f"arrondissement 11000 10000 sex F 200 {first - 1}",
+            *sexes(f"200 {first}", "100 .", "100 ."),
+            *sexes("200 7", "100 .", "100 .", area="11002"),
+        ),
+        T,
+    )
+    assert interval(result, "11001", "patients", "M") == (2, first - 1)
+    assert broken(result) == {(area, category, "patients") for area, category in narrowed}
+
+
 def test_others_are_judged_where_they_are_few():
     result = audit(table(*sexes("191 181", "100 .", "91 .")), T)
     assert interval(result, "11001", "patients", "F") == (81, 91)
