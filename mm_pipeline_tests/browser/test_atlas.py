@@ -100,7 +100,7 @@ def reader_of(contexts: Callable[..., Any]) -> Iterator[Callable[..., Reader]]:
     def make(address: str, **options: Any) -> Reader:
         page = contexts(**options).new_page()
         pages.append(page)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         reader = Reader(page, address, [], [])
         page.on("pageerror", lambda error: reader.complaints.append(str(error)))
         page.on("console", lambda m: reader.complaints.append(m.text) if m.type in ("error", "warning") else None)

@@ -13,7 +13,7 @@ import pytest
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.instance import CODE_LOCATION
 from mm_pipeline_tests.support.installation import YEARS, Installation
-from mm_pipeline_tests.support.server import Server, served
+from mm_pipeline_tests.support.server import PATIENCE, Server, served
 
 CHECKS = """
 query Checks($keys: [AssetKeyInput!]!) {
@@ -82,7 +82,7 @@ def backfilled(built_in_belgium: Installation, tmp_path_factory: pytest.TempPath
     with served(installation, folder / "log") as server:
         earlier = {run["id"] for run in runs(server)}
         backfill_id = server.launch_backfill(yearly, YEARS)
-        state = server.wait_for("the backfill", lambda: server.ended_backfill(backfill_id), 240)
+        state = server.wait_for("the backfill", lambda: server.ended_backfill(backfill_id), PATIENCE)
         assert state["status"] == "COMPLETED_SUCCESS", state
         assert state["numPartitions"] == len(YEARS)
         yield Backfilled(server, state["runs"], before, earlier, yearly)
@@ -138,7 +138,7 @@ def test_the_series_and_the_page_follow_by_themselves(backfilled):
         new = [run for run in runs(server) if run["id"] not in known]
         return new if new and all(run["status"] == "SUCCESS" for run in new) else None
 
-    for run in server.wait_for("the refresh of the series", refreshed, 120):
+    for run in server.wait_for("the refresh of the series", refreshed, PATIENCE):
         assert sorted(key["path"][0] for key in run["assetSelection"]) == ["atlas_page", "published_series"]
         assert tags(run)["dagster/sensor_name"] == "refresh_series"
     with server.installation.backfill() as (backfill, _instance):
@@ -216,7 +216,7 @@ def browser(backfilled: Backfilled) -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
             page = chromium.new_page(viewport={"width": 1440, "height": 900})
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(60_000)
             complaints: list[str] = []
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)

@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from mm_pipeline import catalogue
 from mm_pipeline.checks.framework import NOT_APPLICABLE, PASSED
@@ -34,6 +35,7 @@ def test_a_year_follows_what_earlier_years_say_of_its_houses(copy):
     assert not any(row["two_years"] for row in in_january), "in July of 2004 they were not there yet"
 
 
+@pytest.mark.slow
 def test_nothing_is_stale_when_an_earlier_year_is_built_again_alike(copy):
     with copy.backfill() as (backfill, _instance):
         backfill.years([2004], force=True)
@@ -49,6 +51,7 @@ def contribution_checks(copy):
     return evaluation.metadata["outcome"].value, evaluation.description
 
 
+@pytest.mark.slow
 def test_contributions_come_and_are_withdrawn(copy):
     path = copy.settings.raw_dir / "2005" / "contributions.csv"
     assert contribution_checks(copy) == (

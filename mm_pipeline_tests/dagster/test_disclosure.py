@@ -74,6 +74,7 @@ def test_a_table_that_gives_somebody_away_is_not_released(installation, monkeypa
     assert digests(installation, catalogue.DISCLOSED_RATES) == released
 
 
+@pytest.mark.slow
 def test_the_same_delivery_again_is_the_same_release(installation):
     before = installation.results(YEAR)
     assert run(installation).outcome == BUILT

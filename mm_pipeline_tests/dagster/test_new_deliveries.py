@@ -190,6 +190,7 @@ class TestStale:
     def test_is_nothing_of_what_was_just_built(self, sensor):
         assert self.stale(sensor.installation) == set()
 
+    @pytest.mark.slow
     def test_is_what_is_read_from_a_delivery_that_changed(self, sensor):
         change_a_byte(sensor.installation.raw(2005))
         sensor.tick()
@@ -200,6 +201,7 @@ class TestStale:
             backfill.years([2005])
         assert self.stale(sensor.installation) == set()
 
+    @pytest.mark.slow
     def test_is_nothing_after_a_run_that_came_before_the_sensor(self, sensor):
         change_a_byte(sensor.installation.raw(2005))
         with sensor.installation.backfill() as (backfill, _instance):

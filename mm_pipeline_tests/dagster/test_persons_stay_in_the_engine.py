@@ -48,6 +48,7 @@ def test_a_year_takes_no_person_out_of_the_engine(tmp_path: Path, monkeypatch: p
     assert len(OF_PERSONS) == 7
 
 
+@pytest.mark.slow
 def test_it_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backend, "execute", without_persons(Backend.execute, []))
     installation = Installation.of_small_country(tmp_path)

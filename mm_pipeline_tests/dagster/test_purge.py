@@ -107,6 +107,7 @@ def test_the_event_log_says_it_of_each_asset_and_year(copy):
             assert "rows of the table" in metadata
 
 
+@pytest.mark.slow
 def test_the_years_after_it_are_built_as_before(copy):
     """Houses of the year before the last are still there, and the series has all years."""
     before = copy.results(2006) | {
@@ -130,6 +131,7 @@ def test_a_purged_year_is_known_until_it_is_built_again(copy):
     assert [purged(copy.settings, year) for year in YEARS] == [date(2027, 9, 1), None, None]
 
 
+@pytest.mark.slow
 def test_one_that_was_built_again_can_be_purged_again(copy):
     removed(copy)
     with copy.backfill() as (backfill, _instance):
@@ -237,6 +239,7 @@ def test_a_receipt_that_is_damaged_is_told_in_words(copy):
         purged(copy.settings, 2004)
 
 
+@pytest.mark.slow
 def test_what_status_and_backfill_make_of_it(copy):
     """A purged year is left alone; when its delivery changes it is built again."""
     removed(copy)

@@ -106,6 +106,7 @@ def test_made_again_nothing_changes(installation, series):
     assert content(installation.settings.published_dir) == before
 
 
+@pytest.mark.slow
 def test_another_version_of_the_program_is_the_reason(installation, series, monkeypatch):
     installation.materialise("published_series")
     second = content(series)
@@ -142,6 +143,7 @@ def test_stopped_between_keeping_the_old_release_and_the_new_one(installation, s
     assert content(series.parent) == content(undisturbed.settings.published_dir)
 
 
+@pytest.mark.slow
 def test_a_changed_earlier_release_is_told(installation, series):
     installation.materialise("published_series")
     kept = series.parent / "releases" / "1"

@@ -291,6 +291,7 @@ def test_a_year_that_waits_is_built_when_its_delivery_changes(revised, tmp_path)
         assert not backfill.ledger().state(YEAR).awaits
 
 
+@pytest.mark.slow
 def test_a_year_that_is_signed_is_made_public_by_a_backfill_too(revised, tmp_path):
     installation = revised.copied_to(tmp_path)
     for name in (AN, LUC):

@@ -140,7 +140,7 @@ def wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
         except (urllib.error.URLError, OSError):
             return None
 
-    server.wait_for("the web server", is_up, 240)
+    server.wait_for("the web server", is_up, PATIENCE)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from mm_pipeline_tests.support import billing_rules as rules
 from mm_pipeline_tests.support.billing_rules import Reading
 from mm_pipeline_tests.support.demo_delivery import areas_of
 
+pytestmark = pytest.mark.slow
+
 #: The years that are looked at, and those that the status of a house and its coming and going are read from.
 JUDGED = (2004, 2006, 2012, 2013, 2014, 2020)
 YEARS = (2003, 2004, 2005, 2006, 2010, 2011, 2012, 2013, 2014, 2018, 2019, 2020)

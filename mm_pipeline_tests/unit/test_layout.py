@@ -1,0 +1,38 @@
+"""The tree of the tests: every test in a tier, ``unit`` as the package is, and no test that imports another one."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from mm_pipeline_tests.conftest import TESTS, TIERS
+from mm_pipeline_tests.support.paths import PACKAGE
+
+MODULES = sorted(TESTS.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_test_lies_in_a_tier():
+    tests = [path.relative_to(TESTS) for path in MODULES if path.name.startswith("test_")]
+    assert {path.parts[0] for path in tests} == set(TIERS)
+
+
+def test_no_test_imports_from_another_test():
+    found = [
+        f"{path.relative_to(TESTS)}: {name}"
+        for path in MODULES
+        for name in imported(path)
+        if name.startswith("mm_pipeline_tests.") and any(part.startswith("test_") for part in name.split(".")[:-1])
+    ]
+    assert found == []
+
+
+def test_unit_mirrors_the_package():
+    folders = {path.parent.relative_to(TESTS / "unit") for path in MODULES if path.is_relative_to(TESTS / "unit")}
+    assert [str(folder) for folder in sorted(folders) if not (PACKAGE / folder).is_dir()] == []
