@@ -32,6 +32,8 @@ def session(settings: Settings) -> Iterator[Backend]:
             temp_directory=str(own),
             max_temp_directory_size=f"{_most_spilled(settings, own)}B",
             autoinstall_known_extensions=False,
+            # With some, DuckDB 2.0 may wait for itself for ever when a write fails half-way (duckdb/duckdb#23885).
+            async_threads=0,
         )
         try:
             yield backend

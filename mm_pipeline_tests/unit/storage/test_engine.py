@@ -1,6 +1,9 @@
 """The engine: bounded by the settings, alone in its database and its spill folder, and gone afterwards."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
+from mm_pipeline_tests.support.paths import REPOSITORY
 from mm_pipeline_tests.support.pipeline import settings_for
 
 
@@ -29,6 +33,39 @@ def test_it_is_bounded_by_the_settings(tmp_path: Path) -> None:
         assert setting(backend, "threads") == "3"
         assert setting(backend, "memory_limit") == "512.0 MiB"
         assert setting(backend, "autoinstall_known_extensions") == "False"
+
+
+def test_writes_wait_for_no_other_thread(tmp_path: Path) -> None:
+    """Regression: a write that failed half-way now and then never ended (``test_writes_that_fail_end``)."""
+    with session(settings_for(tmp_path)) as backend:
+        assert setting(backend, "async_threads") == "0"
+
+
+_WRITES_THAT_FAIL = """
+import sys
+from pathlib import Path
+from mm_pipeline.storage.engine import session
+from mm_pipeline_tests.support.paths import REPOSITORY
+from mm_pipeline_tests.support.pipeline import settings_for
+
+rows = "SELECT i, CASE WHEN i = 299999 THEN error('no') ELSE 'G' || i END FROM range(300000) t(i)"
+with session(settings_for(Path(sys.argv[1]))) as backend:
+    for _ in range(50):
+        try:
+            backend.con.execute(f"COPY ({rows}) TO '{sys.argv[1]}/x.parquet' (FORMAT PARQUET, COMPRESSION ZSTD)")
+        except Exception as error:
+            assert "no" in str(error)
+print("ended")
+"""
+
+
+@pytest.mark.slow
+def test_writes_that_fail_end(tmp_path: Path) -> None:
+    """With asynchronous writes, one of the first forty waited for ever."""
+    command = [sys.executable, "-c", _WRITES_THAT_FAIL, str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    assert done.stdout == "ended\n", done.stderr
 
 
 def test_the_spill_folder_goes_with_the_session(tmp_path: Path) -> None:
