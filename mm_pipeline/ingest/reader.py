@@ -40,6 +40,11 @@ _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 _LONGEST_LINE = 1 << 21
 """The engine's limit."""
 
+_LONGEST_QUOTED = 131_072
+"""Characters of a value on a line with quotes: the limit of Python's reader, which any library may raise for the process."""
+
+_TOO_LONG = f"a value longer than {_LONGEST_QUOTED}"
+
 MOST_BAD = 1_000_000
 """A file with more bad rows is refused: each is kept with its reason, in memory until it is written."""
 
@@ -319,8 +324,9 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
         try:
             values = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
         except csv.Error as error:
-            too_long = "field larger than" in str(error)
-            return f"a value longer than {csv.field_size_limit()}" if too_long else _STRUCTURE["UNQUOTED VALUE"]
+            return _TOO_LONG if "field larger than" in str(error) else _STRUCTURE["UNQUOTED VALUE"]
+        if any(len(value) > _LONGEST_QUOTED for value in values):
+            return _TOO_LONG
         if any(re.match(r'\t[ \t]*"', value) for value in values):
             return "a tab before a quote"  # a space is skipped, but of a tab and a quote Python makes a value
     if len(values) != width:

@@ -67,6 +67,8 @@ def _split(text: str, delimiter: str) -> list[str] | None:
         values = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
     except csv.Error:
         return None
+    if any(len(value) > 131_072 for value in values):
+        return None
     if any(value.startswith("\t") and value.lstrip(" \t").startswith('"') for value in values):
         return None
     return values

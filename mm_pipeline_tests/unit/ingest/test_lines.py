@@ -3,7 +3,9 @@
 The lines are counted here on their own, by splitting the bytes: nothing of the package is asked.
 """
 
+import csv
 import gzip
+from collections.abc import Iterator
 
 import pytest
 
@@ -175,6 +177,15 @@ def test_very_long_lines(ingestion: Ingestion, wrong: str) -> None:
     ]
 
 
+@pytest.fixture(params=[131_072, 1 << 30])
+def limit_of_python(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Regression: the limit is of the process, and a library that had raised it changed what was kept."""
+    before = csv.field_size_limit(request.param)
+    yield
+    csv.field_size_limit(before)
+
+
+@pytest.mark.usefixtures("limit_of_python")
 def test_a_long_line_is_a_row_where_it_can_be_one(ingestion: Ingestion) -> None:
     long = 200_000 * "x"
     kept, quarantine = accounted(ingestion, f'{HEADER}P1,G{long}\nP2,"G{long}"\n')
