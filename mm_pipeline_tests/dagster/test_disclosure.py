@@ -12,6 +12,7 @@ from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import Installation, deliver, failure
+from mm_pipeline_tests.support.releases import content
 
 YEAR = 2006
 
@@ -25,10 +26,6 @@ def run(installation):
     with installation.backfill() as (backfill, _):
         (result,) = backfill.years([YEAR], force=True)
     return result
-
-
-def content(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def digests(installation, table):

@@ -476,11 +476,11 @@ def plant_in_spill(installation: CanaryInstallation, text: str) -> None:
     (installation.settings.lake_dir / ".spill" / "x").write_text(text)
 
 
-def plant_in_print(_world: CanaryInstallation, text: str) -> None:
+def plant_in_print(_installation: CanaryInstallation, text: str) -> None:
     print(text)
 
 
-def plant_in_log(_world: CanaryInstallation, text: str) -> None:
+def plant_in_log(_installation: CanaryInstallation, text: str) -> None:
     logging.getLogger("x").info("%s", text)
 
 

@@ -1,6 +1,5 @@
 """Registrations, forfaits of patients, houses and what is read off them, against the independent oracle of the rules."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -36,18 +35,12 @@ from mm_pipeline_tests.properties.strategies_capitation import LIEGE, peculiarit
 from mm_pipeline_tests.support.billing import EVERYWHERE, crowd, residents
 from mm_pipeline_tests.support.capitation_years import Engine, build, in_lake, sql, write_earlier
 from mm_pipeline_tests.support.examples import examples
+from mm_pipeline_tests.support.keys import key
 from mm_pipeline_tests.support.pipeline import geography_table, settings_for
-
-SECRET = "test secret"
-
-
-def key(pseudonym: str, mark: str = ":") -> int:
-    """The first 64 bits of SHA-256 over secret and pseudonym, as a signed number."""
-    return int.from_bytes(hashlib.sha256(f"{SECRET}{mark}{pseudonym}".encode()).digest()[:8], "big") - 2**63
 
 
 def household_key(pseudonym: str) -> int:
-    return key(pseudonym, ":household:")
+    return key(f"household:{pseudonym}")
 
 
 def mask(numbers: Iterable[int]) -> int:

@@ -1,7 +1,6 @@
 """Any bytes: whatever is inserted into, deleted from or replaced in a small file, it is refused or accounted for exactly."""
 
 import csv
-import hashlib
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,9 +14,9 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline_tests.support.examples import examples
 from mm_pipeline_tests.support.ingestion import GOOD, Ingestion
+from mm_pipeline_tests.support.keys import SECRET, key
 from mm_pipeline_tests.support.pipeline import settings_for
 
-SECRET = "test secret"
 PEOPLE = range(6)
 FILES: dict[str, tuple[bytes, ...]] = {}
 FILES["dmg"] = (
@@ -90,10 +89,6 @@ def split(text: str, delimiter: str) -> list[str] | None:
     if any(value.startswith("\t") and value.lstrip(" \t").startswith('"') for value in values):
         return None  # is it quoted? Python says no
     return [value.strip(" \t") for value in values]
-
-
-def key(text: str) -> int:
-    return int(hashlib.sha256(f"{SECRET}:{text}".encode()).hexdigest()[:16], 16) - 2**63
 
 
 def is_bad(column: str, value: str) -> bool:
