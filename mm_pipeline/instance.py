@@ -8,8 +8,10 @@ import dagster as dg
 
 from mm_pipeline import restricted
 from mm_pipeline.atomic import replacing
+from mm_pipeline.errors import SettingsError
 from mm_pipeline.locks import locked
-from mm_pipeline.settings import Settings
+from mm_pipeline.settings import DECODED, Settings
+from mm_pipeline.untrusted import short
 
 CODE_LOCATION = "mm_pipeline.definitions"
 """What Dagster calls the code in ``mm-pipeline ui``: the module that it loads."""
@@ -21,6 +23,11 @@ def dagster_home(settings: Settings) -> Path:
     It holds no person, but nobody else has to read it either: 0700. An operator's own ``DAGSTER_HOME`` is respected.
     """
     own = os.environ.get("DAGSTER_HOME")
+    if own and DECODED.search(str(Path(own).resolve())):
+        raise SettingsError(
+            f"DAGSTER_HOME is {short(own)}; expected a folder whose full path has no % before two hexadecimal digits (such "
+            "as %20): the history would be kept in another folder. Rename it or choose another one."
+        )
     home = restricted.folder(Path(own or settings.data_dir / "dagster"))
     if not own:
         restricted.close(home)

@@ -34,6 +34,7 @@ def _default_data_dir() -> Path:
 
 
 TOLERANCES = {
+    "same_people_as_the_year_before": 0.5,
     "one_forfait_a_month": 0.001,
     "one_house_a_month": 0.001,
     "registration_in_month_of_leaving": 0.1,
@@ -71,6 +72,8 @@ class Settings:
     """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
+    legal_ids: tuple[str, ...] = ()
+    """Identifiers that look like a missing value that is written out, or like a number that lost digits, but are none."""
     engine: str = "duckdb"
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
     spark_master: str = "local[*]"
@@ -154,6 +157,7 @@ class Settings:
             "MM_THRESHOLD": str(self.threshold),
             "MM_DISCLOSURE_THRESHOLD": str(self.disclosure_threshold),
             "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
+            "MM_LEGAL_IDS": ",".join(self.legal_ids),
         }
 
     def key_check(self) -> str:
@@ -167,7 +171,7 @@ class Settings:
 
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
-        parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items())]
+        parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -225,6 +229,13 @@ def _aliases(text: str) -> dict[str, str]:
             raise ValueError
         result[name] = canonical
     return result
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    ids = sorted({each.strip() for each in text.split(",")})
+    if not all(each and each.isprintable() for each in ids):
+        raise ValueError
+    return tuple(ids)
 
 
 def _tolerances(text: str) -> dict[str, float]:
@@ -285,18 +296,26 @@ def _bytes(text: str) -> int:
     return int(float(size[1]) * (1024 if size[3] else 1000) ** ("KMGT".index(size[2].upper()) + 1))
 
 
+DECODED = re.compile(r"%[0-9A-Fa-f]{2}")
+"""What SQLAlchemy decodes in the path of a SQLite database, where Dagster does not write it encoded."""
+
+
 def _data_dir(text: str) -> Path:
-    """The folder in full. What the engine would take for a pattern of names is refused: it would read other folders."""
+    """The folder in full. What the engine would take for a pattern of names is refused: it would read other folders.
+
+    So is what :data:`DECODED` finds: Dagster would keep its history in another folder.
+    """
     try:
         path = Path(text).expanduser().resolve() if text else _default_data_dir()
-        is_plain = str(path).isprintable() and not re.search(r"[*?[]", str(path))
+        is_plain = str(path).isprintable() and not re.search(r"[*?[]", str(path)) and not DECODED.search(str(path))
         is_plain = is_plain and max(len(os.fsencode(part)) for part in path.parts) <= 255
     except (RuntimeError, ValueError, OSError):  # no such home, a loop of links, a NUL
         is_plain = False
     if not is_plain:
         raise SettingsError(
-            f"MM_DATA_DIR is {short(text)}; expected a folder whose full path has no *, ? or [, no control character and "
-            "nothing that is not UTF-8, with names of at most 255 bytes. Rename it or choose another one."
+            f"MM_DATA_DIR is {short(text)}; expected a folder whose full path has no *, ? or [, no % before two "
+            "hexadecimal digits (such as %20), no control character and nothing that is not UTF-8, with names of at most "
+            "255 bytes. Rename it or choose another one."
         )
     return path
 
@@ -329,6 +348,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             f"point, no %). The checks are {', '.join(TOLERANCES)}",
         ),
         aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
+        legal_ids=_parsed(env, "MM_LEGAL_IDS", _ids, (), "identifiers such as NA,1e+15, separated by commas"),
         engine=_parsed(env, "MM_ENGINE", _engine, "duckdb", "duckdb or spark"),
         spark_master=_parsed(
             env, "MM_SPARK_MASTER", _spark_master, "local[*]", "a master such as local[*], spark://host:7077 or yarn"

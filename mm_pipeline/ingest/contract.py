@@ -5,7 +5,8 @@ true of a bad row. The first rule that a row breaks gives its quarantine reason.
 ``docs/capitation.md`` for the contributions.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mm_pipeline import catalogue
@@ -17,6 +18,24 @@ OLDEST_AGE = 125
 """No beneficiary is older; the oldest person whose age is proven died at 122."""
 
 _NO_AMOUNT = "not an amount in euro with at most 2 decimals"
+
+_WRITTEN_OUT = (
+    *("na", "n/a", "n.a.", "<na>", "#n/a", "#na", "nan", "+nan", "-nan", "nat", "inf", "+inf", "-inf"),
+    *("null", "(null)", "<null>", "[null]", "#null!", r"\n", "none", "nil", "undefined", "missing"),
+    *("#ref!", "#value!", "#name?", "#num!", "#div/0!", "?", "-", "--", ".", "._", "''"),
+    *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),  # SAS and Stata have 27 of them
+    *("unknown", "inconnu", "inconnue", "onbekend", "unbekannt"),
+)
+"""How tools write that there is no value, in small letters. Each would be one person, or one house."""
+
+_LOST_DIGITS = r"[+-]?(\d+[.,]\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}[.,]0*)|##+"
+"""1.23457E+15, 1e+15, 1234567890123456.0 and ####: what spreadsheets and floating-point numbers leave of an identifier.
+
+Not 12e34, which is hexadecimal, nor 7.0: a shorter number keeps all its digits.
+"""
+
+_DECIMALS_OF_A_WHOLE_NUMBER = r"(\.0*|,0)"
+"""What a detour through a floating-point or decimal column adds to 21004: 21004.0 (not 1,000, which may be a thousand)."""
 
 AGENCY_NAMES = {
     "SS00010": "patient_id",
@@ -77,10 +96,23 @@ class Dataset:
     rules_first: int = 0
     keys: tuple[Key, ...] = (PATIENT,)
 
+    @property
+    def identifiers(self) -> dict[str, str]:
+        """Columns of pseudonyms -> the column of the raw table that tells them apart."""
+        keyed = {key.pseudonym: key.column for key in self.keys}
+        return {name: keyed.get(name, name) for name in self.columns if name.endswith("_id")}
+
 
 def _like(column: str, pattern: str, value: str) -> str:
     """SQL: ``value`` where the text matches, NULL elsewhere. DuckDB's casts alone are too kind: 1.5 becomes 2."""
     return f"CASE WHEN regexp_full_match({column}, '{pattern}') THEN {value} END"
+
+
+def _coded(text: str, meaning: dict[str, str]) -> str:
+    """SQL: what the codes mean, NULL for any other text."""
+    return (
+        f"CASE {text} {' '.join(f'WHEN {chr(39)}{code}{chr(39)} THEN {value}' for code, value in meaning.items())} END"
+    )
 
 
 def _date(column: str) -> str:
@@ -98,15 +130,44 @@ def _amount(column: str) -> str:
     return _like(column, r"[+-]?\d{1,9}([.,]\d{1,2}0*)?", value)
 
 
-def _missing(column: str) -> Rule:
-    return Rule(column, f"{column} IS NULL", "empty")
+def _whole(column: str) -> str:
+    """SQL: the text of a whole number or code, without the decimals that a floating-point column gave it."""
+    bare = f"regexp_replace({column}, '{_DECIMALS_OF_A_WHOLE_NUMBER}$', '')"
+    return f"CASE WHEN contains({column}, '.') OR contains({column}, ',') THEN {bare} ELSE {column} END"
+
+
+def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
+    """The rules of a column of pseudonyms. ``legal`` are those that look like none but are (``MM_LEGAL_IDS``)."""
+    # Length and characters first: what follows costs ten times as much, and the country has millions of rows.
+    longest = max(map(len, _WRITTEN_OUT))
+    begins_without_digit = f"({column} < '0' OR {column} >= ':')"
+    written_out = (
+        f"length({column}) <= {longest} AND {begins_without_digit} AND {_among(f'lower({column})', _WRITTEN_OUT)}"
+    )
+    marks = " OR ".join(f"contains({column}, '{mark}')" for mark in ".,+#")
+    lost = f"({marks}) AND regexp_full_match({column}, '{_LOST_DIGITS}')"
+    illegal = f" AND NOT {_among(column, legal)}" if legal else ""
+    return (
+        Rule(column, f"{column} IS NULL", "empty"),
+        Rule(column, f"{written_out}{illegal}", "a missing value that is written out (such as NA or NULL)"),
+        Rule(column, f"{lost}{illegal}", "an identifier that has lost digits (such as 1.2E+15 or ####)"),
+    )
+
+
+def _among(text: str, values: Collection[str]) -> str:
+    """SQL: whether the text is one of these.
+
+    A pattern, not IN or a list: of more than a few values the engine makes a join, which loses the order of the rows.
+    """
+    pattern = "|".join(map(re.escape, values)).replace("'", "''")
+    return f"regexp_full_match({text}, '{pattern}')"
 
 
 def _unreadable(column: str, reason: str) -> Rule:
     return Rule(column, f"typed.{column} IS NULL", reason)
 
 
-def forfaits(year: int) -> Dataset:
+def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="forfaits",
         table=catalogue.RAW_FORFAITS,
@@ -114,27 +175,26 @@ def forfaits(year: int) -> Dataset:
         typed={
             "house_id": "house_id",
             "service_date": _date("service_date"),
-            "nomenclature_code": _like("nomenclature_code", r"\d{1,6}", "nomenclature_code"),
-            # 1.0 is how a whole number looks after a detour through a floating-point column.
-            "quantity": _like("quantity", r"[+-]?\d{1,9}(\.0*)?", "try_cast(quantity AS INTEGER)"),
+            "nomenclature_code": _like(_whole("nomenclature_code"), r"\d{1,6}", _whole("nomenclature_code")),
+            "quantity": _like(_whole("quantity"), r"[+-]?\d{1,9}", f"try_cast({_whole('quantity')} AS INTEGER)"),
             "amount_eur": _amount("amount_eur"),
         },
         rules=(
             _unreadable("nomenclature_code", "not a nomenclature code of 1 to 6 digits"),
-            _missing("patient_id"),
-            _missing("house_id"),
+            *_identifier("patient_id", legal_ids),
+            *_identifier("house_id", legal_ids),
             _unreadable("service_date", "not a date YYYY-MM-DD or YYYYMMDD"),
             Rule("service_date", f"year(typed.service_date) <> {year}", f"a date outside {year}"),
             _unreadable("quantity", "not a whole number"),
             _unreadable("amount_eur", _NO_AMOUNT),
         ),
         rules_first=1,
-        ignored=f"nomenclature_code <> '{MM_FORFAIT}'",
+        ignored=f"typed.nomenclature_code <> '{MM_FORFAIT}'",
         ignored_reason=f"another nomenclature code than {MM_FORFAIT}",
     )
 
 
-def beneficiaries(year: int) -> Dataset:
+def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     oldest = year - OLDEST_AGE
     return Dataset(
         name="beneficiaries",
@@ -149,15 +209,15 @@ def beneficiaries(year: int) -> Dataset:
             "valid_from",
         ),
         typed={
-            "birth_year": _like("birth_year", r"\d{4}(\.0)?", "try_cast(birth_year AS INTEGER)"),
-            "sex": "CASE WHEN sex IN ('M', 'm', '1') THEN 'M' WHEN sex IN ('F', 'f', '2') THEN 'F' END",
-            "preferential": "CASE preferential WHEN '0' THEN 0::INTEGER WHEN '1' THEN 1::INTEGER END",
-            "municipality_code": "municipality_code",
+            "birth_year": _like(_whole("birth_year"), r"\d{4}", f"try_cast({_whole('birth_year')} AS INTEGER)"),
+            "sex": _coded(_whole("sex"), {"M": "'M'", "m": "'M'", "1": "'M'", "F": "'F'", "f": "'F'", "2": "'F'"}),
+            "preferential": _coded(_whole("preferential"), {"0": "0::INTEGER", "1": "1::INTEGER"}),
+            "municipality_code": _whole("municipality_code"),
             "sector_code": "sector_code",
             "valid_from": f"CASE WHEN valid_from IS NULL THEN DATE '{year}-01-01' ELSE {_date('valid_from')} END",
         },
         rules=(
-            _missing("patient_id"),
+            *_identifier("patient_id", legal_ids),
             _unreadable("birth_year", "not a year of four digits"),
             Rule(
                 "birth_year",
@@ -174,25 +234,25 @@ def beneficiaries(year: int) -> Dataset:
     )
 
 
-def dmg(year: int) -> Dataset:
+def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="dmg",
         table=catalogue.RAW_DMG,
         columns=("patient_id", "practice_id"),
-        rules=(_missing("patient_id"), _missing("practice_id")),
+        rules=(*_identifier("patient_id", legal_ids), *_identifier("practice_id", legal_ids)),
         typed={"practice_id": "practice_id"},
     )
 
 
-def contributions(year: int) -> Dataset:
+def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="contributions",
         table=catalogue.RAW_CONTRIBUTIONS,
         columns=("patient_id", "household_id", "house_id", "amount_eur"),
         rules=(
-            _missing("patient_id"),
-            _missing("household_id"),
-            _missing("house_id"),
+            *_identifier("patient_id", legal_ids),
+            *_identifier("household_id", legal_ids),
+            *_identifier("house_id", legal_ids),
             _unreadable("amount_eur", _NO_AMOUNT),
         ),
         typed={"house_id": "house_id", "amount_eur": _amount("amount_eur")},
@@ -200,7 +260,7 @@ def contributions(year: int) -> Dataset:
     )
 
 
-DATASETS: dict[str, Callable[[int], Dataset]] = {
+DATASETS: dict[str, Callable[[int, Collection[str]], Dataset]] = {
     "forfaits": forfaits,
     "beneficiaries": beneficiaries,
     "dmg": dmg,

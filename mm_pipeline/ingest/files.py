@@ -186,8 +186,13 @@ def lookalikes(folder: Path, dataset: str) -> list[str]:
 
     Their names as they can be shown.
     """
-    alike = [name for name in _names(folder) if name.lower().startswith(dataset[:-1])]
+    alike = [name for name in _names(folder) if is_like(name, dataset)]
     return [untrusted.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
+
+
+def is_like(name: str, dataset: str) -> bool:
+    """Whether a file of this name is probably meant to be the dataset."""
+    return name.lower().startswith(dataset[:-1])
 
 
 def _names(folder: Path) -> list[str]:
@@ -456,7 +461,9 @@ def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes
                 part = block[at : at + piece]
                 at, piece = at + len(part), min(4 * piece, _CHUNK)
                 while part:
-                    if inflate.eof:  # a gzip file may hold several members
+                    if inflate.eof:  # a gzip file may hold several members, and zero bytes after each (RFC 1952, tapes)
+                        if not (part := part.lstrip(b"\0")):
+                            break
                         inflate, piece = isal_zlib.decompressobj(wbits=31), _PIECE
                     if chunk := inflate.decompress(part, _CHUNK):
                         yield chunk

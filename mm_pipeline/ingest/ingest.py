@@ -7,6 +7,7 @@ every dataset and year, and nobody without the secret can go back.
 An optional dataset that was not delivered is an empty table, whose account names no file.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 MOST_QUARANTINED_BYTES = 1 << 29
 """Raw lines in the quarantine are put together in memory."""
+
+MOST_ROUNDED, ENOUGH_ROUNDED = 0.9, 20
+"""A column of which so many long numbers look rounded, and of so many different ones, has lost digits."""
 
 KEPT, IGNORED = 0, -1
 """Verdicts on a row; a positive verdict k means: quarantined by rule k (from 1)."""
@@ -75,7 +79,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
 
     Raises :class:`DeliveryError` when the file breaks its contract as a whole; the lake is untouched then.
     """
-    dataset = DATASETS[name](year)
+    dataset = DATASETS[name](year, settings.legal_ids)
     folder = files.year_folder(settings.raw_dir, year)
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
@@ -142,6 +146,7 @@ def _taken(
         reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
     _hold_against_manifest(file, announced, reading.delivered_rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
+    _refuse_rounded(backend, file, dataset, reading.columns)
     quarantine = _quarantined(backend, file, dataset, reading)
     collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
     if dataset.name == "beneficiaries":
@@ -210,7 +215,9 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
 
 
 def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest, rows: int | None) -> None:
-    """First the bytes (before reading), then the rows (after it)."""
+    """First the names and bytes (before reading), then the rows (after it)."""
+    if rows is None:
+        _hold_names(file, announced)
     if file.path.name not in announced.files:
         return
     expected = announced.files[file.path.name]
@@ -223,13 +230,29 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
         raise DeliveryError(f"{file.label}: it has {rows} rows; {manifest.NAME} announces {expected.rows}. {advice}")
 
 
+def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
+    """Raise :class:`DeliveryError` if the manifest announces data of this dataset under another name, or a file of no
+    dataset that is not there. The files of other datasets are theirs to look for."""
+    own = file.path.name.partition(".")[0]
+    others = DATASETS.keys() - {own}
+    for name in announced.files.keys() - {file.path.name}:
+        is_data = files.is_like(name, own) and name.lower().endswith(files.FORMATS)
+        is_there = os.path.lexists(file.path.parent / name)
+        if is_data or not (is_there or any(files.is_like(name, other) for other in others)):
+            raise DeliveryError(
+                f"{file.label}: {manifest.NAME} announces {untrusted.shown(name)}, which is "
+                f"{'not what is read' if is_there else 'not there'}; expected every file as it was announced. Put it there "
+                "as it was sent (packed or not, under this name), or ask the sender for the right manifest."
+            )
+
+
 def _judgement(dataset: Dataset, secret: str) -> reader.Judgement:
     """The table ``judged``: typed columns, keys, and the verdict on each row."""
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
-    keys = ", ".join(map(_key, dataset.keys))
+    keys = ", ".join([*map(_key, dataset.keys), *map(_is_rounded, dataset.identifiers)])
     verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
     return reader.Judgement("judged", f"{verdict} AS verdict, {keys}, {columns}", typed, {"secret": secret})
 
@@ -241,6 +264,40 @@ def _key(key: Key) -> str:
         f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key.column}, "
         f"hash({key.pseudonym}) AS hash_of_{key.pseudonym}"
     )
+
+
+def _is_rounded(column: str) -> str:
+    """SQL: whether a number of 16 to 38 digits looks rounded, as ``rounded_<column>``; NULL for all other identifiers.
+
+    A spreadsheet keeps 15 digits and fills up with zeros; a floating-point number keeps 53 bits.
+    """
+    number = f"{column}::HUGEINT"
+    rounded = (
+        f"rtrim(substr({column}, 16), '0') = '' OR ({number} > {1 << 53} AND {number}::DOUBLE::HUGEINT = {number})"
+    )
+    is_long = f"length({column}) BETWEEN 16 AND 38 AND regexp_full_match({column}, '[0-9]+')"
+    return f"CASE WHEN {is_long} THEN {rounded} END AS rounded_{column}"
+
+
+def _refuse_rounded(backend: Backend, file: files.DeliveredFile, dataset: Dataset, columns: reader.Columns) -> None:
+    """Raise :class:`DeliveryError` if nearly all long numbers of a column of identifiers are rounded.
+
+    Of whole ones every second is at most: such a column went through a spreadsheet or a floating-point number, where
+    different persons became one.
+    """
+    for column, told_apart_by in dataset.identifiers.items():
+        long, rounded, different = backend.con.execute(
+            f"""SELECT count(rounded_{column}), count(*) FILTER (rounded_{column}),
+                count(DISTINCT {told_apart_by}) FILTER (rounded_{column})
+            FROM judged WHERE verdict = {KEPT}"""
+        ).fetchall()[0]
+        if rounded and rounded >= MOST_ROUNDED * long and different >= ENOUGH_ROUNDED:
+            raise DeliveryError(
+                f"{file.label}, column {columns.delivered_name(column)}: nearly all numbers of 16 digits and more are "
+                "rounded to 15 digits, or to what a floating-point number holds; expected whole identifiers. Digits are "
+                "lost, and different persons or houses have become one. Nothing was kept: ask the sender to deliver the "
+                "identifiers as text, without a spreadsheet in between."
+            )
 
 
 def _find_repeated(backend: Backend, key: Key) -> int:

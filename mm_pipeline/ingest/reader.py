@@ -354,7 +354,9 @@ def _read_parquet(
     for delivered, name in zip(columns.delivered, columns.canonical, strict=True):
         if name:
             type_ = schema.field(delivered).type
-            text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_)}, ' \t'), '')"
+            with _readable(file):
+                hold_instants = _holds_instants(backend, file, delivered, type_)
+            text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_, hold_instants)}, ' \t'), '')"
     with _readable(file):
         source = f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)"
         read = judgement.create(backend, _delivered(columns, source, text_of))
@@ -386,18 +388,60 @@ def _readable(file: files.DeliveredFile) -> Iterator[None]:
         ) from None
 
 
-def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
+def _holds_instants(backend: Backend, file: files.DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
+    """Whether a column of times without a time zone holds instants, in UTC: midnight in Brussels is 22:00 or 23:00 there.
+
+    Spark writes so (INT96). Where both readings give the same days the question does not arise. Raises
+    :class:`DeliveryError` where they do not, and the times are not midnights in Brussels.
+    """
+    if not pa.types.is_timestamp(type_) or type_.tz:
+        return False
+    column, in_brussels = f"CAST({_name(delivered)} AS TIMESTAMP)", _in_brussels(delivered)
+    source = f"read_parquet({_quoted(str(file.path))}, file_row_number=true, hive_partitioning=false)"
+    has_time = f"SELECT count(*) FROM {source} WHERE date_trunc('day', {column}) <> {column}"
+    if backend.con.execute(has_time).fetchall()[0][0] == 0:
+        return False
+    is_other_day = f"CAST({in_brussels} AS DATE) <> CAST({column} AS DATE)"
+    is_midnight = f"date_trunc('day', {in_brussels}) = {in_brussels}"
+    others, not_midnight, first = backend.con.execute(
+        f"""SELECT count(*) FILTER ({is_other_day}), count(*) FILTER (NOT {is_midnight}),
+            min(file_row_number) FILTER ({is_other_day})
+        FROM {source}"""
+    ).fetchall()[0]
+    if others and not_midnight:
+        raise DeliveryError(
+            f"{file.label}, row {first + 1}, column {delivered}: a time late in the evening without a time zone, which is "
+            "the next day in Brussels if it is in UTC; expected dates, or instants with a time zone. Ask the sender to "
+            "deliver dates."
+        )
+    return bool(others)
+
+
+def _in_brussels(column: str) -> str:
+    """SQL: the local time in Brussels of a time that is in UTC, and does not say so."""
+    return f"timezone('{BRUSSELS.key}', timezone('UTC', CAST({_name(column)} AS TIMESTAMP)))"
+
+
+def _name(column: str) -> str:
+    """A column's name in SQL."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType, holds_instants: bool) -> str:
     """SQL that writes a Parquet value as a CSV file would have it."""
-    column = '"' + delivered.replace('"', '""') + '"'
+    column = _name(delivered)
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
-    if name.endswith("_id") and not (pa.types.is_integer(type_) or type_ in _TEXT):
+    is_whole = pa.types.is_integer(type_) or pa.types.is_decimal(type_)
+    if name.endswith("_id") and not (is_whole or type_ in _TEXT):
         raise DeliveryError(
             f"{file.label}, column {delivered}: the identifiers are stored as {type_}; expected whole numbers or text "
             "(other types lose digits). Ask the sender to deliver them as text."
         )
     if pa.types.is_timestamp(type_) and type_.tz:  # an instant; its day depends on where one stands
         return f"CAST(CAST(timezone('{BRUSSELS.key}', {column}) AS DATE) AS VARCHAR)"
+    if pa.types.is_timestamp(type_) and holds_instants:
+        column = _in_brussels(delivered)
     if pa.types.is_timestamp(type_):
         return f"CAST(CAST({column} AS DATE) AS VARCHAR)"
     if pa.types.is_boolean(type_):
@@ -406,6 +450,8 @@ def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.Dat
         # In many tools a missing value becomes NaN, and a whole number beside it 1.0; 1.5 must stay recognisably wrong.
         # (Only isnan: comparisons with NaN go wrong where the statistics of the file leave it out.)
         return f"CASE WHEN NOT isnan({column}) THEN regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '') END"
+    if pa.types.is_decimal(type_):  # databases write whole numbers with a scale: 21004.0000000000
+        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
     return f"CAST({column} AS VARCHAR)"
 
 

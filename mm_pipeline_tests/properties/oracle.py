@@ -193,6 +193,24 @@ def stripped(row: Row, column: str) -> str:
     return row[column].strip(" \t")
 
 
+def as_whole(value: str) -> str:
+    """A whole number without the decimals that a column of numbers gave it: 21004.0, 21004. and 21004,0 are 21004."""
+    if value.endswith(",0"):
+        return value[:-2]
+    without_zeros = value.rstrip("0")
+    return without_zeros[:-1] if without_zeros.endswith(".") else value
+
+
+NO_IDENTIFIERS = ("", "na", "n/a", "<na>", "nan", "null", "none", "nil", "\\n", ".", "?", "-", "unknown", "onbekend")
+
+
+def names_somebody(identifier: str) -> bool:
+    """Whether it is an identifier: not a missing value that is written out, nor a number that has lost digits."""
+    small = identifier.lower()
+    is_rounded = re.fullmatch(r"[0-9]+[.,][0-9]*e[+]?[0-9]+|[0-9]+e[+][0-9]+|##+|[0-9]{16,}[.,]0*", small)
+    return small not in NO_IDENTIFIERS and not is_rounded
+
+
 def real_date(value: str) -> datetime.date | None:
     """The date that is written as YYYY-MM-DD or YYYYMMDD; None for anything else."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}", value):
@@ -205,39 +223,39 @@ def real_date(value: str) -> datetime.date | None:
 
 
 def read_forfait(year: int, row: Row) -> Forfait | Refusal:
-    code = stripped(row, "nomenclature_code")
+    code = as_whole(stripped(row, "nomenclature_code"))
     if not re.fullmatch(r"[0-9]{1,6}", code):
         return Refusal.QUARANTINED
     if code != FORFAIT_CODE:
         return Refusal.IGNORED
     patient_id, house_id = stripped(row, "patient_id"), stripped(row, "house_id")
-    if patient_id == "" or house_id == "":
+    if not (names_somebody(patient_id) and names_somebody(house_id)):
         return Refusal.QUARANTINED
     service_date = real_date(stripped(row, "service_date"))
     if service_date is None or service_date.year != year:
         return Refusal.QUARANTINED
-    quantity = stripped(row, "quantity")
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", quantity):
+    quantity = as_whole(stripped(row, "quantity"))
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", quantity):
         return Refusal.QUARANTINED
     if not re.fullmatch(r"[+-]?[0-9]{1,9}([.,][0-9]{1,2})?", stripped(row, "amount_eur")):
         return Refusal.QUARANTINED
-    return Forfait(patient_id, house_id, service_date.month, int(quantity.split(".")[0]))
+    return Forfait(patient_id, house_id, service_date.month, int(quantity))
 
 
 def read_beneficiary(year: int, row: Row) -> Beneficiary | Refusal:
     patient_id = stripped(row, "patient_id")
-    if patient_id == "":
+    if not names_somebody(patient_id):
         return Refusal.QUARANTINED
-    born = stripped(row, "birth_year")
-    if not re.fullmatch(r"[0-9]{4}(\.0)?", born):
+    born = as_whole(stripped(row, "birth_year"))
+    if not re.fullmatch(r"[0-9]{4}", born):
         return Refusal.QUARANTINED
-    birth_year = int(born[0:4])
+    birth_year = int(born)
     if birth_year < year - OLDEST_AGE or birth_year > year:
         return Refusal.QUARANTINED
-    sex = stripped(row, "sex")
+    sex = as_whole(stripped(row, "sex"))
     if sex not in SEX_OF:
         return Refusal.QUARANTINED
-    preferential = stripped(row, "preferential")
+    preferential = as_whole(stripped(row, "preferential"))
     if preferential not in ("0", "1"):
         return Refusal.QUARANTINED
     since = stripped(row, "valid_from")
@@ -249,7 +267,7 @@ def read_beneficiary(year: int, row: Row) -> Beneficiary | Refusal:
         birth_year,
         SEX_OF[sex],
         preferential,
-        stripped(row, "municipality_code"),
+        as_whole(stripped(row, "municipality_code")),
         stripped(row, "sector_code"),
         valid_from,
     )
@@ -257,7 +275,7 @@ def read_beneficiary(year: int, row: Row) -> Beneficiary | Refusal:
 
 def read_dmg(year: int, row: Row) -> Dmg | Refusal:
     patient_id, practice_id = stripped(row, "patient_id"), stripped(row, "practice_id")
-    if patient_id == "" or practice_id == "":
+    if not (names_somebody(patient_id) and names_somebody(practice_id)):
         return Refusal.QUARANTINED
     return Dmg(patient_id, practice_id)
 

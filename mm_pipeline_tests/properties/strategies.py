@@ -114,25 +114,40 @@ def _municipalities(draw: DrawFn, year: int) -> list[Municipality]:
 # In both pools the order as text is not the order as numbers, and ids that differ only in form are different persons.
 NUMBER_IDS = ("1000", "7", "10", "100", "9", "0", "9223372036854775807", *(str(1001 + n) for n in range(18)))
 TEXT_IDS = (
-    *("P1", "p1", "7", "007", "7.0", "P10", 'a"b', "a,b", "a;b", "é-1", "NA", "null", "x y"),
+    *("P1", "p1", "7", "007", "7.0", "P10", 'a"b', "a,b", "a;b", "é-1", "12e34", "1E5", "x y"),
     *(f"P{n}" for n in range(11, 23)),
 )
 NUMBER_HOUSES = ("9", "10", "100", "2")
 TEXT_HOUSES = ("H9", "H10", "h9", "MM;é,1")
 NUMBER_PRACTICES = ("555", "90")
 TEXT_PRACTICES = ("C1", 'Dr "X"', "H99")
+NO_IDS = ("", "  ", "NA", "null", "NaN", "None", "\\N", ".", "1.23457E+15", "1,2e15", "1e+15", "####")
 
-OTHER_CODES = ("101032", "9616", "0", "109617", "009616")
-BAD_CODES = ("", "10961x", "1096160", "0109616", "-109616", "109616.0", "109 616")
-GOOD_QUANTITIES = ("1.", "+1", "1.000", "000000001", "-0", "2.0", "-1.00", "999999999")
-BAD_QUANTITIES = ("", "1.5", "1,0", "one", "1e0", "1234567890", "--1", "+", ".0", "1.0.0", "- 1", "１")
+OTHER_CODES = ("101032", "9616", "0", "109617", "009616", "101032.0")
+BAD_CODES = ("", "10961x", "1096160", "0109616", "-109616", "109616.5", "109 616")
+GOOD_QUANTITIES = ("1,0", "1.", "+1", "1.000", "000000001", "-0", "2.0", "-1.00", "999999999")
+BAD_QUANTITIES = ("", "1.5", "1,000", "one", "1e0", "1234567890", "--1", "+", ".0", "1.0.0", "- 1", "１")
 GOOD_AMOUNTS = ("0", "-18,52", "+18.5", "123456789.99", "018.5")
 BAD_AMOUNTS = ("", "12.345", "12.", ",5", "abc", "1,2,3", "1234567890", "1.234,50", "€5", "1 000", "1e2", "NaN")
-GOOD_BIRTH_YEARS = ("1980.0", "1999")
-BAD_BIRTH_YEARS = ("", "198", "19800", "1980.5", "1980.00", "1980.", "abcd", "-198", "+1980", "80", "1850")
-BAD_SEXES = ("", "3", "0", "X", "MF", "male", "1.0", "v")
-BAD_PREFERENTIAL = ("", "2", "true", "J", "0.0", "-1", "01")
-LOST_MUNICIPALITIES = ("", "0", "995", "999", "99999", "11000", "21000", "04000", "BE", "6206", "21004.0", "44021")
+GOOD_BIRTH_YEARS = ("1980.0", "1980.00", "1980.", "1980,0", "1999")
+BAD_BIRTH_YEARS = ("", "198", "19800", "1980.5", "1,980", "1980.0.0", "abcd", "-198", "+1980", "80", "1850")
+BAD_SEXES = ("", "3", "0", "X", "MF", "male", "1.5", "v")
+BAD_PREFERENTIAL = ("", "2", "true", "J", "0.5", "-1", "01")
+LOST_MUNICIPALITIES = (
+    "",
+    "0",
+    "995",
+    "999",
+    "99999",
+    "11000",
+    "21000",
+    "04000",
+    "BE",
+    "6206",
+    "21004.5",
+    "99999.0",
+    "44021",
+)
 MALFORMED_SECTORS = ("", "ZZZZ", "21004zzzz", "21004a001", "21004A01", "21004A0100", "2100XA001", "21004A 01", "0")
 UNKNOWN_SECTORS = ("99999X99-", "21004Z---", "11002ZZZA", "62063----")
 
@@ -394,8 +409,8 @@ def _odd_forfait(draw: DrawFn, year: int, ids: Sequence[str], houses: Sequence[s
                 "amount_eur": draw(st.sampled_from(GOOD_AMOUNTS)),
             }
     bad: Mapping[str, Sequence[str]] = {
-        "patient_id": ("", "  "),
-        "house_id": ("", " "),
+        "patient_id": NO_IDS,
+        "house_id": NO_IDS,
         "service_date": _bad_dates(year),
         "nomenclature_code": BAD_CODES,
         "quantity": BAD_QUANTITIES,
@@ -425,7 +440,7 @@ def _odd_beneficiary(
     }
     bad: Mapping[str, Sequence[str]] = {
         "birth_year": (*BAD_BIRTH_YEARS, str(year + 1), str(year - 126)),
-        "patient_id": ("", "  "),
+        "patient_id": NO_IDS,
         "sex": BAD_SEXES,
         "preferential": BAD_PREFERENTIAL,
         "valid_from": _bad_valid_from(year),
@@ -439,7 +454,7 @@ def _odd_beneficiary(
 @st.composite
 def _odd_dmg(draw: DrawFn, ids: Sequence[str], practices: Sequence[str]) -> TextRow:
     row = {"patient_id": draw(st.sampled_from(ids)), "practice_id": draw(st.sampled_from(practices))}
-    return row | {draw(st.sampled_from(tuple(row))): draw(st.sampled_from(("", " ")))}
+    return row | {draw(st.sampled_from(tuple(row))): draw(st.sampled_from(NO_IDS))}
 
 
 # --- a whole year -----------------------------------------------------------------------------------------------------
@@ -772,8 +787,8 @@ def oddities(delivery: Delivery, threshold: int = oracle.THRESHOLD) -> set[str]:
         for column in ID_COLUMNS
         if column in row
     ]
-    note("all ids are integers", all(value == "" or _is_integer(value) for value in ids))
-    note("ids are strings", not all(value == "" or _is_integer(value) for value in ids))
+    note("all ids are integers", all(value in NO_IDS or _is_integer(value) for value in ids))
+    note("ids are strings", not all(value in NO_IDS or _is_integer(value) for value in ids))
     note("sex as 1/2", any(row["sex"].strip() in ("1", "2") for row in delivery.beneficiaries))
     return found
 

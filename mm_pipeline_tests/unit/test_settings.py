@@ -14,6 +14,7 @@ import pytest
 
 from mm_pipeline import settings as module
 from mm_pipeline.errors import SettingsError
+from mm_pipeline.instance import dagster_home, open_instance
 from mm_pipeline.settings import Settings, from_environment
 
 
@@ -191,14 +192,56 @@ def test_a_long_or_unprintable_value_is_said_in_short(variable: str, text: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["~nobody-of-this-name/mm", "mm\x00", "mm\nmm", "mm\udcff", "loop", "mm*", "mm[1]", "mm?", "x" * 5000]
+    "text",
+    [
+        "~nobody-of-this-name/mm",
+        "mm\x00",
+        "mm\nmm",
+        "mm\udcff",
+        "loop",
+        "mm*",
+        "mm[1]",
+        "mm?",
+        "x" * 5000,
+        "My%20data",
+        "a%2Fb",
+        "%c3%a9",
+    ],
 )
 def test_a_data_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """The engine takes mm[1] for a pattern: it would read the deliveries of a folder mm1 beside it."""
+    """The engine takes mm[1] for a pattern: it would read the deliveries of a folder mm1 beside it. And Dagster would keep
+    the history of My%20data in that of My data."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(SettingsError, match=r"MM_DATA_DIR is .*; expected a folder whose full path has no"):
         from_environment({"MM_DATA_DIR": text})
+
+
+@pytest.mark.parametrize("name", ["100%", "5% of all", "%", "%2", "%zz", "a+b", "a#b", "é"])
+def test_a_data_folder_that_can_be_one(tmp_path: Path, name: str) -> None:
+    """Its history is where it belongs."""
+    settings = from_environment({"MM_DATA_DIR": str(tmp_path / name)})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("DAGSTER_HOME", raising=False)
+        with open_instance(settings):
+            pass
+        patched.delenv("DAGSTER_HOME")
+    assert (tmp_path / name / "dagster" / "history" / "runs.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_dagster_home_of_its_own_is_held_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "a%20b"))
+    with pytest.raises(SettingsError, match=r"DAGSTER_HOME is .*a%20b'; expected a folder whose full path has no %"):
+        dagster_home(from_environment({"MM_DATA_DIR": str(tmp_path)}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_identifiers_that_are_real() -> None:
+    assert from_environment({"MM_LEGAL_IDS": " NA,1e+15 , NA"}).legal_ids == ("1e+15", "NA")
+    for text in (",", "NA,,x", "a\x00"):
+        with pytest.raises(SettingsError, match="MM_LEGAL_IDS is .*; expected identifiers such as NA,1e"):
+            from_environment({"MM_LEGAL_IDS": text})
 
 
 def test_sizes_in_bytes() -> None:
@@ -306,8 +349,9 @@ class TestFingerprint:
             replace(settings, threshold=7).fingerprint(),
             replace(settings, disclosure_threshold=6).fingerprint(),
             replace(settings, aliases={"X": "sex"}).fingerprint(),
+            replace(settings, legal_ids=("NA",)).fingerprint(),
         }
-        assert len(prints) == 4
+        assert len(prints) == 5
 
     def test_nothing_else_does(self, tmp_path: Path) -> None:
         settings = Settings(data_dir=tmp_path, aliases={"X": "sex", "Y": "house_id"})

@@ -30,6 +30,13 @@ ALIASES = {
 }
 _AMOUNT = r"[+-]?[0-9]{1,9}([.,][0-9]{1,2}0*)?"
 
+_NOBODY = (
+    "na n/a n.a. <na> #n/a #na nan +nan -nan nat inf +inf -inf null (null) <null> [null] #null! \\n none nil undefined "
+    "missing #ref! #value! #name? #num! #div/0! ? - -- . ._ '' unknown inconnu inconnue onbekend unbekannt"
+)
+NOBODY = set(_NOBODY.split())
+"""What stands for no identifier, whatever its case; and a point with a letter."""
+
 Row = dict[str, str]
 
 
@@ -77,8 +84,17 @@ def _split(text: str, delimiter: str) -> list[str] | None:
 def parquet_rows(dataset: str, table: pa.Table) -> list[tuple[int, Row | None]]:
     """Row number from 1 and values as text."""
     columns = [(canonical(dataset, name), table.column(i)) for i, name in enumerate(table.column_names)]
-    texts = {name: [_text(value) for value in column.to_pylist()] for name, column in columns if name}
+    texts = {name: [_text(value) for value in _in_belgium(column.to_pylist())] for name, column in columns if name}
     return [(i + 1, {name: values[i].strip(" \t") for name, values in texts.items()}) for i in range(table.num_rows)]
+
+
+def _in_belgium(values: list[Any]) -> list[Any]:
+    """Times without a zone are in UTC where all of them then are midnights of Belgium."""
+    times = [value for value in values if isinstance(value, datetime.datetime) and not value.tzinfo]
+    there = {time: time.replace(tzinfo=datetime.UTC).astimezone(ZoneInfo("Europe/Brussels")) for time in times}
+    if times and all(time.time() == datetime.time() for time in there.values()):
+        return [None if value is None else there[value] for value in values]
+    return values
 
 
 def _text(value: Any) -> str:
@@ -88,6 +104,8 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
+    if isinstance(value, Decimal):
+        return str(int(value)) if value == value.to_integral_value() else str(value)
     if isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace")
     if isinstance(value, datetime.datetime):
@@ -98,17 +116,45 @@ def _text(value: Any) -> str:
 def bad_column(dataset: str, year: int, row: Row) -> str | None:
     """The column that a row is quarantined for; None if it is kept; "ignored" if it is legal and not used."""
     if dataset == "forfaits":
-        if not re.fullmatch("[0-9]{1,6}", row["nomenclature_code"]):
+        if not re.fullmatch("[0-9]{1,6}", whole(row["nomenclature_code"])):
             return "nomenclature_code"
-        if row["nomenclature_code"] != FORFAIT_CODE:
+        if whole(row["nomenclature_code"]) != FORFAIT_CODE:
             return "ignored"
     for column in ("patient_id", "household_id", "house_id", "practice_id"):
-        if row.get(column) == "":
+        if column in row and not is_identifier(row[column]):
             return column
     for column in DATASETS[dataset]:
         if not _is_good(column, row[column], year):
             return column
     return None
+
+
+def whole(value: str) -> str:
+    """A whole number or code without the zeros that a column of numbers gave it."""
+    before, point, after = value.partition(".")
+    if point and not after.strip("0"):
+        return before
+    return value.removesuffix(",0")
+
+
+def is_identifier(value: str) -> bool:
+    """Not empty, no missing value written out, and no number that has lost digits."""
+    low = value.lower()
+    if not low or low in NOBODY or (len(low) == 2 and low[0] == "." and "a" <= low[1] <= "z"):
+        return False
+    if len(low) > 1 and not low.strip("#"):
+        return False
+    mantissa, has_exponent, exponent = (low[1:] if low[0] in "+-" else low).partition("e")
+    digits, point, decimals = mantissa.replace(",", ".").partition(".")
+    if not _is_number(digits) or not (_is_number(decimals) or not decimals):
+        return True
+    if has_exponent:
+        return not (_is_number(exponent.removeprefix("+")) and (point or exponent.startswith("+")))
+    return not (point and len(digits) > 15 and not decimals.strip("0"))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _is_good(column: str, value: str, year: int) -> bool:
@@ -117,15 +163,15 @@ def _is_good(column: str, value: str, year: int) -> bool:
             day = real_date(value)
             return day is not None and day.year == year
         case "quantity":
-            return bool(re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", value))
+            return bool(re.fullmatch(r"[+-]?[0-9]{1,9}", whole(value)))
         case "amount_eur":
             return bool(re.fullmatch(_AMOUNT, value))
         case "birth_year":
-            return bool(re.fullmatch(r"[0-9]{4}(\.0)?", value)) and year - OLDEST_AGE <= int(value[:4]) <= year
+            return bool(re.fullmatch(r"[0-9]{4}", whole(value))) and year - OLDEST_AGE <= int(value[:4]) <= year
         case "sex":
-            return value in SEX_OF
+            return whole(value) in SEX_OF
         case "preferential":
-            return value in ("0", "1")
+            return whole(value) in ("0", "1")
         case "valid_from":
             day = real_date(value) if value else datetime.date(year, 1, 1)
             return day is not None and day <= datetime.date(year, 12, 31)
@@ -140,8 +186,8 @@ def kept(dataset: str, year: int, rows: list[Row], secret: str) -> list[tuple[An
                 key(secret, ":", row["patient_id"]),
                 row["house_id"],
                 real_date(row["service_date"]),
-                row["nomenclature_code"],
-                int(row["quantity"].split(".")[0]),
+                whole(row["nomenclature_code"]),
+                int(whole(row["quantity"])),
                 Decimal(row["amount_eur"].replace(",", ".")),
             )
             for row in rows
@@ -164,11 +210,11 @@ def kept(dataset: str, year: int, rows: list[Row], secret: str) -> list[tuple[An
             since = real_date(row["valid_from"]) if row["valid_from"] else datetime.date(year, 1, 1)
             order = (
                 since,
-                row["municipality_code"],
+                whole(row["municipality_code"]),
                 row["sector_code"],
                 row["birth_year"][:4],
-                SEX_OF[row["sex"]],
-                row["preferential"],
+                SEX_OF[whole(row["sex"])],
+                whole(row["preferential"]),
             )
             last[row["patient_id"]] = max(last.get(row["patient_id"], order), order)
         found = [

@@ -65,8 +65,11 @@ class TestFormats:
         [
             gzip.compress(DMG[:30].encode()) + gzip.compress(DMG[30:].encode()),
             gzip.compress(b"") + gzip.compress(DMG.encode()) + gzip.compress(b""),
+            gzip.compress(DMG.encode()) + bytes(512),
+            gzip.compress(DMG.encode()) + b"\0",
+            gzip.compress(DMG[:30].encode()) + bytes(10_000) + gzip.compress(DMG[30:].encode()) + bytes(10_000),
         ],
-        ids=["two", "empty ones around"],
+        ids=["two", "empty ones around", "a block of zeros after it", "one zero", "zeros between and after"],
     )
     def test_a_gzip_of_several_members(self, ingestion: Ingestion, content: bytes) -> None:
         ingestion.take("dmg.csv.gz", content)
@@ -242,6 +245,9 @@ REFUSED_GZIP = {
     "damaged": (_GZIP[:300] + bytes([_GZIP[300] ^ 255]) + _GZIP[301:], "is damaged"),
     "wrong checksum": (_GZIP[:-8] + bytes(4) + _GZIP[-4:], "is damaged"),
     "not a gzip": (DMG.encode(), "is damaged"),
+    "zeros, and then something else": (_GZIP + bytes(100) + b"not a gzip header", "is damaged"),
+    "zeros before it": (bytes(100) + _GZIP, "is damaged"),
+    "zeros in the place of its end": (_GZIP[:-8] + bytes(512), "is damaged"),
 }
 
 
@@ -291,12 +297,52 @@ class TestManifest:
         assert (account.version, account.delivered, account.quarantined) == ("v2", 3, 1)
 
     @pytest.mark.parametrize(
-        "content", [{}, {"version": None, "files": {}}, _of_dmg(rows=None, sha256=None), {"files": {"x": {"rows": 1}}}]
+        "content",
+        [
+            {},
+            {"version": None, "files": {}},
+            _of_dmg(rows=None, sha256=None),
+            {"files": {"beneficiaries.csv": {"rows": 1}}},
+        ],
     )
     def test_one_that_says_nothing_of_the_file(self, ingestion: Ingestion, content: Any) -> None:
         ingestion.put("dmg.csv", DMG)
         _announce(ingestion, content)
         assert ingestion.ingest("dmg").version == ""
+
+    @pytest.mark.parametrize(
+        ("announced", "there"),
+        [
+            ("dmg.csv.gz", False),
+            ("dmg.parquet", False),
+            ("DMG.csv", False),
+            ("dmg_2019.csv", False),
+            ("dmg-final.CSV", True),
+            ("codes.pdf", False),
+            ("forfaits", True),
+        ],
+    )
+    def test_another_file_is_announced(self, ingestion: Ingestion, announced: str, there: bool) -> None:
+        """Also where it is there, if it is data of this set: something else than was sent would be read."""
+        ingestion.put("dmg.csv", DMG)
+        if there:
+            ingestion.put(announced, DMG)
+        _announce(ingestion, {"files": {announced: {"rows": 720}}})
+        if announced == "forfaits":  # the other sets look for theirs
+            assert ingestion.ingest("dmg").delivered == 2
+            return
+        assert ingestion.refused("dmg") == (
+            f"2019/dmg.csv: manifest.json announces {announced}, which is {'not what is read' if there else 'not there'}; "
+            "expected every file as it was announced. Put it there as it was sent (packed or not, under this name), or ask "
+            "the sender for the right manifest."
+        )
+
+    def test_what_is_announced_beside_the_data_may_be_anything_that_is_there(self, ingestion: Ingestion) -> None:
+        for name in ("dmg_codebook.pdf", "letter.txt"):
+            ingestion.put(name, "x")
+        ingestion.put("dmg.csv", DMG)
+        _announce(ingestion, {"files": {"dmg_codebook.pdf": {}, "letter.txt": {}, "dmg.csv": {"rows": 2}}})
+        assert ingestion.ingest("dmg").delivered == 2
 
     @pytest.mark.parametrize(("content", "synthetic"), [({"synthetic": True}, True), ({"synthetic": 1}, False)])
     def test_made_up_deliveries_say_so(self, ingestion: Ingestion, content: Any, synthetic: bool) -> None:

@@ -1,12 +1,14 @@
 """Values of text files: which are read and as what, and which row is quarantined with which reason."""
 
 import datetime
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from mm_pipeline_tests.support.ingestion import GOOD, Ingestion, header, line
+from mm_pipeline_tests.support.ingestion import GOOD, Ingestion, header, line, table
 
 NO_CODE = "not a nomenclature code of 1 to 6 digits"
 NO_DATE = "not a date YYYY-MM-DD or YYYYMMDD"
@@ -14,22 +16,93 @@ NO_QUANTITY = "not a whole number"
 NO_AMOUNT = "not an amount in euro with at most 2 decimals"
 NO_YEAR = "not a year of four digits"
 NO_SEX = "not M or F (or 1 or 2)"
+WRITTEN_OUT = "a missing value that is written out (such as NA or NULL)"
+LOST = "an identifier that has lost digits (such as 1.2E+15 or ####)"
+
+MISSING = [
+    *(
+        "NA",
+        "na",
+        "N/A",
+        "#N/A",
+        "<NA>",
+        "NULL",
+        "null",
+        "(null)",
+        "#NULL!",
+        r"\N",
+        "None",
+        "NaN",
+        "nan",
+        "-nan",
+        "NaT",
+    ),
+    *(".", ".A", "._", "?", "-", "Inf", "undefined", "unknown", "Onbekend", "inconnu", "unbekannt", "#VALUE!", "#REF!"),
+]
+"""As R, pandas, SQL, Hive, SAS, Stata, Excel and people write it."""
+ROUNDED = [
+    *("1.23457E+15", "1.23457e+15", "1,23457E+15", "1.2E15", "1E+15", "1e+15", "-9.1E+18", "12.3e4", "1.E+5"),
+    *("1234567890123456.0", "1234567890123456,00", "12345678901234567.", "##", "########"),
+]
+"""As spreadsheets and floating-point numbers write a long number."""
+LEGAL = [
+    *(
+        "12e34",
+        "1E5",
+        "0e0",
+        "5e10",
+        "e+5",
+        "1e-5",
+        "12e34a",
+        "7.0",
+        "1.5",
+        "12,5",
+        "123456789012345.0",
+        "#",
+        "#1",
+        "N",
+        "A",
+    ),
+    *(
+        "NAN1",
+        "N.A",
+        "nullo",
+        "none-1",
+        "..",
+        "a.b",
+        "1+1",
+        "+1",
+        "0",
+        "000",
+        "..a",
+        "1.2E",
+        "E+15",
+        "--1",
+        "NA NA",
+        "ＮＡ",
+    ),
+]
+"""Pseudonyms that look like these but are none: hexadecimal ones above all."""
 
 # fmt: off
 BAD: dict[str, dict[tuple[str, str], list[str]]] = {
     "forfaits": {
         ("patient_id", "empty"): ["", " ", "\t"],
+        ("patient_id", WRITTEN_OUT): MISSING,
+        ("patient_id", LOST): ROUNDED,
         ("house_id", "empty"): ["", "  "],
+        ("house_id", WRITTEN_OUT): MISSING,
+        ("house_id", LOST): ROUNDED,
         ("service_date", NO_DATE): [
             "", "2019-02-29", "20190230", "2019-13-01", "2019-00-10", "2019-3-1", "2019/03/01", "01-03-2019", "2019-0301",
             "201903", "2019030", "201903011", "2019-03-01 00:00:00", "2019-03-01T00:00", "+20190301", "43525", "x",
             "0000-01-01", "２０１９0301", "2019-03-01.0",
         ],
         ("service_date", "a date outside 2019"): ["2018-12-31", "20200101", "9999-12-31", "0001-01-01", "20180301"],
-        ("nomenclature_code", NO_CODE): ["", "x", "10961x", "1096160", "-109616", "109616.0", "109 616", "10_9616"],
+        ("nomenclature_code", NO_CODE): ["", "x", "10961x", "1096160", "-109616", "109616.5", "109,616", "109 616"],
         ("quantity", NO_QUANTITY): [
-            "", "1.5", "1e3", "x", "0.1", "1.0.0", ".0", "+", "--1", "- 1", "1 000", "1,0", "NaN", "inf", "True", "0x1",
-            "1234567890", "99999999999999999999", "１",
+            "", "1.5", "1e3", "x", "0.1", "1.0.0", ".0", "+", "--1", "- 1", "1 000", "1,000", "1,5", "NaN", "inf", "True",
+            "0x1", "1234567890", "99999999999999999999", "１",
         ],
         ("amount_eur", NO_AMOUNT): [
             "", "30.505", "30.", ".5", "1e2", "x", "NaN", "€30", "30.50 EUR", "1.234,50", "1 000", "1234567890.00", "--1",
@@ -37,17 +110,29 @@ BAD: dict[str, dict[tuple[str, str], list[str]]] = {
     },
     "beneficiaries": {
         ("patient_id", "empty"): ["", " "],
-        ("birth_year", NO_YEAR): ["", "80", "19800", "1980.5", "1980.", "1980.00", "-980", "+980", "198x", "1980-01-01"],
+        ("patient_id", WRITTEN_OUT): MISSING,
+        ("patient_id", LOST): ROUNDED,
+        ("birth_year", NO_YEAR): [
+            "", "80", "19800", "1980.5", "1980.0.0", "1,980", "NA", ".", "-980", "+980", "198x", "1980-01-01",
+        ],
         ("birth_year", "a year of birth outside 1894 to 2019"): ["1893", "2020", "0000", "9999", "2020.0"],
-        ("sex", NO_SEX): ["", "0", "3", "X", "male", "MF", "1.0", "h"],
-        ("preferential", "not 0 or 1"): ["", "2", "-1", "true", "1.0", "01", "x"],
+        ("sex", NO_SEX): ["", "0", "3", "X", "male", "MF", "1.5", "h"],
+        ("preferential", "not 0 or 1"): ["", "2", "-1", "true", "0.5", "01", "x"],
         ("valid_from", NO_DATE): ["2019-02-29", "20191301", "x", "0", "00000000", "0000-01-01", "1/1/2019"],
         ("valid_from", "a date after 2019"): ["2020-01-01", "99991231"],
     },
-    "dmg": {("patient_id", "empty"): ["", "\t "], ("practice_id", "empty"): ["", " "]},
+    "dmg": {
+        ("patient_id", "empty"): ["", "\t "],
+        ("patient_id", LOST): ROUNDED,
+        ("practice_id", "empty"): ["", " "],
+        ("practice_id", WRITTEN_OUT): MISSING,
+        ("practice_id", LOST): ROUNDED,
+    },
     "contributions": {
         ("patient_id", "empty"): ["", " "],
         ("household_id", "empty"): ["", "\t", "  "],
+        ("household_id", WRITTEN_OUT): MISSING,
+        ("household_id", LOST): ROUNDED,
         ("house_id", "empty"): ["", " \t"],
         ("amount_eur", NO_AMOUNT): ["", "2.505", "2.", ".5", "2,5,0", "x", "NaN", "€2", "1 000", "1234567890", "--1"],
     },
@@ -59,28 +144,32 @@ GOOD_VALUES: dict[str, dict[str, dict[str, Any]]] = {
             "2019-01-01": datetime.date(2019, 1, 1), "20191231": datetime.date(2019, 12, 31),
             " 20190501\t": datetime.date(2019, 5, 1),
         },
+        "nomenclature_code": {"109616": "109616", "109616.0": "109616", "109616,0": "109616", "109616.000000": "109616"},
         "quantity": {
             "1.0": 1, "1.": 1, "1.000": 1, "+1": 1, "-1": -1, "-2.0": -2, "0": 0, "-0": 0, "007": 7, "999999999": 999999999,
-            " 3 ": 3,
+            " 3 ": 3, "1,0": 1,
         },
         "amount_eur": {
             "0": Decimal(0), "30.5": Decimal("30.50"), "-30,55": Decimal("-30.55"), "+1.10": Decimal("1.10"),
             "30.5000": Decimal("30.50"), "999999999.99": Decimal("999999999.99"), "0030": Decimal(30),
         },
-        "house_id": {"007": "007", "7": "7", "a b": "a b", " x ": "x", "NULL": "NULL", "7.0": "7.0", "é'\\": "é'\\"},
+        "house_id": {"007": "007", "7": "7", "a b": "a b", " x ": "x", "é'\\": "é'\\"} | {each: each for each in LEGAL},
     },
     "beneficiaries": {
-        "birth_year": {"1894": 1894, "2019": 2019, "1980.0": 1980},
-        "sex": {"M": "M", "F": "F", "m": "M", "f": "F", "1": "M", "2": "F"},
-        "preferential": {"0": 0, "1": 1},
-        "municipality_code": {"": None, "0": "0", "995": "995", "21004": "21004"},
+        "birth_year": {"1894": 1894, "2019": 2019, "1980.0": 1980, "1980.": 1980, "1980.00": 1980, "1980,0": 1980},
+        "sex": {"M": "M", "F": "F", "m": "M", "f": "F", "1": "M", "2": "F", "1.0": "M", "2.00": "F", "2,0": "F"},
+        "preferential": {"0": 0, "1": 1, "1.0": 1, "0.": 0, "0,0": 0},
+        "municipality_code": {
+            "": None, "0": "0", "995": "995", "21004": "21004", "21004.0": "21004", "62063,0": "62063", "11002.00": "11002",
+            "0.0": "0", "21004.5": "21004.5", "21,004": "21,004", "NA": "NA",
+        },
         "sector_code": {"": None, "21004ZZZZ": "21004ZZZZ", "21004A00-": "21004A00-"},
         "valid_from": {
             "": datetime.date(2019, 1, 1), "2019-12-31": datetime.date(2019, 12, 31), "0001-01-01": datetime.date(1, 1, 1),
             "19990630": datetime.date(1999, 6, 30),
         },
     },
-    "dmg": {"practice_id": {"1": "1", "a;b": "a;b"}},
+    "dmg": {"practice_id": {"1": "1", "a;b": "a;b"} | {each: each for each in LEGAL}},
     "contributions": {
         "house_id": {"007": "007", " x ": "x", "a;b": "a;b"},
         "amount_eur": {
@@ -117,6 +206,58 @@ def test_values_that_are_read(ingestion: Ingestion, name: str, column: str) -> N
     ingestion.take(f"{name}.csv", "\n".join([header(name, ";"), *(";".join(row.values()) for row in rows)]))
     assert ingestion.quarantine(name) == []
     assert ingestion.values(name, column) == list(values.values())
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_id_that_looks_like_none_can_be_allowed(ingestion: Ingestion, name: str) -> None:
+    """By its exact spelling, and in every column of identifiers; the others stay out."""
+    ingestion = replace(ingestion, settings=replace(ingestion.settings, legal_ids=("NA", "1e+15", "it's.")))
+    column = [each for each in GOOD[name] if each.endswith("_id")][-1]
+    values = ["NA", "1e+15", "it's.", "na", "NULL", "2e+15"]
+    ingestion.take(f"{name}.csv", "\n".join([header(name), *(line(name, **{column: value}) for value in values)]))
+    assert [(place, at) for place, at, *_ in ingestion.quarantine(name)] == [(5, column), (6, column), (7, column)]
+
+
+LOSSY = {
+    "Excel, 16 digits": [f"{10**15 + 7 * n}0" for n in range(1, 41)],
+    "Excel, 19 digits": [f"{817 * 10**12 + 13 * n}0000" for n in range(1, 41)],
+    "floats, 17 digits": [str(int(float(12345678901234567 + 1001 * n))) for n in range(1, 41)],
+    "floats, 19 digits": [str(int(float(9 * 10**18 + 10**9 * n + 12345))) for n in range(1, 41)],
+}
+WHOLE = {
+    "16 digits": [str(10**15 + 982451653 * n) for n in range(1, 41)],
+    "above what a float holds": [str(2**53 + 1 + 3 * n) for n in range(1, 41)],
+    "19 digits": [str(9 * 10**18 + 982451653 * n) for n in range(1, 41)],
+    "15 digits with zeros": [f"{10**13 + n}0" for n in range(1, 41)],
+    "hexadecimal": [f"{10**15 + n:x}00000000" for n in range(1, 41)],
+    "a few rounded ones": [f"{10**15 + 7 * n}0" for n in range(1, 20)],
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "numbers.parquet"])
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("ids", LOSSY.values(), ids=LOSSY)
+def test_a_column_that_has_visibly_lost_digits_is_refused(
+    ingestion: Ingestion, ids: list[str], name: str, ending: str
+) -> None:
+    for column in (each for each in GOOD[name] if each.endswith("_id")):
+        values = pa.array(map(int, ids)) if ending == "numbers.parquet" else pa.array(ids)
+        rows = [line(name, **{column: value}) for value in ids]
+        text = "\n".join([header(name), *rows])
+        file = f"{name}.{ending.rpartition('.')[2]}"
+        ingestion.put(file, text if ending == "csv" else table(name, len(ids), **{column: values}))
+        assert ingestion.refused(name) == (
+            f"2019/{file}, column {column}: nearly all numbers of 16 digits and more are rounded to 15 digits, or to what a "
+            "floating-point number holds; expected whole identifiers. Digits are lost, and different persons or houses have "
+            "become one. Nothing was kept: ask the sender to deliver the identifiers as text, without a spreadsheet in "
+            "between."
+        )
+
+
+@pytest.mark.parametrize("ids", WHOLE.values(), ids=WHOLE)
+def test_long_numbers_that_are_whole(ingestion: Ingestion, ids: list[str]) -> None:
+    assert ingestion.take("dmg.csv", "\n".join([header("dmg"), *(f"{each},{each}" for each in ids)])).kept == len(ids)
+    assert ingestion.values("dmg", "practice_id") == ids
 
 
 def test_the_first_fault_gives_the_reason(ingestion: Ingestion) -> None:
