@@ -4,11 +4,13 @@ Here: which files of the reference folder count for a year, and the table made o
 read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from mm_pipeline.reference import refnis, sectors
+from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
 LEVELS = ("country", *refnis.LEVELS, "sector")
@@ -35,9 +37,11 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
     Sectors are there from 2005 on, where a sector table is not after the year, and where the municipality that the
     table gives is of the year's vintage: a table older than a merger has no sectors for the merged municipalities.
 
-    Raises ReferenceDataError where a file cannot be used; nothing is raised for a hierarchy that stops before the
-    year, which a file cannot tell: compare with ``expected_counts``.
+    Raises ReferenceDataError where a file cannot be used, or is probably meant under a name that is not read; nothing is
+    raised for a hierarchy that stops before the year, which a file cannot tell: compare with ``expected_counts``.
     """
+    for path, error in _misnamed(reference_dir, year):
+        raise error(path)
     rows = [COUNTRY]
     for unit in refnis.units_of(year, refnis_file(reference_dir)):
         names = (unit.name_fr, unit.name_nl, unit.name_de)
@@ -53,12 +57,23 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
 
 
 def reference_files(reference_dir: Path, year: int) -> list[Path]:
-    """The files that ``areas`` reads for the year: the hierarchy, then the sector table if there is one.
+    """The files that ``areas`` reads for the year, or refuses: the hierarchy, the sector table if there is one, and what is
+    probably meant as either under another name.
 
     Raises ReferenceDataError where two files claim the same place.
     """
     table = sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
-    return [refnis_file(reference_dir), *([table] if table else [])]
+    refused = [path for path, _error in _misnamed(reference_dir, year)]
+    return [refnis_file(reference_dir), *([table] if table else []), *refused]
+
+
+def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, Callable[[Path], ReferenceDataError]]]:
+    """Files that are probably meant as the hierarchy or the sector table of the year, and the error of each."""
+    for path in refnis.lookalikes(reference_dir):
+        yield path, refnis.misnamed
+    if year >= FIRST_SECTOR_YEAR:
+        for path in geojson.lookalikes(reference_dir, "sectors", year):
+            yield path, lambda path: geojson.misnamed(path, "sectors")
 
 
 def refnis_file(reference_dir: Path) -> Path:
@@ -68,7 +83,7 @@ def refnis_file(reference_dir: Path) -> Path:
     that comes with the package. Several Statbel files are refused (ReferenceDataError): their names do not tell
     which is the newest (``TU_COM_REFNIS.txt`` is today's on the day it was fetched), and figures would depend on it.
     """
-    names = sorted(reference_dir.glob("TU_COM_REFNIS*.txt"))
+    names = refnis.statbel_files(reference_dir)
     if len(names) > 1:
         raise refusal(
             reference_dir,

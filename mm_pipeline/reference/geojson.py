@@ -10,6 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,15 @@ FILE_NAME = re.compile(r"(sectors|municipalities)_([0-9]{4})\.geojson(\.zip)?")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MUNICIPALITY = re.compile(r"[0-9]{5}")
 
-#: As Statbel writes it; also in lower case, as in some years.
-MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS",)
+_LIKE = {
+    "sectors": re.compile(r"sect(or|eur)", re.IGNORECASE),
+    "municipalities": re.compile(r"municipalit|commune|gemeente|gemeinde|munty", re.IGNORECASE),
+}
+_GEOGRAPHIC = re.compile(r"\.(geojson|json|topojson|gpkg|shp|gml|kml|fgb|parquet|zip|gz|7z)", re.IGNORECASE)
+_YEAR = re.compile(r"(?<![0-9])(?:0101)?((?:19|20)[0-9]{2})(?:[0-9]{4})?(?![0-9])")
+
+#: What Statbel calls the code of the municipality; also in lower case. With a year until 2024 or so: ``CNIS5_2020``.
+MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS", "CNIS5_<YYYY>")
 
 #: Bytes of a GeoJSON file, unpacked: twenty times the sectors of 2021.
 LARGEST = 1 << 29
@@ -46,6 +54,33 @@ def files_by_year(reference_dir: Path, kind: str, until: int = 9999) -> dict[int
             expected = "one sector table a year" if kind == "sectors" else f"one file of {kind} a year"
             raise refusal(path, "", f"{other.name} beside it", expected, "Remove one of the two files.")
     return found
+
+
+def lookalikes(reference_dir: Path, kind: str, until: int = 9999) -> list[Path]:
+    """Files that are probably meant as ``<kind>_<YYYY>.geojson[.zip]``, under names that are not read.
+
+    A year in the name tells for which one; beside the right file of that year they are not in the way, nor after ``until``.
+    """
+    right, found = files_by_year(reference_dir, kind), []
+    for path in sorted(reference_dir.iterdir()) if reference_dir.is_dir() else ():
+        is_like = _LIKE[kind].search(path.name) and _GEOGRAPHIC.fullmatch(path.suffix) and path.is_file()
+        if not is_like or path.name.startswith(".") or FILE_NAME.fullmatch(path.name):
+            continue
+        years = [int(year) for year in _YEAR.findall(path.name)]
+        if not years or (years[-1] <= until and years[-1] not in right):
+            found.append(path)
+    return found
+
+
+def misnamed(path: Path, kind: str) -> ReferenceDataError:
+    """The error of a look-alike."""
+    return refusal(
+        path,
+        "",
+        f"a file that is probably meant as {kind}, under a name that is not read",
+        f"{kind}_<YYYY>.geojson or .geojson.zip, in WGS84",
+        "Give it that name (data/reference/README.md), or move it out of the folder.",
+    )
 
 
 def features(path: Path, geometry: bool = False) -> list[Any]:
@@ -120,7 +155,7 @@ def _unzipped(path: Path) -> bytes:
 
 def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: str = "") -> str:
     """The municipality that a feature names. Raises ReferenceDataError where that is no code of five digits."""
-    code = required(path, number, properties, MUNICIPALITY_CODE)
+    code = required(path, number, properties, MUNICIPALITY_CODE, year_of(path))
     if not _MUNICIPALITY.fullmatch(code):
         where = f"feature {number}{whose}, property {MUNICIPALITY_CODE[0]}"
         raise refusal(path, where, short(code), "a code of five digits", AGAIN)
@@ -139,24 +174,47 @@ def properties_of(feature: Any) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def required(path: Path, number: int, properties: dict[str, Any], names: tuple[str, ...]) -> str:
+def year_of(path: Path) -> int | None:
+    """The year in the name of a file."""
+    match = FILE_NAME.fullmatch(path.name)
+    return int(match[2]) if match else None
+
+
+def required(
+    path: Path, number: int, properties: dict[str, Any], names: tuple[str, ...], year: int | None = None
+) -> str:
     """The first of these properties that a feature has. Raises ReferenceDataError where it has none."""
-    value = text_of(properties, names)
+    value = text_of(properties, names, year)
     if not value:
         raise refusal(
             path,
             f"feature {number}, property {names[0]}",
             f"no value (properties: {untrusted.listed(sorted(properties)) or 'none'})",
             f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}",
-            AGAIN,
+            f"Rename the property if another one holds it. {AGAIN}",
         )
     return value
 
 
-def text_of(properties: dict[str, Any], names: tuple[str, ...]) -> str:
-    """The first of these properties that there is, spelt so or in lower case; empty where there is none."""
-    for name in names:
-        value = properties.get(name, properties.get(name.lower()))
-        if value is not None:
-            return str(value).strip()
+def text_of(properties: dict[str, Any], names: tuple[str, ...], year: int | None = None) -> str:
+    """The first of these properties that there is, in capitals or not; empty where there is none. A code is a text.
+
+    ``<YYYY>`` in a name stands for the year of the table; where only one other year is there, for that.
+    """
+    for key in _spelt(tuple(properties), names, year):
+        if (value := properties[key]) is not None:
+            is_whole = isinstance(value, float) and value.is_integer()  # a code that went through a column of numbers
+            return str(int(value) if is_whole else value).strip()
     return ""
+
+
+@cache
+def _spelt(keys: tuple[str, ...], names: tuple[str, ...], year: int | None) -> list[str]:
+    """Which of these keys are the names, in the order of the names; worked out once, as the features of a file are alike."""
+    found = []
+    for name in names:
+        pattern = re.compile(name.replace("<YYYY>", "[0-9]{4}"), re.IGNORECASE)
+        every = [key for key in keys if pattern.fullmatch(key)]
+        own = [key for key in every if key.upper() == name.replace("<YYYY>", str(year))]
+        found += own or (every if len(every) == 1 else [])
+    return found

@@ -87,6 +87,9 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
     ``geojson.features`` refuses, a missing, malformed or repeated code, a geometry that is no polygon, coordinates that
     are not longitude and latitude of Belgium, and a hierarchy that does not have the vintage.
     """
+    for kind in _KINDS:
+        for path in geojson.lookalikes(reference_dir, kind):
+            raise geojson.misnamed(path, kind)
     files = _files(reference_dir)
     wanted = sorted(set(years))
     oldest = min(files, default=None)
@@ -102,12 +105,16 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
 
 
 def outline_files(reference_dir: Path) -> list[Path]:
-    """All that ``outlines_for`` may read in this folder: the hierarchy, then outlines, oldest first.
+    """All that ``outlines_for`` may read in this folder, or refuses: the hierarchy, then outlines, oldest first.
 
     Raises ReferenceDataError where two files claim the same place.
     """
     files = _files(reference_dir)
-    return [refnis_file(reference_dir), *([files[year] for year in sorted(files)] or [PROVINCES])]
+    refused = [path for kind in _KINDS for path in geojson.lookalikes(reference_dir, kind)]
+    return [refnis_file(reference_dir), *([files[year] for year in sorted(files)] or [PROVINCES]), *refused]
+
+
+_KINDS = "sectors", "municipalities"
 
 
 def _files(reference_dir: Path) -> dict[int, Path]:

@@ -98,6 +98,40 @@ _STATBEL = _Format(
 _CODE = re.compile(r"[0-9]{5}")
 
 
+_LIKE_STATBEL = re.compile(r"tu_com_refnis.*", re.IGNORECASE)
+_LIKE_OURS = re.compile(r"refnis([ _-]?[0-9]{4,8})?\.(csv|txt|zip|gz|xlsx?)", re.IGNORECASE)
+
+
+def statbel_files(reference_dir: Path) -> list[Path]:
+    """The hierarchies of Statbel in a folder."""
+    return sorted(reference_dir.glob("TU_COM_REFNIS*.txt"))
+
+
+def lookalikes(reference_dir: Path) -> list[Path]:
+    """Files that are probably meant as the hierarchy, under names that are not read; none beside one of Statbel's."""
+    if not reference_dir.is_dir() or statbel_files(reference_dir):
+        return []
+    return [
+        path
+        for path in sorted(reference_dir.iterdir())
+        if (_LIKE_STATBEL.fullmatch(path.name) or _LIKE_OURS.fullmatch(path.name))
+        and path.name != "refnis.csv"
+        and not path.name.endswith((".part", ".tmp"))
+        and path.is_file()
+    ]
+
+
+def misnamed(path: Path) -> ReferenceDataError:
+    """The error of a look-alike."""
+    return refusal(
+        path,
+        "",
+        "a file that is probably meant as the hierarchy, under a name that is not read",
+        "TU_COM_REFNIS*.txt as in Statbel's archive, or refnis.csv",
+        "Unpack it or give it that name (data/reference/README.md), or move it out of the folder.",
+    )
+
+
 def refusal(path: Path, where: str, found: str, expected: str, todo: str) -> ReferenceDataError:
     """The error of a file that cannot be used, in the one wording of this room."""
     place = f"{path}, {where}" if where else str(path)

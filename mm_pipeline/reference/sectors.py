@@ -23,13 +23,18 @@ from mm_pipeline.reference.geojson import (
     required,
     text_of,
     twice,
+    year_of,
 )
 from mm_pipeline.reference.refnis import refusal
 from mm_pipeline.untrusted import short, shown
 
-# As written in 2021, then as in other years; each also in lower case, as Statbel writes it there.
-_SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR")
-_NAMES = ("TX_SECTOR_DESCR_FR", "TX_SECTOR_DESCR_NL", "TX_SECTOR_DESCR_DE")
+# What Statbel calls them, in capitals or not: as in 2021, as since, and in its files with a year in the names.
+_SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR", "CS0101<YYYY>", "CS01<YYYY>")
+_NAMES = (
+    ("TX_SECTOR_DESCR_FR", "T_SEC_FR"),
+    ("TX_SECTOR_DESCR_NL", "T_SEC_NL"),
+    ("TX_SECTOR_DESCR_DE", "T_SEC_DE"),
+)
 
 #: The end of the code that stands for "somewhere in this municipality": people have it, places do not.
 UNKNOWN_SUFFIX = "ZZZZ"
@@ -98,14 +103,14 @@ def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Secto
 
 
 def _sector(path: Path, number: int, properties: dict[str, Any]) -> Sector:
-    code = required(path, number, properties, _SECTOR_CODE)
+    code = required(path, number, properties, _SECTOR_CODE, year_of(path))
     if len(code) != 9 or not code.isprintable():
         raise refusal(
             path, f"feature {number}, property {_SECTOR_CODE[0]}", short(code), "a code of nine characters", AGAIN
         )
     municipality = municipality_of(path, number, properties, f" (sector {shown(code)})")
     # Statbel's table of 2021 writes a missing name as "<NA>".
-    names = [text_of(properties, (name,)).replace("<NA>", "") for name in _NAMES]
+    names = [text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
     # An empty name takes another language's: every sector has a label in every language.
     spare = next(filter(None, names), "")
     return Sector(code, municipality, *(name or spare for name in names))

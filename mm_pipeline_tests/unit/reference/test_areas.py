@@ -136,3 +136,86 @@ class TestReal:
         assert reference_files(STATBEL, 2021) == [STATBEL / "TU_COM_REFNIS.txt", STATBEL / "sectors_2021.geojson.zip"]
         municipalities = [row for row in rows(STATBEL, 2025) if row["level"] == "municipality"]
         assert len(municipalities) == 581  # it ends before the mergers: a check compares with expected_counts
+
+
+NAMES_OF_SECTORS = [
+    "Sectors_2021.geojson",
+    "sectors_2021.json",
+    "sectors_2021.GEOJSON",
+    "sectors_2021.geojson.ZIP",
+    "sectors_2021.geojson.gz",
+    "sectors_20210101.geojson",
+    "sectors-2021.geojson",
+    "sectors 2021.zip",
+    "sector_2021.geojson",
+    "sh_statbel_statistical_sectors_31370_20210101.geojson",
+    "sh_statbel_statistical_sectors_3812_20210101.gpkg",
+    "secteurs_statistiques_2021.shp",
+    "Statistische sectoren 2021.geojson",
+    "scbel01012021_sectors.zip",
+]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_SECTORS)
+def test_a_table_of_sectors_under_another_name_is_refused(tmp_path: Path, name: str) -> None:
+    """From its year on: earlier years never take it."""
+    (tmp_path / name).write_text("{}")
+    assert "sector" not in areas(tmp_path, 2020)["level"].to_pylist()
+    for year in (2021, 2024):
+        with pytest.raises(ReferenceDataError) as raised:
+            areas(tmp_path, year)
+        assert str(raised.value) == (
+            f"{tmp_path / name}: found a file that is probably meant as sectors, under a name that is not read; expected "
+            "sectors_<YYYY>.geojson or .geojson.zip, in WGS84. Give it that name (data/reference/README.md), or move it out "
+            "of the folder."
+        )
+    assert [path.name for path in reference_files(tmp_path, 2021)][1:] == [name], "so that the year is out of date"
+    assert len(reference_files(tmp_path, 2020)) == 1
+
+
+def test_a_table_without_a_year_is_refused_for_every_year_of_sectors(tmp_path: Path) -> None:
+    (tmp_path / "sectors.geojson").write_text("{}")
+    with pytest.raises(ReferenceDataError, match="probably meant as sectors"):
+        areas(tmp_path, 2005)
+    assert areas(tmp_path, 2004).num_rows
+
+
+@pytest.mark.parametrize(
+    "name", ["sectors_2021.geojson.part", ".sectors_2021.geojson.zip.x7", "sectors_2021.txt", "notes.zip"]
+)
+def test_other_files_are_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    assert areas(tmp_path, 2021).num_rows
+
+
+def test_beside_the_right_table_of_its_year_another_name_is_left_alone(tmp_path: Path) -> None:
+    """What it was made from, for example."""
+    feature = {"properties": {"CD_SECTOR": "21004A00-", "CD_MUNTY_REFNIS": "21004"}}
+    (tmp_path / "sectors_2021.geojson").write_text(json.dumps({"features": [feature]}))
+    (tmp_path / "sh_statbel_statistical_sectors_31370_20210101.geojson").write_text("{}")
+    assert areas(tmp_path, 2021)["level"].to_pylist().count("sector") == 1
+    (tmp_path / "sectors_20220101.geojson").write_text("{}")
+    with pytest.raises(ReferenceDataError, match="sectors_20220101"):
+        areas(tmp_path, 2022)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TU_COM_REFNIS.TXT",
+        "TU_COM_REFNIS.zip",
+        "tu_com_refnis.txt",
+        "TU_COM_REFNIS_2025.xlsx",
+        "refnis_2025.csv",
+        "REFNIS.csv",
+    ],
+)
+def test_a_hierarchy_under_another_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ReferenceDataError) as raised:
+        areas(tmp_path, 2010)
+    assert "found a file that is probably meant as the hierarchy, under a name that is not read" in str(raised.value)
+    assert name in str(raised.value)
+    (tmp_path / name).unlink()
+    (tmp_path / "refnis_changes_2025.csv").write_text("old,new")  # which no hierarchy is
+    assert areas(tmp_path, 2010).num_rows

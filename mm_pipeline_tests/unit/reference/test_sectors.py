@@ -88,6 +88,41 @@ class TestReading:
         table = read_sectors(write(tmp_path, geojson(properties(**names))))
         assert table.sectors[0][2:] == expected
 
+    @pytest.mark.parametrize(
+        ("code", "municipality", "name"),
+        [
+            ("CS01012018", "CNIS5_2018", "T_SEC_FR"),
+            ("CS01012020", "CNIS5_2020", "T_SEC_FR"),
+            ("cs01012021", "cnis5_2021", "t_sec_fr"),
+            ("Cs01012024", "CNIS5_2024", "T_Sec_Fr"),
+            ("CD_SECTOR", "CD_MUNTY_REFNIS", "TX_SECTOR_DESCR_FR"),
+            ("cd_sector", "cd_munty_refnis", "tx_sector_descr_fr"),
+            ("Cd_Sector_Refnis", "cd_Munty_Refnis", "Tx_sector_descr_fr"),
+        ],
+    )
+    @pytest.mark.parametrize("year", [2018, 2021, 2025])
+    def test_the_names_of_every_year(self, code: str, municipality: str, name: str, year: int, tmp_path: Path) -> None:
+        """Whatever the year in the name of the file: Statbel also gives out last year's under this year's."""
+        others = {"OBJECTID": 1, "T_MUN_FR": "Aartselaar", "C_NIS6": "11001A", "CNIS_ARRD_2020": "11000"}
+        found = read_sectors(
+            write(tmp_path, geojson({**others, code: "11001A00-", municipality: "11001", name: "A"}), year)
+        )
+        assert found.sectors == [Sector("11001A00-", "11001", "A", "A", "A")]
+
+    def test_of_several_years_that_of_the_table_counts(self, tmp_path: Path) -> None:
+        both = {"CS01012020": "11001A00-", "CS01012021": "11001B00-", "CNIS5_2020": "11001", "CNIS5_2021": "11002"}
+        table = read_sectors(write(tmp_path, geojson(both), 2021))
+        assert [(sector.code, sector.municipality_code) for sector in table.sectors] == [("11001B00-", "11002")]
+        with pytest.raises(
+            ReferenceDataError, match=r"property CD_SECTOR_REFNIS: found no value \(properties: CNIS5_2020"
+        ):
+            read_sectors(write(tmp_path, geojson(both), 2022))
+
+    @pytest.mark.parametrize("municipality", [11001, 11001.0])
+    def test_a_code_that_is_a_number(self, municipality: float, tmp_path: Path) -> None:
+        table = read_sectors(write(tmp_path, geojson(properties(municipality=municipality))))  # type: ignore[arg-type]
+        assert table.sectors[0].municipality_code == "11001"
+
     def test_nobody_lives_in_an_unknown_sector(self, tmp_path: Path) -> None:
         table = read_sectors(write(tmp_path, geojson(properties(), properties("11001ZZZZ"))))
         assert [sector.code for sector in table.sectors] == ["11001A00-"]
