@@ -1,9 +1,13 @@
 """Checks of the deliveries and the geography: is what arrived whole, and does it look like a year of Belgium?"""
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
@@ -26,10 +30,19 @@ from mm_pipeline.checks.framework import (
 from mm_pipeline.ingest.contract import MM_FORFAIT
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.reference.areas import expected_counts
+from mm_pipeline.reference.geojson import files_by_year
 from mm_pipeline.statistic.cells import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, SECTOR_CODE, UNKNOWN
+from mm_pipeline.storage.scratch import scratch
 
 SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
-UNASSIGNED_WARN = 0.01
+UNASSIGNED_WARN, UNASSIGNED_BLOCK = 0.01, 0.5
+STRANGERS_BLOCK = 0.5
+"""Of two tables that hold the same people, half must be found in the other, or their pseudonyms do not join at all."""
+COMPARE = (
+    "Compare some pseudonyms of both: capitals, padding, leading zeros, something added, another key of the sender."
+)
+_LOOKED_FOR = 200_000
+"""About so many people tell what share of all is in another table; their keys are spread evenly."""
 NO_FORFAIT = "no row of forfaits was kept; see months_billed."
 NO_BENEFICIARY = "there is no beneficiary; see one_row_per_person."
 MONTH_LOW = 0.5
@@ -73,10 +86,11 @@ def quarantined_share(work: Step, *, table: Table) -> Outcome:
         return passed(f"No row of {account.file} is quarantined.")
     share = account.quarantined / account.delivered
     reasons = markdown_table([{"column and reason": k, "rows": n} for k, n in account.quarantined_by_reason.items()])
+    most = max(account.quarantined_by_reason, key=account.quarantined_by_reason.__getitem__).partition(" (")[0]
     where = work.lake.quarantine_path(table, work.year).relative_to(work.settings.data_dir.parent)
     text = (
         f"{account.quarantined} of {account.delivered} rows of {account.file} ({percent(share)}) cannot be used; each is "
-        f"in {where} with line, column, reason and raw line."
+        f"in {where} with line, column, reason and raw line; most often {most}."
     )
     if share > work.settings.quarantine_limit:
         return failed(
@@ -207,18 +221,30 @@ def sector_codes(work: Step) -> Outcome:
     if not total or total != total:
         return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
     share = float(good) / float(total)
+    is_demonstration = has_table and work.lake.provenance(catalogue.RAW_BENEFICIARIES, work.year).synthetic
     if has_table:
         what = "known to the year's sector table, in their own municipality"
-        cause = (
-            "Usually the sector table is older than a merger of municipalities: put "
-            f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
-        )
+        if is_demonstration:
+            cause = (
+                "This delivery was made for demonstration before that table was there: make it again, with mm-pipeline "
+                f"synthesize --years {work.year} --force and the --scale of the others, and build the year."
+            )
+        elif work.year in files_by_year(work.settings.reference_dir, "sectors"):
+            cause = (
+                f"data/reference has Statbel's table of {work.year}: ask the sender of which year the sectors and the "
+                "municipalities of the delivery are."
+            )
+        else:
+            cause = (
+                "Usually the sector table is older than a merger of municipalities: put "
+                f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
+            )
     else:
         what = "well formed (no sector table)"
         cause = "Ask the sender how sectors are written: nine characters are expected, such as 21004A00-."
     text = f"{share_of_people(int(good), int(total)).capitalize()} of the delivered sector codes are {what}"
     advice = f"The others count as unknown sector of their municipality. {cause}"
-    if share < SECTORS_KNOWN_BLOCK:
+    if share < SECTORS_KNOWN_BLOCK and not is_demonstration:
         return failed(f"{text}; at least {percent(SECTORS_KNOWN_BLOCK)} are needed. {advice}")
     if share < SECTORS_KNOWN_WARN:
         return warning(f"{text}; {percent(SECTORS_KNOWN_WARN)} are expected. {advice}")
@@ -240,12 +266,97 @@ def municipalities_assigned(work: Step) -> Outcome:
         f"{some_of(unassigned, total, 'beneficiaries')} have no municipality of {work.year}; they count in the country "
         "only"
     )
+    if unassigned / total > UNASSIGNED_BLOCK:
+        return failed(
+            f"{text}. Hardly anything could be said of regions and municipalities, so the year stops here: the column does "
+            f"not hold the NIS codes of five digits in force on 31 December {work.year}. Have the delivery corrected and "
+            "materialise the year again."
+        )
     if unassigned / total >= UNASSIGNED_WARN:
         return warning(
             f"{text}. Less than {percent(UNASSIGNED_WARN)} is expected: are the codes those of another year than "
             f"31 December {work.year}?"
         )
     return passed(f"{text}.")
+
+
+def same_people_as_the_year_before(work: Step) -> Outcome:
+    """Most beneficiaries of the year before are there again: if not, one of the two has other pseudonyms."""
+    table, before = catalogue.RAW_BENEFICIARIES, work.year - 1
+    if not work.lake.is_usable(table, before):
+        return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
+    now, then = (Account.of(work.lake, table, year) for year in (work.year, before))
+    made_now, made_then = (work.lake.provenance(table, year) for year in (work.year, before))
+    if not (now.kept and then.kept):
+        return not_applicable(NO_BENEFICIARY if then.kept else f"there is no beneficiary in {before}.")
+    if made_now.synthetic != made_then.synthetic:
+        return not_applicable(f"of {work.year} and {before} one is real and one is made for demonstration.")
+    if now.key_check != then.key_check:
+        return not_applicable(
+            f"{before} was built with another secret (MM_ID_KEY): build it again, and then this year."
+        )
+    if now.sample < 1 or then.sample < 1:
+        return not_applicable("the deliveries are samples, which need not hold the same people.")
+    with _as_it_is_now(work, table, before) as earlier:
+        found, of = _looked_for(earlier, then.kept, among=work.read(table))
+    text = f"{share_of_people(found, of).capitalize()} of the beneficiaries of {before} are there again"
+    least = 1 - work.settings.tolerances["same_people_as_the_year_before"]
+    if found < least * of:
+        return failed(
+            f"{text}; at least {percent(least)} are needed. Most people stay insured, so one of the two years has other "
+            f"pseudonyms, or another population. {COMPARE} Have the wrong year's delivery corrected and build it again; if "
+            f"the sender has changed all pseudonyms on purpose, build {work.year} with "
+            "MM_TOLERANCES=same_people_as_the_year_before=1.0."
+        )
+    return passed(f"{text}.")
+
+
+def dmg_of_beneficiaries(work: Step) -> Outcome:
+    """The patients of the DMGs are beneficiaries: else no DMG elsewhere is ever found, and too many patients count."""
+    rows = work.lake.written(catalogue.RAW_DMG, work.year).rows
+    if rows == 0:
+        return not_applicable("no row of dmg was kept.")
+    if not work.lake.has(catalogue.RAW_BENEFICIARIES, work.year):
+        return not_applicable("the beneficiaries of the year have not been read.")
+    if (
+        len(
+            {
+                Account.of(work.lake, table, work.year).key_check
+                for table in (catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES)
+            }
+        )
+        > 1
+    ):
+        return not_applicable("the beneficiaries were read with another secret (MM_ID_KEY).")
+    if work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows == 0:
+        return not_applicable(NO_BENEFICIARY)
+    found, of = _looked_for(work.read(catalogue.RAW_DMG), rows, among=work.read(catalogue.RAW_BENEFICIARIES))
+    text = f"{share_of_people(found, of).capitalize()} of the DMGs are of a beneficiary"
+    if found < STRANGERS_BLOCK * of:
+        return failed(
+            f"{text}; at least {percent(STRANGERS_BLOCK)} are needed: patients with a DMG at another practice would not be "
+            f"found, and would count. {COMPARE} Have the delivery corrected and materialise the year again."
+        )
+    return passed(f"{text}.")
+
+
+def _looked_for(table: ir.Table, rows: int, *, among: ir.Table) -> tuple[int, int]:
+    """How many of some rows of a table are of somebody who is ``among`` others, and of how many."""
+    every = max(1, rows // _LOOKED_FOR)
+    some, others = (each.filter(each.patient_key % every == 0).select("patient_key") for each in (table, among))
+    return int(some.semi_join(others, "patient_key").count().execute()), int(some.count().execute())
+
+
+@contextmanager
+def _as_it_is_now(work: Step, table: Table, year: int) -> Iterator[ir.Table]:
+    """A table of another year, which a run of that year may replace while it is read."""
+    with scratch(work.lake) as own:
+        path, kept = work.lake.existing(table, year), own / "part-0.parquet"
+        try:
+            os.link(path, kept)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, kept)
+        yield work.backend.read_parquet(kept, hive_partitioning=False)
 
 
 def hierarchy_complete(work: Step) -> Outcome:
@@ -326,13 +437,33 @@ CHECKS = [
             ),
             Check(
                 "municipalities_assigned",
-                "Less than 1 % of the beneficiaries have no municipality of the year.",
+                "Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks.",
                 municipalities_assigned,
+                blocking=True,
                 after=("geography",),
+            ),
+            Check(
+                "same_people_as_the_year_before",
+                "Most beneficiaries of the year before are there again.",
+                same_people_as_the_year_before,
+                blocking=True,
             ),
         ],
     ),
     checks_of(catalogue.RAW_DMG, checks_of_every_delivery(catalogue.RAW_DMG)),
+    checks_of(
+        catalogue.RAW_DMG,
+        [
+            Check(
+                "dmg_of_beneficiaries",
+                "Most DMGs are of somebody who is a beneficiary.",
+                dmg_of_beneficiaries,
+                blocking=True,
+                after=("raw_beneficiaries",),
+            )
+        ],
+        name="dmg_of_beneficiaries",
+    ),
     checks_of(
         catalogue.GEOGRAPHY,
         [

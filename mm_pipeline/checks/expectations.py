@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from mm_pipeline import untrusted
 from mm_pipeline.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> li
     """The rules of the suite that ``frame`` (aggregates, never persons) breaks, in words; empty when it keeps all.
 
     ``row``: the column that says which row it is, to be shown with a broken rule; without it the frame has one row.
-    Raises OperatorError when the file of the suite cannot be used, and RuntimeError when Great Expectations could not
-    evaluate a rule: an internal error is not bad data.
+    Raises OperatorError, with file and rule, when the suite cannot be used: an error of a rule is not bad data.
     """
     gx, batch_definition = _great_expectations()
     suite = _suite(gx, suite_name)
@@ -47,9 +47,10 @@ def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> li
         rule = outcome.expectation_config
         infos = [outcome.exception_info, *outcome.exception_info.values()]
         if error := next((info for info in infos if isinstance(info, dict) and info.get("raised_exception")), None):
-            raise RuntimeError(
-                f"suite {suite_name}: {rule.type} on {_arguments(rule)} could not be evaluated: "
-                f"{error.get('exception_message')}"
+            raise OperatorError(
+                f"{_file(suite_name)}, rule {_number(suite, rule)}: {rule.type} on {_arguments(rule)} could not be "
+                f"evaluated ({untrusted.shown(str(error.get('exception_message')), 200)}); expected a rule on a column of "
+                f"the table ({', '.join(map(str, frame.columns))}) with bounds that fit. Undo the last change of the file."
             )
         if not outcome.success:
             broken.append(_in_words(rule, outcome.result, row))
@@ -61,8 +62,7 @@ def _suite(gx: Any, suite_name: str) -> Any:
     from great_expectations.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    file = f"mm_pipeline/checks/suites/{suite_name}.json"
-    expectations = []
+    file, expectations = _file(suite_name), []
     for number, rule in enumerate(_rules(suite_name, file), 1):
         try:
             expectations.append(ExpectationConfiguration(**rule).to_domain_obj())
@@ -73,9 +73,30 @@ def _suite(gx: Any, suite_name: str) -> Any:
     return gx.ExpectationSuite(name=suite_name, expectations=expectations)
 
 
+def _file(suite_name: str) -> str:
+    return f"mm_pipeline/checks/suites/{suite_name}.json"
+
+
+def _number(suite: Any, rule: Any) -> int | str:
+    """Of a rule in its file, from 1; Great Expectations gives them back in another order."""
+    same = [
+        number
+        for number, each in enumerate(suite.expectations, 1)
+        if (own := each.configuration).type == rule.type and own.kwargs == _arguments(rule)
+    ]
+    return same[0] if same else "?"
+
+
 def _rules(suite_name: str, file: str) -> list[dict[str, Any]]:
+    data = (_SUITES / f"{suite_name}.json").read_bytes()
     try:
-        rules = json.loads((_SUITES / f"{suite_name}.json").read_text(encoding="utf-8"))["expectations"]
+        rules = json.loads(data.decode("utf-8-sig"))["expectations"]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise OperatorError(
+            f"{file}, line {line}: a byte that is not UTF-8; expected JSON in UTF-8. Save the file as UTF-8, or undo its "
+            "last change."
+        ) from None
     except json.JSONDecodeError as error:
         raise OperatorError(
             f"{file}, line {error.lineno}, column {error.colno}: {error.msg}; expected JSON. Undo the last change of the "

@@ -162,6 +162,8 @@ def _share(count: int, total: int) -> str:
 
 def share_of_people(count: int, total: int) -> str:
     """``percent``, but in words where it would tell a small number of people, or of the others, to who knows ``total``."""
+    if is_small(total) and count in (0, total):
+        return "all" if count else "none"
     if is_small(count):
         return "few"
     if is_small(total - count):
@@ -171,6 +173,8 @@ def share_of_people(count: int, total: int) -> str:
 
 def some_of(count: int, total: int, who: str) -> str:
     """The beginning of a sentence on ``count`` of ``total`` people, as it may be shown; ``who`` they are, in words."""
+    if is_small(total) and count in (0, total):
+        return f"All {who}" if count else f"No {who}"
     if is_small(count):
         return f"{people(count)} {who}"
     if is_small(total - count):

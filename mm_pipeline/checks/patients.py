@@ -5,6 +5,7 @@ from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step, counted, is_small, people
+from mm_pipeline.checks.deliveries import COMPARE, STRANGERS_BLOCK
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
     Check,
@@ -21,6 +22,7 @@ from mm_pipeline.checks.framework import (
 )
 
 NOT_BENEFICIARIES_WARN = 0.005
+"""Above :data:`~mm_pipeline.checks.deliveries.STRANGERS_BLOCK` the year stops."""
 
 
 def forfaits_distribution(work: Step) -> Outcome:
@@ -92,7 +94,11 @@ def among_beneficiaries(work: Step) -> Outcome:
     counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
     patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
     if patients == 0:
-        return warning("No patient is attributed to a maison médicale. Look at the checks of raw_forfaits and raw_dmg.")
+        return failed(
+            f"No patient is attributed to a maison médicale: no figure can be right, and the year stops here. Nobody has "
+            f"{work.settings.threshold} forfaits, or all have a DMG elsewhere. Look at the checks of raw_forfaits and "
+            "raw_dmg."
+        )
     if unknown == 0:
         return passed("All attributed patients are in the beneficiaries delivery.")
     # They are among those of forfaits_of_beneficiaries: the difference of the two numbers would tell a small one.
@@ -101,6 +107,11 @@ def among_beneficiaries(work: Step) -> Outcome:
     who = "attributed patients"
     some = f"Some {who}" if is_small(int(others.count().execute())) else some_of(unknown, patients, who)
     text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
+    if unknown > STRANGERS_BLOCK * patients:
+        return failed(
+            f"{text}. That is most of them: the pseudonyms of forfaits and beneficiaries do not join, and the year stops "
+            f"here. {COMPARE} Have the delivery corrected and materialise {work.year} again."
+        )
     if unknown / patients >= NOT_BENEFICIARIES_WARN:
         return warning(
             f"{text}. Less than {percent(NOT_BENEFICIARIES_WARN)} is expected: were both extracts made from the same "
@@ -172,8 +183,9 @@ CHECKS = [
             ),
             Check(
                 "patients_are_beneficiaries",
-                "Less than 0.5 % of the attributed patients are unknown to the beneficiaries delivery.",
+                "Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block.",
                 among_beneficiaries,
+                blocking=True,
             ),
         ],
     ),

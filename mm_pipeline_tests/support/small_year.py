@@ -196,13 +196,13 @@ class SmallYear:
     def account(self, table: Table) -> dict[str, Any]:
         return dict(self.lake.provenance(table, self.year).details)
 
-    def put(self, table: Table, rows: Iterable[Row], **account: Any) -> None:
+    def put(self, table: Table, rows: Iterable[Row], *, synthetic: bool = True, **account: Any) -> None:
         """Replace the partition; ``account``: what its account of rows shall say instead."""
         details = self.account(table) | account
         sources = self.lake.provenance(table, self.year).sources if self.lake.has(table, self.year) else {}
         content = ibis.memtable(pa.Table.from_pylist(list(rows), schema=table.schema))
         self.lake.write(
-            writer(), table, self.year, content, Provenance(synthetic=True, details=details, sources=sources)
+            writer(), table, self.year, content, Provenance(synthetic=synthetic, details=details, sources=sources)
         )
 
     def change(self, table: Table, edit: Callable[[Row], Row | None]) -> None:

@@ -11,6 +11,7 @@ from mm_pipeline.catalogue import GEOGRAPHY, RAW_BENEFICIARIES, RAW_DMG, RAW_FOR
 from mm_pipeline.checks import deliveries as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.errors import LakeError
+from mm_pipeline.settings import TOLERANCES
 from mm_pipeline_tests.support.small_year import YEAR, deliveries
 
 every_raw_table = pytest.mark.parametrize(
@@ -145,6 +146,7 @@ def test_a_quarantined_row_warns(year):
     outcome = year.outcome_of(checks.quarantined_share, table=RAW_BENEFICIARIES)
     assert outcome.state == WARNING
     assert outcome.text.startswith("1 of 600 rows of beneficiaries.csv (0.17 %) cannot be used")
+    assert "raw line; most often sex: not M or F. The year goes on without them" in outcome.text
     assert f"data/lake/quarantine/beneficiaries/year={YEAR}/part-0.parquet" in outcome.text
     assert "ask the sender" in outcome.text
     assert "| sex: not M or F (or 1 or 2) | 1 |" in outcome.metadata["reasons"].value
@@ -358,14 +360,14 @@ def test_a_small_share_is_not_told(year):
 # --- sector_codes_known -----------------------------------------------------------------------------------------------
 
 
-def spoil_sectors(year, share, code):
-    """Give this share of the people with a sector code another one."""
+def spoil_sectors(year, share, code, *, synthetic=False):
+    """Give this share of the people with a sector code another one, in a real delivery or one for demonstration."""
     coded = [row for row in year.rows(RAW_BENEFICIARIES) if row["sector_code"] and "ZZZZ" not in row["sector_code"]]
     spoilt = {row["patient_key"] for row in coded[: int(share * len(coded))]}
-    year.change(
-        RAW_BENEFICIARIES,
-        lambda row: row | {"sector_code": code} if row["patient_key"] in spoilt else row,
+    rows = (
+        row | {"sector_code": code} if row["patient_key"] in spoilt else row for row in year.rows(RAW_BENEFICIARIES)
     )
+    year.put(RAW_BENEFICIARIES, rows, synthetic=synthetic)
 
 
 def without_sector_table(year):
@@ -392,6 +394,29 @@ def test_sector_codes_are_unknown(year, share, state, said, code):
     assert outcome.text.startswith(f"9{7 if state == WARNING else 4}.")
     assert f"in their own municipality{said}. The others count as unknown sector" in outcome.text
     assert f"put sectors_{YEAR}.geojson[.zip] into data/reference and materialise geography" in outcome.text
+
+
+def test_a_table_of_the_year_is_there_and_does_not_know_the_codes(year, tmp_path):
+    """It is not the one that is missing."""
+    reference = year.settings.data_dir / "reference"
+    reference.mkdir(exist_ok=True)
+    (reference / f"sectors_{YEAR}.geojson").write_text("{}")
+    spoil_sectors(year, 0.06, "nonsense")
+    outcome = year.outcome_of(checks.sector_codes)
+    assert outcome.state == FAILED
+    assert f"data/reference has Statbel's table of {YEAR}: ask the sender of which year the sectors" in outcome.text
+    assert "put sectors_" not in outcome.text
+
+
+def test_a_table_that_came_after_the_demonstration_stops_nothing(year):
+    """Its made-up sectors are those of a time without the table; what to do is said."""
+    spoil_sectors(year, 1.0, "nonsense", synthetic=True)
+    outcome = year.outcome_of(checks.sector_codes)
+    assert outcome.state == WARNING
+    assert (
+        f"made for demonstration before that table was there: make it again, with mm-pipeline synthesize --years {YEAR}"
+    )
+    assert "put sectors_" not in outcome.text
 
 
 def test_a_sector_of_another_municipality_is_not_known(year):
@@ -459,7 +484,10 @@ def unassign(year, number, code):
             WARNING,
             f"6 beneficiaries (1.00 %) have no municipality of {YEAR}; they count in the country only. Less than",
         ),
-        (598, WARNING, "All beneficiaries but a few have no municipality"),
+        (300, WARNING, f"300 beneficiaries (50.00 %) have no municipality of {YEAR}; they count in the country only."),
+        (301, FAILED, f"301 beneficiaries (50.17 %) have no municipality of {YEAR}; they count in the country only."),
+        (598, FAILED, "All beneficiaries but a few have no municipality"),
+        (600, FAILED, "600 beneficiaries (100.00 %) have no municipality"),
     ],
 )
 @pytest.mark.parametrize("code", [None, "999", "44001"])
@@ -470,6 +498,117 @@ def test_municipalities_assigned(year, number, state, said, code):
     assert outcome.text.startswith(said)
     if state == WARNING:
         assert f"are the codes those of another year than 31 December {YEAR}?" in outcome.text
+
+
+# --- same_people_as_the_year_before, dmg_of_beneficiaries -------------------------------------------------------------
+
+
+def strangers(year, table, number):
+    """The first rows of the table are of people whom nothing else knows."""
+    rows = year.rows(table)
+    changed = [row | {"patient_key": n + 1} if n < number else row for n, row in enumerate(rows)]
+    year.put(table, changed, synthetic=False)
+
+
+COMPARE = (
+    "Compare some pseudonyms of both: capitals, padding, leading zeros, something added, another key of the sender."
+)
+
+
+@pytest.mark.parametrize(
+    ("gone", "state", "said"),
+    [
+        (0, PASSED, "100.00 % of the beneficiaries"),
+        (3, PASSED, "All but a few of the beneficiaries"),
+        (300, PASSED, "50.00 % of the beneficiaries"),
+        (301, FAILED, "49.83 % of the beneficiaries"),
+        (597, FAILED, "Few of the beneficiaries"),
+        (600, FAILED, "0.00 % of the beneficiaries"),
+    ],
+)
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_the_people_of_the_year_before(year, gone, state, said, links, monkeypatch):
+    if not links:  # a file system that has none
+        monkeypatch.setattr(checks.os, "link", _cannot)
+    strangers(year, RAW_BENEFICIARIES, gone)
+    outcome = year.outcome_of(checks.same_people_as_the_year_before)
+    assert outcome.state == state
+    assert outcome.text.startswith(f"{said} of {YEAR - 1} are there again")
+    if state == FAILED:
+        assert "; at least 50.00 % are needed. Most people stay insured" in outcome.text
+        assert COMPARE in outcome.text
+        assert f"build {YEAR} with MM_TOLERANCES=same_people_as_the_year_before=1.0." in outcome.text
+    lax = year.with_settings(tolerances=TOLERANCES | {"same_people_as_the_year_before": 1.0})
+    assert lax.outcome_of(checks.same_people_as_the_year_before).state == PASSED
+
+
+def _cannot(*_):
+    raise PermissionError
+
+
+@pytest.mark.parametrize(("gone", "state"), [(100, PASSED), (500, FAILED)])
+def test_a_part_of_the_people_tells_the_share(year, gone, state, monkeypatch):
+    monkeypatch.setattr(checks, "_LOOKED_FOR", 100)
+    kept = sorted(year.rows(RAW_BENEFICIARIES), key=lambda row: row["patient_key"])
+    changed = [row | {"patient_key": -n} if n < gone else row for n, row in enumerate(kept)]
+    year.put(RAW_BENEFICIARIES, changed, synthetic=False)
+    outcome = year.outcome_of(checks.same_people_as_the_year_before)
+    assert outcome.state == state
+
+
+def test_years_that_cannot_be_compared(year):
+    def said(of=year):
+        outcome = of.outcome_of(checks.same_people_as_the_year_before)
+        assert outcome.state == NOT_APPLICABLE
+        return outcome.text.removeprefix("Not applicable: ")
+
+    assert said(year.in_year(YEAR - 1)) == f"{YEAR - 2} has not been built, so there is nothing to compare with."
+    people = year.rows(RAW_BENEFICIARIES)
+    year.put(RAW_BENEFICIARIES, people, synthetic=True)
+    assert said() == f"of {YEAR} and {YEAR - 1} one is real and one is made for demonstration."
+    year.put(RAW_BENEFICIARIES, people, synthetic=False, key_check="ffffffff")
+    assert said() == f"{YEAR - 1} was built with another secret (MM_ID_KEY): build it again, and then this year."
+    key_check = year.in_year(YEAR - 1).account(RAW_BENEFICIARIES)["key_check"]
+    year.put(RAW_BENEFICIARIES, people, synthetic=False, key_check=key_check, sample=0.1)
+    assert said() == "the deliveries are samples, which need not hold the same people."
+    year.put(RAW_BENEFICIARIES, [], synthetic=False, kept=0)
+    assert said() == "there is no beneficiary; see one_row_per_person."
+
+
+@pytest.mark.parametrize(
+    ("unknown", "state", "said"),
+    [
+        (0, PASSED, "100.00 % of the DMGs are of a beneficiary."),
+        (70, PASSED, "50.35 % of the DMGs are of a beneficiary."),
+        (71, FAILED, "49.65 % of the DMGs are of a beneficiary; at least 50.00 % are needed: patients with a DMG"),
+        (141, FAILED, "0.00 % of the DMGs are of a beneficiary; at least"),
+    ],
+)
+def test_dmgs_are_of_beneficiaries(year, unknown, state, said):
+    strangers(year, RAW_DMG, unknown)
+    outcome = year.outcome_of(checks.dmg_of_beneficiaries)
+    assert outcome.state == state
+    assert outcome.text.startswith(said)
+    assert (COMPARE in outcome.text) == (state == FAILED)
+
+
+def test_dmgs_that_cannot_be_looked_up(year):
+    """Read alone, or with another secret: then nothing further down joins them either, which says so."""
+    rows = year.rows(RAW_DMG)
+    year.put(RAW_DMG, rows, key_check="ffffffff")
+    said = year.outcome_of(checks.dmg_of_beneficiaries).text
+    assert said == "Not applicable: the beneficiaries were read with another secret (MM_ID_KEY)."
+    for path in year.lake.path(RAW_BENEFICIARIES, YEAR).parent.iterdir():
+        path.unlink()
+    said = year.outcome_of(checks.dmg_of_beneficiaries).text
+    assert said == "Not applicable: the beneficiaries of the year have not been read."
+
+
+def test_no_dmg_and_no_beneficiary(year):
+    year.put(RAW_BENEFICIARIES, [])
+    assert year.outcome_of(checks.dmg_of_beneficiaries).text == "Not applicable: " + checks.NO_BENEFICIARY
+    year.put(RAW_DMG, [])
+    assert year.outcome_of(checks.dmg_of_beneficiaries).text == "Not applicable: no row of dmg was kept."
 
 
 # --- hierarchy_complete -----------------------------------------------------------------------------------------------

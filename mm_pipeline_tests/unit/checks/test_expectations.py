@@ -199,17 +199,62 @@ def test_a_spoilt_suite_is_told_in_words(year, suites, content, said):
 def test_a_rule_on_a_column_that_is_not_there_is_no_outcome(year, suites):
     wrong = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "rows", "min_value": 0}}
     write(suites, "delivery_volume", *rules("delivery_volume"), wrong)
-    with pytest.raises(
-        RuntimeError, match=r"delivery_volume: expect_column_values_to_be_between on .*rows.* could not"
-    ):
+    with pytest.raises(OperatorError) as error:
         year.outcome_of(deliveries.volume, table=RAW_FORFAITS)
+    said = str(error.value)
+    assert said.startswith(
+        "mm_pipeline/checks/suites/delivery_volume.json, rule 2: expect_column_values_to_be_between on {'column': 'rows', "
+    )
+    assert "could not be evaluated (" in said
+    assert "; expected a rule on a column of the table (ratio) with bounds that fit. Undo the last change" in said
 
 
 def test_a_rule_that_cannot_be_computed_is_no_outcome(year, suites):
     wrong = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "area", "min_value": 0}}
     write(suites, "regional_change", wrong)
-    with pytest.raises(RuntimeError, match=r"suite regional_change: expect_column_mean_to_be_between .* could not be"):
+    with pytest.raises(
+        OperatorError, match=r"regional_change.json, rule 1: expect_column_mean_to_be_between .* could not"
+    ):
         broken_rules(frame("regional_change"), "regional_change", row="area")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({"min_value": 9.0, "max_value": 1.2}, r"rule 1: .*min_value cannot be greater than max_value"),
+        ({"min_value": "low", "max_value": 1.2}, r"rule 1: "),
+        ({}, r"rule 1: "),
+    ],
+)
+def test_bounds_that_are_none(suites, bounds, said):
+    wrong = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "ratio", **bounds}}
+    write(suites, "delivery_volume", wrong)
+    with pytest.raises(OperatorError, match=rf"suites/delivery_volume\.json, {said}") as error:
+        broken_rules(frame("delivery_volume"), "delivery_volume")
+    assert "Undo the last change of the file." in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp1252", "mac-roman"])
+def test_a_suite_that_is_not_utf8(suites, encoding):
+    rule = rules("delivery_volume")[0] | {"meta": {"what": "é"}}
+    text = json.dumps({"name": "delivery_volume", "expectations": [rule]}, indent=1, ensure_ascii=False)
+    data = text.encode(encoding)
+    (suites / "delivery_volume.json").write_bytes(data)
+    with pytest.raises(OperatorError) as error:
+        broken_rules(frame("delivery_volume"), "delivery_volume")
+    assert "mm_pipeline/checks/suites/delivery_volume.json, line " in str(error.value)
+    assert "Undo" in str(error.value) or "undo" in str(error.value)
+    if encoding in ("cp1252", "mac-roman"):
+        at = 1 + data[: data.index("é".encode(encoding))].count(b"\n")
+        assert f"line {at}: a byte that is not UTF-8; expected JSON in UTF-8. Save the file as UTF-8" in str(
+            error.value
+        )
+
+
+def test_a_suite_with_a_byte_order_mark(suites):
+    path = suites / "delivery_volume.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert broken_rules(frame("delivery_volume"), "delivery_volume") == []
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,9 @@ def test_nobody_is_attributed(year):
     assert outcome.state == NOT_APPLICABLE
     assert outcome.text.startswith("Not applicable: no patient is attributed to a maison médicale")
     outcome = year.outcome_of(checks.among_beneficiaries)
-    assert outcome.state == WARNING
-    assert outcome.text.startswith("No patient is attributed to a maison médicale. Look at the checks of raw_forfaits")
+    assert outcome.state == FAILED
+    assert outcome.text.startswith("No patient is attributed to a maison médicale: no figure can be right")
+    assert "Look at the checks of raw_forfaits and raw_dmg." in outcome.text
 
 
 # --- patients_are_beneficiaries ---------------------------------------------------------------------------------------
@@ -153,7 +154,10 @@ def test_all_patients_are_beneficiaries(year):
         (2000, 9, PASSED, "9 attributed patients (0.45 %) are"),
         (2000, 10, WARNING, "10 attributed patients (0.50 %) are"),
         (400, 2, WARNING, "1 to 4 attributed patients are"),
-        (400, 398, WARNING, "All attributed patients but a few are"),
+        (400, 200, WARNING, "200 attributed patients (50.00 %) are"),
+        (400, 201, FAILED, "201 attributed patients (50.25 %) are"),
+        (400, 398, FAILED, "All attributed patients but a few are"),
+        (400, 400, FAILED, "400 attributed patients (100.00 %) are"),
     ],
 )
 def test_patients_who_are_no_beneficiaries(year, patients, unknown, state, said):
@@ -166,3 +170,5 @@ def test_patients_who_are_no_beneficiaries(year, patients, unknown, state, said)
     assert outcome.state == state
     assert outcome.text.startswith(f"{said} not in the beneficiaries delivery; they are counted nowhere.")
     assert ("Less than 0.50 % is expected: were both extracts made" in outcome.text) == (state == WARNING)
+    compare = "do not join, and the year stops here. Compare some pseudonyms of both: capitals, padding, leading zeros"
+    assert (compare in outcome.text) == (state == FAILED)
