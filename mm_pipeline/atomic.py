@@ -72,7 +72,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             except OSError:
                 old.rename(path)
                 raise
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # the new one is there: what stays is for clean_up
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -22,6 +22,13 @@ from mm_pipeline.release.files import CHECKSUMS, sha256
 from mm_pipeline.settings import Settings
 
 SIGNERS = 2
+
+AWAITS_TAG = "mm_pipeline/awaits"
+"""Tag of a materialisation of ``published_year`` by which nothing became public: the release awaits its signatures.
+
+Without a materialisation Dagster takes a backfill for failed (dagster-io/dagster#34219).
+"""
+
 _HEX = set("0123456789abcdef")
 _LARGEST, _LONGEST_NAME = 100_000, 100
 _SHORTEST = 12

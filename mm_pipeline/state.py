@@ -31,7 +31,7 @@ from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.purge import PERSONS, purged
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import awaited
+from mm_pipeline.sign_off import AWAITS_TAG, awaited
 from mm_pipeline.storage.lake import MADE_BY, Lake
 
 PUBLISHED_YEAR = "published_year"
@@ -72,6 +72,8 @@ class Materialisation:
     order: int
     code_version: str | None
     data_version: str | None
+    awaits: bool = False
+    """Whether nothing became public by it: the release awaits its signatures."""
 
 
 @dataclass
@@ -176,6 +178,8 @@ class Ledger:
             return f"{name} has not been built"
         if unusable := self._why_unusable(name, lies_there.year):
             return unusable
+        if own.awaits:
+            return f"{name} awaits its signatures"
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
@@ -259,4 +263,6 @@ class Ledger:
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:
     tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
-    return Materialisation(record.storage_id, tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG))
+    return Materialisation(
+        record.storage_id, tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG), AWAITS_TAG in tags
+    )

@@ -48,7 +48,15 @@ from mm_pipeline.release.series import thresholds_of, write_series
 from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import awaited, keep_signature, manifest_of, signed_before, stop_waiting, waiting_folder
+from mm_pipeline.sign_off import (
+    AWAITS_TAG,
+    awaited,
+    keep_signature,
+    manifest_of,
+    signed_before,
+    stop_waiting,
+    waiting_folder,
+)
 from mm_pipeline.storage.lake import Lake, Provenance
 
 SERIES = "series"
@@ -153,45 +161,46 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
             partitions_def=YEARS,
         )
     ],
-    output_required=False,
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
     with step(context, settings) as work:
         with switching_a_year(settings, context.log.info):
-            rates = publish_year(work)
-        signed_off = result("published_year", SIGNED_CHECK, _signed_off(settings, work.year))
-        if rates is None:
-            yield signed_off
-            return
-        country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
-        preview = [
-            {
-                "area": _REGIONS[row["area_code"]],
-                "beneficiaries": row["beneficiaries"],
-                "patients": row["patients"],
-                "rate per 10 000": round(row["rate_per_10000"], 1),
-            }
-            for row in country.to_pylist()
-            if row["status"] == "published"
-        ]
-        yield dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": rates.num_rows,
-                "synthetic": rates["synthetic"][0].as_py(),
-                "files": _files(settings.published_dir / str(work.year)),
-                "preview": markdown_table(preview),
-                "rates_by_region": _trend(settings),
-            }
-        )
-        yield signed_off  # after what it is of: the UI takes an older result for none
+            metadata, signed_off = publish_year(work)
+        if metadata is None:
+            yield dg.MaterializeResult(metadata={"awaits": signed_off.text}, tags={AWAITS_TAG: "signatures"})
+        else:
+            yield dg.MaterializeResult(metadata=metadata)
+        # After what it is of: the UI takes an older result for none.
+        yield result("published_year", SIGNED_CHECK, signed_off)
 
 
-def _signed_off(settings: Settings, year: int) -> Outcome:
+def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any]:
+    """What the UI shows of a year's release, whose files lie in ``folder``."""
+    country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
+    preview = [
+        {
+            "area": _REGIONS[row["area_code"]],
+            "beneficiaries": row["beneficiaries"],
+            "patients": row["patients"],
+            "rate per 10 000": "" if row["rate_per_10000"] is None else round(row["rate_per_10000"], 1),
+        }
+        for row in country.to_pylist()
+        if row["status"] == "published"
+    ]
+    return {
+        "dagster/row_count": rates.num_rows,
+        "synthetic": rates["synthetic"][0].as_py(),
+        "files": _files(folder),
+        "preview": markdown_table(preview),
+        "rates_by_region": _trend(settings),
+    }
+
+
+def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
+    """Whether two people have signed the release in ``folder``."""
     if not settings.sign_off:
         return not_applicable("MM_SIGN_OFF is off, so nobody needs to sign.")
-    if waiting := awaited(settings, year):
-        return warning(waiting.sentence, manifest=waiting.manifest)
-    manifest = manifest_of(settings.published_dir / str(year))
+    manifest = manifest_of(folder)
     if signers := len(signed_before(settings, year, manifest).signed_by):
         return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
     return warning(
@@ -201,9 +210,11 @@ def _signed_off(settings: Settings, year: int) -> Outcome:
     )
 
 
-def publish_year(work: Step) -> pa.Table | None:
-    """Write the year's folder, mark what goes out, and switch; return the released rates. None where it awaits its
-    signatures (:mod:`mm_pipeline.sign_off`): then nothing goes out, and nothing is marked.
+def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
+    """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
+    where it awaits these (:mod:`mm_pipeline.sign_off`): then nothing goes out, and nothing is marked.
+
+    The switch is the last thing that can fail: whatever is worked out of the release is worked out before.
 
     ReleaseError where the protected tables have not passed their checks, or the areas are not those the year was built
     with any more.
@@ -254,7 +265,7 @@ def publish_year(work: Step) -> pa.Table | None:
             fill(folder)
         waiting = awaited(settings, work.year)
         if waiting and not waiting.is_complete:
-            return None
+            return None, warning(waiting.sentence, manifest=waiting.manifest)
     with replacing_folder(settings.published_dir / str(work.year)) as folder:
         if settings.sign_off:
             shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
@@ -264,11 +275,13 @@ def publish_year(work: Step) -> pa.Table | None:
                 )
         else:
             fill(folder)
+        metadata = _of_year(settings, rates, folder)
         mark_released(work, protected_frame, sensitivity_frame)
         if waiting:
             keep_signature(settings, waiting)
+        signed_off = _signed_off(settings, work.year, folder)
     stop_waiting(settings, work.year)
-    return rates
+    return metadata, signed_off
 
 
 def _fingerprints(provenance: Provenance, kind: str) -> dict[str, dict[str, str]]:
@@ -345,22 +358,20 @@ def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> 
             code={"release": code_version("release")},
             base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
         )
-        kept = keep_earlier(place, history, releases)
-    yield dg.MaterializeResult(
-        data_version=dg.DataVersion(version),
-        metadata={
-            "dagster/row_count": pq.read_metadata(place / "rates.parquet").num_rows,
+        metadata: dict[str, Any] = {
+            "dagster/row_count": pq.read_metadata(folder / "rates.parquet").num_rows,
             "release": f"{history.release.number} of {history.release.date.isoformat()}",
             "years": history.release.span,
             "notes": " ".join(history.notes) or "none",
-            "kept": kept,
             "changed_cells": _changes(history),
             "revisions": _revisions(history),
-            "files": _files(place),
+            "files": _files(folder),
             "rates_by_region": _trend(settings),
-        },
-    )
-    yield result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
+            "kept": keep_earlier(place, history, releases),
+        }
+        earlier = result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
+    yield dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+    yield earlier
 
 
 def _changes(history: History) -> dg.MarkdownMetadataValue:
@@ -468,17 +479,15 @@ def _atlas_page(settings: Settings) -> dg.MaterializeResult:
             release=history.release,
         )
         write_checksums(folder)
-    vintages = {of.year: of for of in outlines.values()}
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(version),
-        metadata={
+        vintages = {of.year: of for of in outlines.values()}
+        metadata: dict[str, Any] = {
             "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
             "release": f"{history.release.number} of {history.release.date.isoformat()}",
             "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
-            "files": _files(place),
+            "files": _files(folder),
             "rates_by_region": _trend(settings),
-        },
-    )
+        }
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
 
 
 ASSETS = [protected_rates, published_year, published_series, atlas_page]

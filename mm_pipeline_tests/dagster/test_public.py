@@ -5,6 +5,7 @@ again with everything above the protected tables taken away, to the same bytes.
 """
 
 import csv
+import gzip
 import re
 import shutil
 import zipfile
@@ -17,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline import catalogue
+from mm_pipeline.assets import publication
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline_tests.support.installation import YEARS, Installation
+from mm_pipeline_tests.support.installation import YEARS, Installation, failure
+from mm_pipeline_tests.support.releases import content
 from mm_pipeline_tests.support.restricted_values import delivered, patient_keys
 
 KEY = ("level", "area_code", "dimension", "category")
@@ -43,6 +46,77 @@ PUBLIC_LAKE = {
         catalogue.DISCLOSED_RATES,  # which tables are known; its counts are wiped out below
     )
 }
+
+
+@pytest.mark.parametrize(
+    ("asset", "broken"),
+    [
+        ("published_year", "_trend"),
+        ("published_year", "_files"),
+        ("published_year", "markdown_table"),
+        ("published_year", "_signed_off"),
+        ("published_series", "_trend"),
+        ("published_series", "_revisions"),
+        ("published_series", "_earlier_releases"),
+        ("atlas_page", "_trend"),
+        ("atlas_page", "_files"),
+    ],
+)
+def test_nothing_public_is_replaced_before_all_that_can_fail_has_succeeded(copy, monkeypatch, asset, broken):
+    """What the UI shows is worked out before the switch: the message says that earlier results are as they were."""
+    year = YEARS[-1] if asset == "published_year" else None
+    public, inodes = content(copy.settings.published_dir), inodes_of(copy.settings.published_dir)
+    lake = Lake(copy.settings.lake_dir)
+    remembered = lake.path(catalogue.RELEASES, YEARS[-1]).read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise TypeError("of no region")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publication, broken, fail)
+        result = copy.materialise(asset, year=year, fails=True)
+    assert "Earlier results are as they were" in failure(result)
+    assert content(copy.settings.published_dir) == public
+    assert inodes_of(copy.settings.published_dir).items() >= inodes.items(), "not even by the same bytes"
+    assert lake.path(catalogue.RELEASES, YEARS[-1]).read_bytes() == remembered
+    copy.materialise(asset, year=year)
+
+
+def inodes_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_region_without_beneficiaries(copy):
+    """Built, released and shown: a rate of nobody is no number to round."""
+    year, folder = YEARS[-1], copy.raw(YEARS[-1])
+    path = folder / "beneficiaries.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
+        text = file.read()
+    delimiter = ";" if text.partition("\n")[0].count(";") else ","
+    rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
+    names = {"municipality_code", "PP0025"} & rows[0].keys()
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row | dict.fromkeys(names, "21001.0") | {"sector_code": ""} for row in rows)
+    (folder / "manifest.json").write_text('{"synthetic": true, "sample": 0.02}')
+    with copy.backfill() as (backfill, _instance):
+        (result,) = backfill.years([year])
+    assert (result.outcome, result.problems) == ("built", []), result.problems
+    rates = pq.read_table(copy.settings.published_dir / str(year) / "rates.parquet").to_pylist()
+    regions = {row["area_code"]: row for row in totals_of(rates, "region")}
+    (country,) = totals_of(rates, "country")
+    assert {code: row["beneficiaries"] for code, row in regions.items()} == {
+        "02000": 0,
+        "03000": 0,
+        "04000": country["beneficiaries"],
+    }
+    assert [regions[code]["rate_per_10000"] for code in ("02000", "03000")] == [None, None]
+    assert regions["04000"]["rate_per_10000"] == country["rate_per_10000"]
+
+
+def totals_of(rates: list[dict], level: str) -> list[dict]:
+    return [row for row in rates if row["level"] == level and row["dimension"] == "total"]
 
 
 def texts_of(path: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The sign-off through Dagster: nothing is public before two have signed it, and nothing that waits counts as released."""
 
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from mm_pipeline.automation import YEARLY_JOB
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import Awaited, awaited, waiting_folder
+from mm_pipeline.sign_off import AWAITS_TAG, Awaited, awaited, waiting_folder
 from mm_pipeline.signed_releases import signed_releases
 from mm_pipeline.status import status
 from mm_pipeline.storage.checksum import checksum_path
@@ -49,11 +50,13 @@ def memory(installation: Installation) -> dict[str, bytes]:
 
 
 def times_published(installation: Installation) -> int:
+    """Not how often it was made and had to wait."""
     with installation.instance() as instance:
         records = instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=dg.AssetKey("published_year"), asset_partitions=[str(YEAR)]), limit=10
         )
-        return len(records.records)
+        made = [record.asset_materialization for record in records.records]
+        return sum(AWAITS_TAG not in (each.tags or {}) for each in made if each)
 
 
 def tick(installation: Installation, settings: Settings) -> list[dg.RunRequest] | str:
@@ -98,6 +101,29 @@ def test_nothing_is_public_before_it_is_signed(built, installation):
     assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder.parent)} == {0o700}
     assert memory(installation) == memory(built), "what never went out is no release"
     assert times_published(installation) == times_published(built)
+
+
+def test_what_waits_is_materialised_so_that_a_backfill_of_it_is_no_failure(installation):
+    """Dagster takes a backfill for failed in which an asset was not materialised; the mark tells that nothing is public."""
+    settings = on(installation)
+    (made,) = materialise(installation, settings).asset_materializations_for_node("published_year")
+    assert (made.tags or {})[AWAITS_TAG] == "signatures"
+    assert made.metadata["awaits"].value == awaited(settings, YEAR).sentence
+    with installation.backfill(sign_off=True) as (backfill, _instance):
+        state = backfill.ledger().state(YEAR)
+        assert (state.reasons, state.awaits) == ((), awaited(settings, YEAR).sentence)
+    with installation.backfill() as (backfill, _instance):  # nobody needs to sign any more: then it is not up to date
+        assert backfill.ledger().state(YEAR).reasons == ("published_year awaits its signatures",)
+
+
+def test_a_year_that_was_never_public_has_no_checksums_to_fail(installation, tmp_path):
+    settings = on(installation)
+    shutil.rmtree(settings.published_dir / str(YEAR))
+    found = check(materialise(installation, settings), "release_checksums")
+    assert (found.passed, found.description) == (
+        True,
+        f"Not applicable: nothing of {YEAR} is public: it awaits its signatures.",
+    )
 
 
 def test_the_ui_says_what_is_awaited(installation):
