@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mm_pipeline.catalogue import RELEASED_REVISIONS
@@ -210,9 +211,15 @@ def _cells(rates: pa.Table | Path) -> pa.Table:
 
 
 def _holds(file: Path, table: pa.Table) -> bool:
+    """Whether the file says the same of the years that both have: a year that came or went is no change of the others."""
     try:
-        return bool(pq.ParquetFile(file).read().equals(table))
-    except (OSError, ValueError):
+        earlier = pq.ParquetFile(file).read()
+        if earlier.equals(table):
+            return True
+        both = set(earlier["year"].to_pylist()) & set(table["year"].to_pylist())
+        of_both = pc.field("year").isin(sorted(both))
+        return bool(both) and bool(earlier.filter(of_both).equals(table.filter(of_both)))
+    except (OSError, ValueError, KeyError):
         return False
 
 

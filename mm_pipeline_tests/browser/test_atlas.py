@@ -4,6 +4,7 @@ import csv
 import functools
 import importlib.util
 import io
+import itertools
 import re
 import shutil
 import threading
@@ -211,11 +212,85 @@ def test_suppressed_is_hatched_and_what_has_no_figure_is_blank(reader):
     page = reader.open("year=2006")
     areas = areas_on_map(page)
     assert areas["62002"] == ("suppressed", "url(#hatch)")
-    assert areas["11007"] == ("published", "#ffffff")  # nobody: not the lowest class
+    assert areas["11007"] == ("published", "#e9dcf0")  # nobody: neither the lowest class nor the paper
     assert areas["11002"] == ("published", "#7fcdbb")
     assert areas["62001"] == ("published", "#0c2c84")
     assert areas_on_map(reader.open("year=2003"))["62003"] == ("empty", "url(#blank)")
     assert areas_on_map(reader.open("year=2003"))["11006"] == ("absent", "url(#blank)")
+
+
+def test_zero_is_a_colour_of_its_own_in_map_and_legend(reader):
+    page = reader.open()
+    ground = page.locator("#map .ground path").first.get_attribute("fill")
+    colours = page.evaluate("[NOBODY, ...COLOURS, '#ffffff', getComputedStyle(document.body).backgroundColor]")
+    assert len({*colours, ground}) == len(colours) + 1
+    swatch = page.locator("#legend .swatch").first
+    assert swatch.evaluate("box => getComputedStyle(box).backgroundColor") == "rgb(233, 220, 240)"
+    assert swatch.evaluate("box => getComputedStyle(box).borderTopWidth") == "1px"
+    assert swatch.evaluate("box => box.getBoundingClientRect().height") > 8
+
+
+def test_the_classes_do_not_overlap_in_words(reader):
+    legend = reader.open().locator("#legend .class span").all_inner_texts()
+    assert legend == ["0", "<\u00a050", "50–<100", "100–<200", "200–<400", "400–<800", "800–<1,600", "≥\u00a01,600"]
+
+
+@pytest.fixture(scope="module")
+def small_numbers(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page with rates of 0 to 4 per 10 000, and of many places that are to be read with care."""
+    folder, frame = tmp_path_factory.mktemp("small numbers"), small_atlas.rates().to_pandas()
+    few = frame["area_code"].isin(["11006", "62003"])
+    frame.loc[few & (frame["beneficiaries"] > 0), ["beneficiaries", "patients"]] = [30_000, 3]
+    write_atlas(folder, **small_atlas.arguments(rates=small_atlas.with_rates(frame)))
+    return (folder / "index.html").as_uri()
+
+
+def test_the_labels_of_an_axis_say_where_its_lines_are(reader_of, tmp_path):
+    """Of rates below 4 the lines are half a unit apart."""
+    frame = small_atlas.rates().to_pandas()
+    frame[["beneficiaries", "patients"]] = [30_000, 3]
+    write_atlas(tmp_path, **small_atlas.arguments(rates=small_atlas.with_rates(frame)))
+    address = (tmp_path / "index.html").as_uri()
+    page = reader_of(address).open("area=municipality.62003")
+    for chart, axis, attribute in (("trend", "y-axis", "y"), ("breakdown", "x-axis", "x")):
+        labels = page.locator(f"#{chart} svg text").evaluate_all(
+            "(texts, at) => texts.filter(text => /^[0-9.,]+$/.test(text.textContent)"
+            " && !/^20[0-9][0-9]$/.test(text.textContent)).map(text => [text.textContent,"
+            " text.getBoundingClientRect()[at]])",
+            attribute,
+        )
+        assert len(labels) >= 3, axis
+        assert len({words for words, _ in labels}) == len(labels), "no label is there twice"
+        values = sorted((float(words), place) for words, place in labels)
+        steps = {round(b[0] - a[0], 6) for a, b in itertools.pairwise(values)}
+        assert len(steps) == 1, labels
+    french = reader_of(address).open("area=municipality.62003&lang=fr")
+    assert "0,5" in french.locator("#trend svg text").all_text_contents()
+
+
+def test_what_is_to_be_read_with_care_has_no_rank_and_a_mark_on_the_map(reader_of, small_numbers):
+    """The rule of docs/release.md: a few persons would change its place."""
+    reader = reader_of(small_numbers)
+    page = reader.open("year=2006")
+    rows = page.locator("#ranking tbody tr").evaluate_all(
+        "rows => rows.map(row => [row.dataset.code, row.cells[0].textContent, row.textContent.includes('with care')])"
+    )
+    ranks = {code: rank for code, rank, _ in rows}
+    assert {code for code, _, with_care in rows if with_care} == {"11006", "11007", "62003"}
+    assert ranks == {"62001": "1", "11002": "2", "11006": "–", "11007": "–", "62002": "–", "62003": "–"}
+    marked = page.locator("#map .care path")
+    assert set(marked.evaluate_all("paths => paths.map(path => path.dataset.code)")) == {"11006", "11007", "62003"}
+    assert set(marked.evaluate_all("paths => paths.map(path => path.getAttribute('fill'))")) == {"url(#care)"}
+    assert "With care" in page.locator("#legend").inner_text()
+    path = page.locator("#map .areas path[data-code='62003']")
+    assert path.get_attribute("aria-label") == "Herstal: 1.0, Interpret with care"
+    path.click()  # the mark does not lie in the way
+    assert page.locator("#area-name").inner_text() == "Herstal"
+    _, content = reader.download("#csv")
+    assert {row["Code"]: row["Rank"] for row in csv_rows(content, ",")}["62003"] == ""
+    sheet = ElementTree.fromstring(reader.download("#svg")[1])
+    fills = [each.get("fill") for each in sheet.iter("{http://www.w3.org/2000/svg}path")]
+    assert fills.count("url(#care-map)") == 3
 
 
 def test_classes_stay_the_same_over_the_years(reader):
@@ -296,6 +371,56 @@ def test_zooming_enlarges_and_goes_back(reader):
     assert page.evaluate("atlasMap.scale") == 1
 
 
+# --- The tooltip
+
+
+def hovered(page: Any, code: str) -> Any:
+    page.locator(f"#map .areas path[data-code='{code}']").hover()
+    return page.locator("#tooltip")
+
+
+def test_the_tooltip_says_year_unit_and_counts(reader):
+    page = reader.open("year=2004")
+    assert hovered(page, "62003").inner_text().splitlines() == [
+        *("Herstal", "2004", "660.0", "Patients per 10,000 beneficiaries", "95% interval: 596.3–730.0"),
+        *("Patients: 350", "Beneficiaries: 5,303"),
+    ]
+    page = reader.open("year=2006&show=sex.F")
+    assert hovered(page, "62002").inner_text().splitlines()[:3] == ["Seraing", "2006 · Women", "Suppressed"]
+    assert "per 10,000" not in page.locator("#tooltip").inner_text()
+
+
+def test_the_tooltip_follows_year_group_language_and_link(reader):
+    """The pointer rests: what it shows is of the view that is seen."""
+    page = reader.open("year=2004")
+    lines = lambda: page.locator("#tooltip").inner_text().splitlines()  # noqa: E731
+    hovered(page, "62003")
+    page.evaluate("change({ year: 2006 })")
+    assert lines()[:3] == ["Herstal", "2006", "779.8"]
+    page.evaluate("change({ cell: 'sex.F' })")
+    assert lines()[:3] == ["Herstal", "2006 · Women", "778.5"]
+    page.locator("#languages [lang=fr]").evaluate("button => button.click()")
+    assert lines()[:3] == ["Herstal", "2006 · Femmes", "778,5"]
+    assert lines()[3] == "Patients pour 10\u202f000 bénéficiaires" or "bénéficiaires" in lines()[3]
+    page.evaluate("location.hash = 'year=2003&level=municipality&lang=en'")
+    page.wait_for_function("state.year === 2003")
+    assert lines()[:3] == ["Herstal", "2003", "Nobody lives here"] or lines()[1] == "2003"
+
+
+def test_the_tooltip_goes_with_its_area(reader):
+    """Another level has no such area; the pointer is moved away first, so that none of that level comes under it."""
+    page = reader.open("year=2004")
+    hovered(page, "62003")
+    page.evaluate("change({ level: 'province' })")
+    assert "Herstal" not in page.locator("#tooltip").inner_text() or not page.locator("#tooltip").is_visible()
+    page = reader.open_anew("year=2006")
+    page.locator("#map .areas path[data-code='62003']").focus()
+    assert page.locator("#tooltip").is_visible()
+    page.evaluate("change({ level: 'sector', place: '11000' })")
+    page.wait_for_function("isLoaded('11000')")
+    assert not page.locator("#tooltip").is_visible()
+
+
 # --- A place
 
 
@@ -356,6 +481,34 @@ def test_the_search_knows_saints_regions_and_beginnings_of_codes(reader_of, rena
     }
     for words, keys in expected.items():
         assert sorted(page.evaluate("words => found(words, 2006).map(area => area.key)", words)) == keys, words
+
+
+@pytest.mark.parametrize("words", ["9000", "1000", "6200", "9 000", " 1000 ", "620", "0", "99999", "6200 1 1"])
+def test_digits_that_are_no_code_of_an_area_lead_nowhere(reader, words):
+    """A postcode above all: that of Ghent is how the code of the province of Namur begins."""
+    page = reader.open()
+    search = page.locator("#search")
+    search.fill(words)
+    search.press("Enter")
+    assert page.locator("#area-name").inner_text() == "Belgium"
+    assert "area=" not in page.url
+    if len(words.replace(" ", "")) == 4:
+        said = "Postcodes are not known here: search for the name of the municipality"
+        assert page.locator("#results").inner_text() == said
+        assert page.locator("#live").inner_text() == said
+
+
+def test_what_begins_like_a_code_is_offered_and_taken_when_it_is_chosen(reader):
+    page = reader.open()
+    search = page.locator("#search")
+    search.fill("620")
+    assert page.locator("#results [role=option]").count() == 4
+    search.press("ArrowDown")
+    search.press("Enter")
+    assert page.locator("#area-name").inner_text() == "Herstal"
+    search.fill("62 001")
+    search.press("Enter")
+    assert page.locator("#area-name").inner_text() == "Herstal", "of a code written in parts there is no result"
 
 
 def test_one_result_is_said_in_the_singular(reader):

@@ -61,7 +61,7 @@ function choose(area) {
   const part = { area: area.key };
   if (area.level === "sector") part.place = ancestor(area, "arrondissement", state.year)?.code ?? state.place;
   if (area.level !== "country") part.level = MAP_LEVELS.includes(area.level) ? area.level : state.level;
-  const words = inWords(figure(area, state.year, state.cell), state.year);
+  const words = inWordsWithCare(figure(area, state.year, state.cell), state.year);
   if (state.area !== area.key) announce(pair(nameOf(area, state.year), words));
   change(part);
 }
@@ -103,6 +103,7 @@ function show(isStep) {
 
 /** The sectors of a place are on their way: say so, and draw when they are there. */
 async function awaitSectors(place, isStep) {
+  mapTooltip();
   mapNote(text("loading"));
   showControls([TOTAL]);
   const outcome = await loadSectors(place);
@@ -211,7 +212,7 @@ function showLanguage() {
   for (const each of document.querySelectorAll("[data-text]")) each.textContent = text(each.dataset.text);
   get("lead").textContent = text("lead", { first: years[0] });
   get("edition").textContent = `· ${text("edition", { n: DATA.release.number, date: day(DATA.release.date) })}`;
-  get("foot").textContent = text("source", { n: DATA.release.number, date: day(DATA.release.date) });
+  get("foot").textContent = sourceWords();
   get("search").placeholder = text("search_hint");
   get("results").setAttribute("aria-label", text("search"));
   get("languages").setAttribute("aria-label", text("language"));

@@ -108,6 +108,12 @@ function asPicture(chart) {
 
 // --- Trend
 
+/** The labels of an axis: with as many decimals as its lines need, so that they say where these are. */
+function axisWords(value, _, ticks) {
+  const places = ticks?.length > 1 ? d3.precisionFixed(Math.abs(ticks[1] - ticks[0])) : 0;
+  return format(places).format(value);
+}
+
 const COUNT_HEADS = () => [text("rate"), text("interval"), text("patients"), text("beneficiaries")];
 const orNothing = count => (count === undefined ? "" : whole(count));
 const countsInWords = (shown, year) => [inWords(shown, year), interval(shown), orNothing(shown.n), orNothing(shown.N)];
@@ -182,7 +188,7 @@ function trendChart(series, year, width, alternative) {
   const chart = Plot.plot({
     width, height: 250, marginLeft: 46, marginRight: 14, marginTop: 14, marginBottom: 28, ariaLabel: alternative,
     x: { domain: [years[0] - 0.4, years.at(-1) + 0.4], tickFormat: "d", ticks, label: null, insetLeft: 4 },
-    y: { grid: true, zero: true, nice: true, ticks: 5, tickFormat: whole, label: null },
+    y: { grid: true, zero: true, nice: true, ticks: 5, tickFormat: axisWords, label: null },
     marks: [
       Plot.ruleY([0], { stroke: "#9aa1ab" }),
       Plot.ruleX([year], { stroke: "#9aa1ab", strokeDasharray: "2 3" }),
@@ -242,7 +248,7 @@ function breakdownChart(rows, cell, width, alternative) {
   const chart = Plot.plot({
     width, height: 32 + 19 * bands.length, marginLeft: Math.min(218, width * 0.61), marginRight: 20,
     marginTop: 4, marginBottom: 28, ariaLabel: alternative,
-    x: { grid: true, zero: true, ticks: isNarrow ? 2 : 4, tickFormat: whole, label: null, nice: true },
+    x: { grid: true, zero: true, ticks: isNarrow ? 2 : 4, tickFormat: axisWords, label: null, nice: true },
     y: { domain: bands, type: "point", axis: null },
     marks: [names, ...figures, words, tip],
   });

@@ -138,6 +138,12 @@ const cellsOf = level => {
   return DATA.standardised[level] ? [TOTAL, STANDARDISED, ...counts.filter(cell => cell !== TOTAL)] : counts;
 };
 
+/** The figure in words, and that it is to be interpreted with care. */
+const inWordsWithCare = (shown, year) => [inWords(shown, year), shown.care ? text("care") : ""].filter(Boolean).join(", ");
+
+const sourceWords = () =>
+  text("source", { publisher: DATA.publisher, n: DATA.release.number, date: day(DATA.release.date) });
+
 /** What a rate of the cell is: a share of the beneficiaries, or a rate that is comparable between ages. */
 const unitOf = cell => text(cell === STANDARDISED ? "standardised_per_10000" : "patients_per_10000");
 
@@ -154,7 +160,7 @@ const split = cell => [cell.slice(0, cell.indexOf(".")), cell.slice(cell.indexOf
 const BOUNDS = [50, 100, 200, 400, 800, 1600];
 // ColorBrewer's YlGnBu in seven classes: its order survives every kind of colour blindness, and grey printing.
 const COLOURS = ["#ffffcc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84"];
-const NOBODY = "#ffffff"; // a rate of exactly 0
+const NOBODY = "#e9dcf0"; // a rate of exactly 0: neither paper nor the ground, nor the palest class
 const colourOf = d3.scaleThreshold(BOUNDS, COLOURS);
 
 function fillOf(shown) {
@@ -162,10 +168,10 @@ function fillOf(shown) {
   return shown.rate === 0 ? NOBODY : colourOf(shown.rate);
 }
 
-/** The classes with a colour: [colour, label]. */
+/** The classes with a colour: [colour, label]. A rate on a bound is in the class that begins there. */
 function classes() {
   const labels = [`<\u00a0${whole(BOUNDS[0])}`,
-    ...d3.pairs(BOUNDS, (a, b) => `${whole(a)}–${whole(b)}`), `≥\u00a0${whole(BOUNDS.at(-1))}`];
+    ...d3.pairs(BOUNDS, (a, b) => `${whole(a)}–<${whole(b)}`), `≥\u00a0${whole(BOUNDS.at(-1))}`];
   return [[NOBODY, "0"], ...d3.zip(COLOURS, labels)];
 }
 

@@ -77,11 +77,12 @@ function mapSheet({ year, cell, title, parts }) {
   write(30, 50, 26, text("title")).attr("font-weight", 700);
   write(30, 80, 17, `${title} · ${unitOf(cell)}`).attr("fill", "#4b5563");
 
-  const entries = [...classes(), ["url(#hatch)", text("legend_hidden")], ["url(#blank)", text("legend_none")]];
+  const entries = [...classes(), ["url(#care)", text("legend_care"), COLOURS[2]], ["url(#hatch)", text("legend_hidden")], ["url(#blank)", text("legend_none")]];
   const step = width / entries.length, row = sheet.append("g").attr("transform", `translate(30,${SHEET.top + 4})`);
-  entries.forEach(([fill, words], i) => {
-    row.append("rect").attr("x", i * step).attr("width", step - 6).attr("height", 16)
-      .attr("fill", fill).attr("stroke", "#9aa1ab").attr("stroke-width", 0.6);
+  entries.forEach(([fill, words, ground], i) => {
+    for (const each of ground ? [ground, fill] : [fill]) // the mark of care lies on the colour of a class
+      row.append("rect").attr("x", i * step).attr("width", step - 6).attr("height", 16)
+        .attr("fill", each).attr("stroke", "#9aa1ab").attr("stroke-width", 0.6);
     row.append("text").attr("x", i * step).attr("y", 33).attr("font-size", 12).text(words);
   });
 
@@ -93,7 +94,7 @@ function mapSheet({ year, cell, title, parts }) {
   sheet.selectAll("pattern").clone(true).attr("id", function () { return `${this.id}-map`; })
     .attr("patternTransform", `scale(${units})`);
   const inside = drawn.append("g").attr("transform", atlasMap.inside.attr("transform")).attr("fill-rule", "evenodd");
-  for (const layer of ["ground", "areas", "borders"]) for (const path of atlasMap[layer].node().children) {
+  for (const layer of ["ground", "areas", "care", "borders"]) for (const path of atlasMap[layer].node().children) {
     const copy = inside.append("path");
     for (const name of ["d", "fill", "stroke", "stroke-width", "stroke-opacity"]) copy.attr(name, path.getAttribute(name));
     copy.attr("vector-effect", "non-scaling-stroke");
@@ -107,7 +108,7 @@ function mapSheet({ year, cell, title, parts }) {
     marked(write(0, 0, 74, mark)).attr("text-anchor", "middle").attr("fill-opacity", 0.16)
       .attr("transform", `translate(${middle}) rotate(-24)`);
   }
-  write(30, all - 34, 13, text("source", { n: DATA.release.number, date: day(DATA.release.date) }));
+  write(30, all - 34, 13, sourceWords());
   write(30, all - 14, 12, creditOf(outlinesOf(year))).attr("fill", "#4b5563");
   return { svg: new XMLSerializer().serializeToString(sheet.node()), width: SHEET.width, height: all, name: parts };
 }

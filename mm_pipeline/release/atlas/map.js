@@ -7,6 +7,7 @@ const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const atlasMap = {
   svg: d3.select("#map"),
   drawn: "", // which outlines are there
+  pointed: undefined, // the area that the tooltip is of
   units: 1, // units of the frame per pixel
 };
 
@@ -23,9 +24,11 @@ function mapSetUp(choose) {
   };
   pattern("hatch", 7, "#fff").append("path").attr("d", "M-1 8L8 -1M-1 1L1 -1M6 8L8 6")
     .attr("stroke", "#6b7280").attr("stroke-width", 1.4);
+  pattern("care", 5, "none").append("path").attr("d", "M-1 1L1 -1M0 5L5 0M4 6L6 4")
+    .attr("stroke", "#fff").attr("stroke-width", 0.9).attr("stroke-opacity", 0.75);
   pattern("blank", 6, "#efefec").append("circle").attr("cx", 3).attr("cy", 3).attr("r", 0.8).attr("fill", "#a3a6a3");
   const inside = (atlasMap.inside = svg.append("g"));
-  for (const layer of ["ground", "areas", "borders", "marks"])
+  for (const layer of ["ground", "areas", "care", "borders", "marks"])
     atlasMap[layer] = inside.append("g").attr("class", layer).attr("fill-rule", "evenodd");
   atlasMap.areas.attr("aria-describedby", "map-help");
   for (const mark of ["hovered", "chosen-halo", "chosen", "focused-halo", "focused"])
@@ -78,6 +81,7 @@ function mapDraw({ level, year, cell, areas, place, chosen }) {
   const shown = new Map(has.map(area => [area, figure(area, year, cell)]));
   Object.assign(atlasMap, { drawn: key, current, year, cell, shown });
   mapDrawAreas(level, has, chosen);
+  mapTooltip(shown.has(atlasMap.pointed) ? atlasMap.pointed : undefined); // of what is seen now, or of nothing
   mapMark("hovered");
   atlasMap.marks.selectAll(".chosen-halo,.chosen").attr("d", pathOf(chosen, year) ?? null)
     .attr("display", chosen.level === "country" ? "none" : null);
@@ -105,7 +109,9 @@ function mapDrawAreas(level, areas, chosen) {
     .attr("fill", area => fillOf(shown.get(area)))
     .attr("data-code", area => area.code).attr("data-status", area => shown.get(area).status)
     .attr("tabindex", area => (area === current ? 0 : -1)).attr("aria-selected", area => area === chosen)
-    .attr("aria-label", area => pair(nameOf(area, year), inWords(shown.get(area), year)));
+    .attr("aria-label", area => pair(nameOf(area, year), inWordsWithCare(shown.get(area), year)));
+  atlasMap.care.selectAll("path").data(areas.filter(area => shown.get(area).care), area => area.key).join("path")
+    .attr("d", area => pathOf(area, year)).attr("fill", "url(#care)").attr("data-code", area => area.code);
 }
 
 const mapEnter = enter => enter.append("path").attr("role", "option").attr("stroke", "#5f6b79").attr("stroke-opacity", 0.6)
@@ -121,15 +127,23 @@ function mapMark(name, area) {
 
 // --- Tooltip
 
+/** Figure, unit, counts, year and group of an area: always those of the view. */
 function mapTooltip(area) {
   const tooltip = document.getElementById("tooltip");
+  atlasMap.pointed = area;
   tooltip.hidden = !area;
   if (!area) return;
-  const shown = atlasMap.shown.get(area), range = interval(shown);
-  tooltip.replaceChildren(element("strong", {}, nameOf(area, atlasMap.year)),
-    element("span", { class: shown.status === "published" ? "figure" : "" }, inWords(shown, atlasMap.year)),
-    range ? element("small", {}, pair(text("interval"), range)) : "",
-    shown.care ? element("small", {}, text("care")) : "");
+  const { year, cell } = atlasMap, shown = atlasMap.shown.get(area), small = words => element("small", {}, words);
+  const lines = [
+    shown.status === "published" ? unitOf(cell) : "",
+    ...[["interval", interval(shown)], ["patients", orNothing(shown.n)], ["beneficiaries", orNothing(shown.N)]]
+      .map(([key, words]) => words && pair(text(key), words)),
+    shown.care ? text("care") : "",
+  ];
+  tooltip.replaceChildren(element("strong", {}, nameOf(area, year)),
+    small([year, cell === TOTAL ? "" : cellLabel(cell)].filter(Boolean).join(" · ")),
+    element("span", { class: shown.status === "published" ? "figure" : "" }, inWords(shown, year)),
+    ...lines.filter(Boolean).map(small));
 }
 
 function mapTooltipAt(event) {
@@ -189,7 +203,7 @@ function mapLegend() {
   const legend = document.getElementById("legend");
   legend.setAttribute("aria-label", text("legend"));
   legend.replaceChildren(...classes().map(([colour, words]) => box(colour, words, "class")),
-    box("hatch", text("legend_hidden"), "other"), box("blank", text("legend_none"), "other"));
+    box("care", text("legend_care"), "other"), box("hatch", text("legend_hidden"), "other"), box("blank", text("legend_none"), "other"));
 }
 
 function svgBox(fill) {

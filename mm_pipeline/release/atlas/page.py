@@ -22,6 +22,7 @@ from mm_pipeline.release.atlas.paths import frame, svg_paths
 from mm_pipeline.release.codelists import ABOVE_SECTORS, LABELS
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.interval import FEW_BENEFICIARIES, FEW_PATIENTS, Z
+from mm_pipeline.release.metadata.citation import PUBLISHER
 
 _HERE = Path(__file__).parent
 _VENDOR = _HERE / "vendor"
@@ -56,6 +57,7 @@ def write_atlas(
     places = dict(_places(table))
     content = {
         "release": {"number": release.number, "date": release.date.isoformat(), "synthetic": release.synthetic},
+        "publisher": PUBLISHER,
         "years": years,
         "levels": _levels(table, areas, years),
         "standardised": _standardised(standardised, years),

@@ -25,6 +25,12 @@ function score(name, wanted) {
   return name.includes(wanted) ? 3 : 9;
 }
 
+/** What may be a postcode is none of our codes: 9000 is not the beginning of 90000. */
+const isPostcode = words => /^[1-9]\d{3}$/.test(words.replace(/\s/g, ""));
+
+/** Whether Enter takes this area: a number leads to the area of that code only, not to one whose code begins so. */
+const isMeant = (words, area) => !/^[\d\s]+$/.test(words) || area.code === words.replace(/\s/g, "");
+
 /** Areas whose name, in any language, or code begins with the words, then those whose name contains them. */
 function found(words, year) {
   const wanted = spellings(words), last = DATA.years.at(-1);
@@ -66,7 +72,7 @@ function searchSetUp(choose, yearOf) {
   const take = area => { input.value = ""; close(); choose(area); };
 
   const show = () => {
-    results = found(input.value, yearOf());
+    results = isPostcode(input.value) ? [] : found(input.value, yearOf());
     const last = DATA.years.at(-1);
     list.replaceChildren(...results.map((area, i) => {
       const attributes = { role: "option", id: `result-${i}`, "aria-selected": "false", "data-key": area.key };
@@ -76,13 +82,13 @@ function searchSetUp(choose, yearOf) {
     }));
     const isOpen = input.value.trim() !== "";
     const none = { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" };
-    if (isOpen && !results.length) list.append(element("li", none, text("no_result")));
+    if (isOpen && !results.length) list.append(element("li", none, text(isPostcode(input.value) ? "no_postcode" : "no_result")));
     list.hidden = !isOpen;
     input.setAttribute("aria-expanded", String(isOpen));
     input.removeAttribute("aria-activedescendant");
     active = -1;
     const said = { 0: "no_result", 1: "one_result" }[results.length] ?? "results";
-    if (isOpen) announce(text(said, { n: results.length }));
+    if (isOpen) announce(text(said === "no_result" && isPostcode(input.value) ? "no_postcode" : said, { n: results.length }));
   };
 
   const move = to => {
@@ -99,7 +105,8 @@ function searchSetUp(choose, yearOf) {
     if (event.key === "Escape") { if (list.hidden) input.value = ""; close(); return; }
     if (event.key === "Enter" && results.length && !list.hidden) {
       event.preventDefault();
-      take(results[Math.max(active, 0)]);
+      const area = results[Math.max(active, 0)];
+      if (active >= 0 || isMeant(input.value, area)) take(area);
       return;
     }
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;

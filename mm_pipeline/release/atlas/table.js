@@ -21,12 +21,16 @@ function rankingRows(areas, year, cell) {
   const rows = areas.map(area => {
     const above = LEVELS[LEVELS.indexOf(area.level) - 1];
     const within = ancestor(area, area.level === "municipality" ? "province" : above, year);
-    return { area, name: nameOf(area, year), within: within ? nameOf(within, year) : "", ...figure(area, year, cell) };
+    return { area, year, name: nameOf(area, year), within: within ? nameOf(within, year) : "", ...figure(area, year, cell) };
   }).filter(row => row.status !== "absent");
-  d3.sort(rows.filter(row => row.rate !== undefined), row => -row.rate)
+  // No rank for what is to be interpreted with care: a few persons would change it (docs/release.md).
+  d3.sort(rows.filter(row => row.rate !== undefined && !isWithCare(row)), row => -row.rate)
     .forEach((row, i, all) => { row.rank = i && all[i - 1].rate === row.rate ? all[i - 1].rank : i + 1; });
   return rows;
 }
+
+/** Also of an age-standardised rate, which rests on the same persons. */
+const isWithCare = row => row.care || figure(row.area, row.year, TOTAL).care;
 
 /** Sorted by a column, "-" for the largest first; what has no value stays last either way. */
 function sortedRows(rows, sort) {

@@ -20,7 +20,12 @@ from mm_pipeline_tests.support.protected import released, row
 DAY, LATER = datetime.date(2026, 9, 15), datetime.date(2026, 11, 2)
 
 
-SENSITIVITY = pa.table({"threshold": pa.array([1, 2], pa.int32()), "patients": [30, 20]})
+def sensitivity_of(*years: int, patients: int = 30) -> pa.Table:
+    rows = [{"year": year, "threshold": n, "patients": patients - 10 * n} for year in years for n in (1, 2)]
+    return pa.Table.from_pylist(rows)
+
+
+SENSITIVITY = sensitivity_of(2024)
 
 
 def rates(**patients_of: int | None) -> pa.Table:
@@ -77,6 +82,23 @@ class TestNumberAndDate:
         assert found.release.number == 2
         assert found.notes == (history.SENSITIVITY_CHANGED,)
         assert found.entries[0].changes[2024].none
+
+    def test_a_year_that_came_or_went_is_no_change_of_the_sensitivity_table(self, first, tmp_path):
+        both = pa.concat_tables([rates(), released(row("country", "BE", year=2025))])
+        found = release_after(first, both, years=[2024, 2025], sensitivity=sensitivity_of(2024, 2025))
+        assert (found.release.number, found.notes) == (2, ())
+        folder = tmp_path / "two years"
+        publish(folder, both, found)
+        pq.write_table(sensitivity_of(2024, 2025), folder / "sensitivity.parquet")
+        again = release_after(folder, rates(), sensitivity=sensitivity_of(2024))
+        assert (again.release.number, again.notes) == (3, ())
+
+    def test_a_new_year_and_another_old_one(self, first):
+        """The note is of the old year."""
+        both = pa.concat_tables([rates(), released(row("country", "BE", year=2025))])
+        other = pa.concat_tables([sensitivity_of(2024, patients=40), sensitivity_of(2025)])
+        found = release_after(first, both, years=[2024, 2025], sensitivity=other)
+        assert found.notes == (history.SENSITIVITY_CHANGED,)
 
     def test_a_changed_cell_makes_the_next_release(self, first):
         found = release_after(first, rates(Antwerp=101))
