@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
@@ -19,7 +21,7 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger, YearState
 from mm_pipeline.sweep import clean_up_after_the_dead
 
-YEARLY_JOB, SERIES_JOB, STATUS_JOB = "year", "series", "status"
+YEARLY_JOB, CHECKS_JOB, SERIES_JOB, STATUS_JOB = "year", "checks", "series", "status"
 SERIES_ASSETS = ("published_series", "atlas_page")
 
 INPUTS_TAG = "mm_pipeline/inputs"
@@ -44,6 +46,18 @@ yearly_job = dg.define_asset_job(
     partitions_def=YEARS,
     description="One year from its deliveries to its published tables, with all checks.",
 )
+
+
+def checks_job(checks: Iterable[dg.AssetChecksDefinition]) -> Any:
+    """The job of these yearly checks: in the UI a partitioned check cannot be executed by itself."""
+    return dg.define_asset_job(
+        CHECKS_JOB,
+        selection=dg.AssetSelection.checks(*checks),
+        # Of a job without assets Dagster forgets the partitions, unless its configuration has them.
+        config=dg.PartitionedConfig(YEARS, run_config_for_partition_key_fn=lambda _year: {}),
+        description="Looks at a year anew with its checks, by tolerances and suites as they are now; makes no table. "
+        "The checks that are part of making their asset come with that.",
+    )
 
 
 @dg.schedule(
@@ -175,6 +189,23 @@ def daily_status() -> dg.RunRequest:
     return dg.RunRequest()
 
 
+def assert_has_a_year(run: dg.DagsterRun) -> None:
+    """Raise OperatorError where a run of yearly assets or checks was started without a year of the statistic."""
+    first, last = _RANGE_TAGS
+    tagged = [run.tags[tag] for tag in (_YEAR_TAG, first, last) if tag in run.tags]
+    keys = [*(run.asset_selection or ()), *(key.asset_key for key in run.asset_check_selection or ())]
+    is_yearly = run.job_name in (YEARLY_JOB, CHECKS_JOB) or any(
+        key.to_user_string() not in SERIES_ASSETS for key in keys
+    )
+    known = YEARS.get_partition_keys()
+    if is_yearly and (not tagged or not set(tagged) <= set(known)):
+        found = f"the year {' to '.join(tagged)}" if tagged else "no year"
+        raise OperatorError(
+            f"This run was started with {found}; expected one from {known[0]} to {known[-1]}. Nothing was written. Choose a "
+            "partition in the launchpad, or start it with Materialize, which asks for one; checks alone with the job checks."
+        )
+
+
 def locks_of(run: dg.DagsterRun) -> list[str]:
     """The locks a run needs: its year or years, and that of the series if it may make something from all years."""
     tags, (first, last) = run.tags, _RANGE_TAGS
@@ -187,7 +218,7 @@ def locks_of(run: dg.DagsterRun) -> list[str]:
     else:
         return [SERIES]
     selected = {key.to_user_string() for key in run.asset_selection or ()}
-    only_years = run.job_name == YEARLY_JOB or (selected and selected.isdisjoint(SERIES_ASSETS))
+    only_years = run.job_name in (YEARLY_JOB, CHECKS_JOB) or (selected and selected.isdisjoint(SERIES_ASSETS))
     return years if only_years else [*years, SERIES]
 
 

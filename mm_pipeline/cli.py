@@ -5,10 +5,12 @@ Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in 
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 """
 
+import math
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
@@ -30,6 +32,16 @@ if TYPE_CHECKING:
 DEMO_SCALE, DEMO_SEED = 0.02, 1
 _NAMED = 20
 """How many violations are named."""
+
+
+class Scale(click.FloatRange):
+    """A share of the country."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        scale = float(super().convert(value, param, ctx))
+        if math.isnan(scale):  # in no range, and outside none
+            self.fail(f"{value} is not a number.", param, ctx)
+        return scale
 
 
 class Years(click.ParamType):
@@ -63,6 +75,7 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         try:
             with _raising_on_signals():
                 command(*args, **kwargs)
+                sys.stdout.flush()
         except KeyboardInterrupt:
             click.echo(
                 "mm-pipeline: ended by a signal. What was done stays; run the command again for the rest.", err=True
@@ -71,6 +84,8 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         except OperatorError as error:
             told = error
         except Exception as error:
+            if _is_of_output(error):
+                raise
             if (of_disk := storage_error(error, _settings().data_dir)) is None:
                 raise
             told = of_disk
@@ -80,6 +95,34 @@ def _in_words(command: Callable[..., None]) -> Callable[..., None]:
         sys.exit(1)
 
     return run
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Whether it is what was printed that could not be written: the error names no file, and comes from who prints.
+
+    Not a broken pipe, by which who reads it tells that it is enough.
+    """
+    if not isinstance(error, OSError) or error.filename is not None or isinstance(error, BrokenPipeError):
+        return False
+    where = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return where == Path(__file__) or where.parent.name in ("rich", "click")
+
+
+class Commands(click.Group):
+    """The commands, of which none blames the data for an output that is full."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not _is_of_output(error):
+                raise
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # what is left would be tried again at the end
+            sys.exit(
+                f"mm-pipeline: what it says cannot be written ({error.strerror}). Send it elsewhere, and start again."
+            )
 
 
 @contextmanager
@@ -99,7 +142,7 @@ def _interrupted(_signal: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mm-pipeline")
 def main() -> None:
     """Patients of a maison médicale (stat_003_007): from the yearly deliveries to the published tables."""
@@ -125,7 +168,7 @@ def run() -> None:
 @click.option("--years", type=Years(), required=True, help="For example 2019:2024.")
 @click.option(
     "--scale",
-    type=click.FloatRange(min=0, min_open=True, max=3),
+    type=Scale(min=0, min_open=True, max=3),
     default=0.01,
     show_default=True,
     help="1 is the country: 11.7 million beneficiaries a year.",
@@ -199,13 +242,14 @@ def sign_off(year: int, name: str | None, manifest: str) -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=int, help="[default: 3000, with --read-only 3001]")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 3000, with --read-only 3001]")
 @click.option("--read-only", is_flag=True, help="For onlookers: nothing can be started, and no schedule runs.")
 @click.option("--without-sign-in", is_flag=True, help="Listen on an address that others can reach.")
 @_in_words
 def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> None:
     """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
     from mm_pipeline.instance import open_instance
+    from mm_pipeline.webserver import hold_place
 
     if host not in ("127.0.0.1", "localhost", "::1"):
         may = (
@@ -221,8 +265,11 @@ def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> N
     with open_instance(settings):
         pass  # its tables are there now: the processes that follow would make them all at once
     os.environ.setdefault("MM_DATA_DIR", str(settings.data_dir))
-    server = [sys.executable, "-m", "mm_pipeline.webserver", "--read-only" if read_only else "dev"]
-    place = ["-m", "mm_pipeline.definitions", "-h", host, "-p", str(port or (3001 if read_only else 3000))]
+    port = port or (3001 if read_only else 3000)
+    hold_place(settings, host, port, alone=not read_only)
+    os.environ["PYTHONSAFEPATH"] = "1"  # for all processes that follow: nothing is imported from the current folder
+    server = [sys.executable, "-P", "-m", "mm_pipeline.webserver", "--read-only" if read_only else "dev"]
+    place = ["-m", "mm_pipeline.definitions", "-h", host, "-p", str(port)]
     os.execv(sys.executable, [*server, *place])
 
 

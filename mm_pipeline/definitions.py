@@ -10,6 +10,8 @@ from mm_pipeline.assets.common import contained
 from mm_pipeline.assets.deliveries import OBSERVED, observe
 from mm_pipeline.automation import (
     abandoned_runs,
+    assert_has_a_year,
+    checks_job,
     daily_status,
     locks_of,
     new_deliveries,
@@ -51,6 +53,10 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
             say = context.log.info if context.log else print
             names = locks_of(context.run)
             held = (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say)
+            try:
+                assert_has_a_year(context.run)
+            except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped
+                raise dg.DagsterInvariantViolationError(str(error)) from None
             with contained(settings, "locks"), held:
                 clean_up_under(settings, names)
                 for year in filter(str.isdigit, names):
@@ -58,18 +64,18 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
                 yield settings
 
     stages = [deliveries, patients, houses, rates, publication]
+    yearly_checks = [
+        *delivery_checks.CHECKS,
+        *contribution_checks.CHECKS,
+        *patient_checks.CHECKS,
+        *capitation_checks.CHECKS,
+        *rate_checks.CHECKS,
+        *publication_checks.CHECKS,
+    ]
     return dg.Definitions(
         assets=[*OBSERVED, *dg.with_source_code_references([asset for stage in stages for asset in stage.ASSETS])],
-        asset_checks=[
-            *delivery_checks.CHECKS,
-            *contribution_checks.CHECKS,
-            *patient_checks.CHECKS,
-            *capitation_checks.CHECKS,
-            *rate_checks.CHECKS,
-            *publication_checks.CHECKS,
-            *series_checks.CHECKS,
-        ],
-        jobs=[yearly_job, series_job, status_job],
+        asset_checks=[*yearly_checks, *series_checks.CHECKS],
+        jobs=[yearly_job, checks_job(yearly_checks), series_job, status_job],
         schedules=[q3_schedule, daily_status],
         sensors=[
             dg.AutomationConditionSensorDefinition(

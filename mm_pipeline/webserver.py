@@ -8,15 +8,24 @@ foreign name, comes from a page of another site, or is not sent as JSON, is refu
 those of ``dagster dev``, and gives it this web server.
 """
 
+import fcntl
+import os
+import socket
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mm_pipeline.errors import OperatorError
+from mm_pipeline.locks import locked
+
+if TYPE_CHECKING:
+    from mm_pipeline.settings import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -56,6 +65,35 @@ def why_refused(scope: Scope, names: frozenset[str]) -> str | None:
 
 def _type(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def hold_place(settings: "Settings", host: str, port: int, *, alone: bool) -> None:
+    """Raise :class:`OperatorError` where the UI cannot be served; else keep others away until this process ends.
+
+    ``alone``: it comes with a daemon, of which there is one over the same data. The lock outlives ``exec``.
+    """
+    if alone:
+        path = settings.lake_dir / ".locks" / "ui"
+        try:
+            with locked(path, wait=False):
+                descriptor = os.open(path, os.O_RDWR)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperatorError(
+                f"another mm-pipeline ui serves {settings.data_dir} already; expected one, since two daemons would start "
+                "runs twice. Use that one, or end it; --read-only can be started beside it."
+            ) from None
+        os.set_inheritable(descriptor, True)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise OperatorError(
+                f"nothing can be served on {host}, port {port} ({error.strerror or error}); expected a free port of this "
+                "machine. End the program that uses it (another mm-pipeline ui?), or choose another one with --port."
+            ) from None
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +29,8 @@ JSON = {"Content-Type": "application/json"}
 @contextmanager
 def ui(installation: Installation, log: Path, *options: str, **environment: str) -> Iterator[Server]:
     port = free_port()
-    command = module("mm_pipeline.cli", "ui", "--port", str(port), *options)
+    # As the console script has it: without the folder in which one stands.
+    command = [sys.executable, "-P", "-m", "mm_pipeline.cli", "ui", "--port", str(port), *options]
     with running(
         command, log, environment=environment_of(installation) | environment, cwd=installation.root
     ) as process:
@@ -39,6 +42,8 @@ def ui(installation: Installation, log: Path, *options: str, **environment: str)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("ui")
+    for name in ("gql", "yaml", "click", "dagster_graphql", "starlette"):
+        (root / f"{name}.py").write_text("raise RuntimeError('a file of the folder in which one stands')\n")
     with ui(Installation(root), root / "log", MM_UI_HOSTS="statistics.example.org") as server:
         yield server
 
@@ -143,6 +148,43 @@ class TestServed:
         statuses = health["instance"]["daemonHealth"]["allDaemonStatuses"]
         assert statuses
         assert all(each["lastHeartbeatTime"] is None for each in statuses)
+
+
+def test_nothing_is_imported_from_the_folder_in_which_one_stands(server: Server) -> None:
+    """The server came up, and neither it nor the daemon nor the code server met one of the files that lie there."""
+    assert "a file of the folder in which one stands" not in server.log.read_text()
+    assert not list(server.installation.root.glob("__pycache__"))
+
+
+def test_a_second_ui_is_told_at_once_and_leaves_the_first_alone(server: Server, tmp_path: Path) -> None:
+    """On the same port, and over the same data on another one."""
+    port = server.url.rpartition(":")[2]
+    other = Installation(tmp_path)
+    for installation, at, said in (
+        (
+            other,
+            port,
+            f"nothing can be served on 127.0.0.1, port {port} (Address already in use); expected a free port",
+        ),
+        (
+            server.installation,
+            str(free_port()),
+            f"another mm-pipeline ui serves {server.installation.settings.data_dir} already",
+        ),
+    ):
+        done = subprocess.run(
+            module("mm_pipeline.cli", "ui", "--port", at),
+            env=environment_of(installation),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"mm-pipeline: {said}")
+        assert done.stderr.count("\n") == 1
+    assert server.query("{ version }")
 
 
 def test_the_same_launch_is_taken_by_the_other_server(server: Server) -> None:

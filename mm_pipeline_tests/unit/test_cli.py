@@ -1,9 +1,11 @@
 """The command line as an operator or a script uses it: words, exit codes, no traceback, quick help."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import click
 import pytest
@@ -70,6 +72,40 @@ def test_a_wrong_setting_is_said_without_traceback(run, monkeypatch):
     result = run("status")
     assert result.exit_code == 1
     assert "MM_THRESHOLD is 'six'; expected a whole number of months from 1" in result.output
+
+
+@pytest.mark.parametrize("scale", ["nan", "NaN", "-nan", "inf", "0", "-1", "4", "x"])
+def test_a_scale_that_is_none(run, scale):
+    done = run("synthesize", "--years", "2019", "--scale", scale)
+    assert done.exit_code == 2
+    assert "Invalid value for '--scale'" in done.output
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "99999", "http"])
+def test_a_port_that_is_none(run, port):
+    done = run("ui", "--port", port)
+    assert done.exit_code == 2
+    assert "Invalid value for '--port'" in done.output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["status"], ["sign-off", "2019"], ["--version"], ["status", "--help"]])
+def test_an_output_that_is_full_is_not_the_data(tmp_path, command):
+    """Not said of the data folder, which has room."""
+    environment = os.environ | {"MM_DATA_DIR": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mm_pipeline.cli", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "mm-pipeline: what it says cannot be written (No space left on device). Send it elsewhere, and start again.\n",
+    )
 
 
 def test_synthetic_deliveries_never_replace_others_unasked(run, tmp_path):

@@ -1,0 +1,107 @@
+"""Runs as the UI starts them: without a year, with one that there is not, and of single checks."""
+
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from mm_pipeline import catalogue
+from mm_pipeline.automation import CHECKS_JOB, YEARLY_JOB
+from mm_pipeline.definitions import build_definitions
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake
+from mm_pipeline_tests.support.installation import YEARS, Installation
+
+YEAR = YEARS[-1]
+
+
+def job_of(installation: Installation, name: str) -> dg.JobDefinition:
+    definitions = build_definitions(settings=installation.settings)
+    if name in (YEARLY_JOB, CHECKS_JOB):
+        return definitions.resolve_job_def(name)
+    return definitions.resolve_implicit_global_asset_job_def()
+
+
+@pytest.mark.parametrize("selection", [["geography"], ["raw_dmg", "published_series"]])
+@pytest.mark.parametrize("job", [YEARLY_JOB, CHECKS_JOB, "of assets"])
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ({}, "no year"),
+        ({"dagster/partition": "1999"}, "the year 1999"),
+        ({"dagster/partition": "2025"}, "the year 2025"),
+    ],
+)
+def test_a_run_without_a_year_of_the_statistic_says_so_once(built, tags, found, job, selection):
+    before = built.results()
+    chosen = None if job in (YEARLY_JOB, CHECKS_JOB) else [dg.AssetKey(name) for name in selection]
+    with built.instance() as instance:
+        result = job_of(built, job).execute_in_process(
+            instance=instance, tags=tags, asset_selection=chosen, raise_on_error=False
+        )
+    (told,) = [event for event in result.all_events if event.is_failure]
+    error = told.job_failure_data.error
+    assert error.message == (
+        "dagster._core.errors.DagsterInvariantViolationError: "
+        f"This run was started with {found}; expected one from 2003 to 2024. Nothing was written. Choose a partition in the "
+        "launchpad, or start it with Materialize, which asks for one; checks alone with the job checks.\n"
+    )
+    assert error.cause is None
+    assert built.results() == before
+
+
+def test_what_has_no_years_needs_none(copy: Installation) -> None:
+    assert copy.materialise("published_series", "atlas_page").success
+
+
+def looked_at(installation: Installation, settings: Settings | None = None) -> dict[tuple[str, str], bool]:
+    """The job ``checks`` of the year: what became of each."""
+    job = build_definitions(settings=settings or installation.settings).resolve_job_def(CHECKS_JOB)
+    with installation.instance() as instance, installation.with_all_areas():
+        result = job.execute_in_process(instance=instance, tags={"dagster/partition": str(YEAR)}, raise_on_error=False)
+        assert not result.get_asset_materialization_events()
+    return {
+        (each.asset_key.to_user_string(), each.check_name): each.passed for each in result.get_asset_check_evaluations()
+    }
+
+
+def cleared(installation: Installation) -> int:
+    return Lake(installation.settings.lake_dir).written(catalogue.CLEARED, YEAR).rows
+
+
+WITH_THEIR_ASSET = {"delivery_contract", "signed_off", "earlier_releases_kept"}
+
+
+def test_the_checks_of_a_year_are_executed_by_themselves(copy: Installation) -> None:
+    """All but those that are part of making their asset; nothing is made again, and what was cleared stays cleared."""
+    before = copy.results()
+    found = looked_at(copy)
+    graph = build_definitions(settings=copy.settings).resolve_asset_graph()
+    yearly = {key for key in graph.asset_check_keys if graph.get(key).partitions_def}
+    assert set(found) == {
+        (key.asset_key.to_user_string(), key.name) for key in yearly if key.name not in WITH_THEIR_ASSET
+    }
+    assert len(found) == 54
+    assert copy.results() == before
+    with copy.backfill() as (backfill, _instance):
+        assert backfill.ledger().state(YEAR).is_up_to_date
+
+
+def test_a_changed_tolerance_is_looked_at_anew(copy: Installation) -> None:
+    """Which is what it is for."""
+    check = ("raw_beneficiaries", "quarantined_share")
+    assert looked_at(copy)[check] is False, "the demonstration has some bad lines: a warning"
+    strict = replace(copy.settings, tolerances=dict.fromkeys(copy.settings.tolerances, 0.0))
+    lax = replace(copy.settings, tolerances=dict.fromkeys(copy.settings.tolerances, 1.0))
+    name = ("registrations", "gaps_in_registrations")
+    assert [looked_at(copy, settings)[name] for settings in (strict, lax)] == [False, True]
+
+
+def test_a_check_that_blocks_takes_the_clearance_away(copy: Installation) -> None:
+    """Until all have passed again."""
+    assert cleared(copy) == 1
+    stricter = replace(copy.settings, disclosure_threshold=20)
+    assert looked_at(copy, stricter)["protected_rates", "disclosure_audit"] is False
+    assert cleared(copy) == 0
+    assert looked_at(copy)["protected_rates", "disclosure_audit"] is True
+    assert cleared(copy) == 1
