@@ -240,7 +240,7 @@ def test_a_dagster_home_of_its_own_is_held_to_the_same(tmp_path: Path, monkeypat
 def test_identifiers_that_are_real() -> None:
     assert from_environment({"MM_LEGAL_IDS": " NA,1e+15 , NA"}).legal_ids == ("1e+15", "NA")
     for text in (",", "NA,,x", "a\x00"):
-        with pytest.raises(SettingsError, match="MM_LEGAL_IDS is .*; expected identifiers such as NA,1e"):
+        with pytest.raises(SettingsError, match=r"MM_LEGAL_IDS is .*; expected identifiers such as NA,1e"):
             from_environment({"MM_LEGAL_IDS": text})
 
 
