@@ -8,7 +8,7 @@ import dagster as dg
 import ibis
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from mm_pipeline import catalogue
+from mm_pipeline import catalogue, untrusted
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, markdown_table, step
 from mm_pipeline.checks.framework import not_applicable, result
@@ -88,11 +88,17 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
                 quarantined_share=_quarantine_plot(settings, table, work.year),
                 path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
             )
+            said = f"{account.file}: {account.delivered} rows, all columns there" + (
+                f", as announced ({account.version})." if account.version else "; no manifest to hold it against."
+            )
+            if others := files.beside(settings.raw_dir / str(work.year) / account.file):
+                said += (
+                    f" Beside it lies {untrusted.listed(others)}, which is not read: if it is a part of the "
+                    "delivery, join the "
+                    "two and build the year again; else move it away."
+                )
             yield dg.AssetCheckResult(
-                check_name=CONTRACT_CHECK,
-                passed=True,
-                description=f"{account.file}: {account.delivered} rows, all columns there"
-                + (f", as announced ({account.version})." if account.version else "; no manifest to hold it against."),
+                check_name=CONTRACT_CHECK, passed=not others, severity=dg.AssetCheckSeverity.WARN, description=said
             )
 
     return raw

@@ -36,7 +36,7 @@ from mm_pipeline.storage.scratch import scratch
 
 SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
 UNASSIGNED_WARN, UNASSIGNED_BLOCK = 0.01, 0.5
-STRANGERS_BLOCK = 0.5
+STRANGERS_WARN, STRANGERS_BLOCK = 0.05, 0.5
 """Of two tables that hold the same people, half must be found in the other, or their pseudonyms do not join at all."""
 COMPARE = (
     "Compare some pseudonyms of both: capitals, padding, leading zeros, something added, another key of the sender."
@@ -336,6 +336,12 @@ def dmg_of_beneficiaries(work: Step) -> Outcome:
         return failed(
             f"{text}; at least {percent(STRANGERS_BLOCK)} are needed: patients with a DMG at another practice would not be "
             f"found, and would count. {COMPARE} Have the delivery corrected and materialise the year again."
+        )
+    if found < (1 - STRANGERS_WARN) * of:
+        return warning(
+            f"{text}; {percent(1 - STRANGERS_WARN)} are expected. The patients of the others may have a DMG at "
+            "another practice, "
+            f"which is not found, and count. {COMPARE} Ask the sender."
         )
     return passed(f"{text}.")
 

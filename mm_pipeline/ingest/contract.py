@@ -17,24 +17,116 @@ MM_FORFAIT = "109616"
 OLDEST_AGE = 125
 """No beneficiary is older; the oldest person whose age is proven died at 122."""
 
+DATES = frozenset({"service_date", "valid_from"})
+
 _NO_AMOUNT = "not an amount in euro with at most 2 decimals"
 
 _WRITTEN_OUT = (
-    *("na", "n/a", "n.a.", "<na>", "#n/a", "#na", "nan", "+nan", "-nan", "nat", "inf", "+inf", "-inf"),
-    *("null", "(null)", "<null>", "[null]", "#null!", r"\n", "none", "nil", "undefined", "missing"),
-    *("#ref!", "#value!", "#name?", "#num!", "#div/0!", "?", "-", "--", ".", "._", "''"),
+    *(
+        "na",
+        "n/a",
+        "n.a.",
+        "n.a",
+        "#n/a n/a",
+        "#n/a",
+        "#na",
+        "<na>",
+        "nan",
+        "nat",
+        "pd.na",
+        "inf",
+        "infinity",
+        "1.#ind",
+        "1.#qnan",
+    ),
+    *(
+        "1.#inf",
+        "null",
+        "nul",
+        "#null!",
+        r"\n",
+        r"\\n",
+        "none",
+        "nil",
+        "nothing",
+        "undef",
+        "undefined",
+        "dbnull",
+        "system.dbnull",
+    ),
+    *(
+        "na_character_",
+        "na_integer_",
+        "na_real_",
+        "missing",
+        "blank",
+        "empty",
+        "unknown",
+        "not available",
+        "not applicable",
+    ),
+    *("#ref!", "#value!", "#name?", "#num!", "#div/0!", "#spill!", "#calc!"),
+    # In the languages of the country: Excel's own, and words.
+    *(
+        "#n/b",
+        "#nb",
+        "#waarde!",
+        "#verw!",
+        "#deel/0!",
+        "#naam?",
+        "#getal!",
+        "#leeg!",
+        "#nv",
+        "#wert!",
+        "#bezug!",
+        "#zahl!",
+        "#null",
+    ),
+    *(
+        "#n/d",
+        "#valeur!",
+        "#nom?",
+        "#nombre!",
+        "#nul!",
+        "n.v.t.",
+        "nvt",
+        "n.d.",
+        "n/d",
+        "nd",
+        "leeg",
+        "geen",
+        "onbekend",
+    ),
+    *(
+        "onbekende",
+        "ongekend",
+        "vide",
+        "aucun",
+        "aucune",
+        "inconnu",
+        "inconnue",
+        "non renseigné",
+        "unbekannt",
+        "keine",
+        "leer",
+    ),
     *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),  # SAS and Stata have 27 of them
-    *("unknown", "inconnu", "inconnue", "onbekend", "unbekannt"),
 )
-"""How tools write that there is no value, in small letters. Each would be one person, or one house."""
+"""How tools and people write that there is no value, in small letters. Each would be one person, or one house."""
 
-_LOST_DIGITS = r"[+-]?(\d+[.,]\d*[eE]\+?\d+|\d+[eE]\+\d+|\d{16,}[.,]0*)|##+"
-"""1.23457E+15, 1e+15, 1234567890123456.0 and ####: what spreadsheets and floating-point numbers leave of an identifier.
+_LONGEST_WRITTEN_OUT = 20
+
+_LOST_DIGITS = (
+    r"[^\pL\pN.,]*"  # what a spreadsheet puts around it: a sign, an apostrophe, ="
+    r"(\d*[.,]\d*\s?[eEdD]\s?[+-]?\d+|\d+\s?[eEdD]\s?\+\d+|\d+\s[eEdD]\s?\d+|\d{16,}[.,]0*)"
+    r"([.,]0*)?[^\pL\pN]*"
+)
+"""1.23457E+15, .12346E+16, 1e+15, 1234567890123456.0: what spreadsheets and floating-point numbers leave of an identifier.
 
 Not 12e34, which is hexadecimal, nor 7.0: a shorter number keeps all its digits.
 """
 
-_DECIMALS_OF_A_WHOLE_NUMBER = r"(\.0*|,0)"
+_DECIMALS_OF_A_WHOLE_NUMBER = r"(\.0*|,00?)"
 """What a detour through a floating-point or decimal column adds to 21004: 21004.0 (not 1,000, which may be a thousand)."""
 
 AGENCY_NAMES = {
@@ -130,37 +222,39 @@ def _amount(column: str) -> str:
     return _like(column, r"[+-]?\d{1,9}([.,]\d{1,2}0*)?", value)
 
 
-def _whole(column: str) -> str:
-    """SQL: the text of a whole number or code, without the decimals that a floating-point column gave it."""
+def _whole(column: str, digits: int) -> str:
+    """SQL: the text of a whole number or code, without the decimals that a floating-point column gave it.
+
+    One of the usual number of ``digits`` is taken as it is, to be quick.
+    """
     bare = f"regexp_replace({column}, '{_DECIMALS_OF_A_WHOLE_NUMBER}$', '')"
-    return f"CASE WHEN contains({column}, '.') OR contains({column}, ',') THEN {bare} ELSE {column} END"
+    has_point = f"contains({column}, '.') OR contains({column}, ',')"
+    return f"CASE WHEN length({column}) = {digits} THEN {column} WHEN {has_point} THEN {bare} ELSE {column} END"
 
 
 def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
     """The rules of a column of pseudonyms. ``legal`` are those that look like none but are (``MM_LEGAL_IDS``)."""
-    # Length and characters first: what follows costs ten times as much, and the country has millions of rows.
-    longest = max(map(len, _WRITTEN_OUT))
-    begins_without_digit = f"({column} < '0' OR {column} >= ':')"
-    written_out = (
-        f"length({column}) <= {longest} AND {begins_without_digit} AND {_among(f'lower({column})', _WRITTEN_OUT)}"
-    )
-    marks = " OR ".join(f"contains({column}, '{mark}')" for mark in ".,+#")
-    lost = f"({marks}) AND regexp_full_match({column}, '{_LOST_DIGITS}')"
-    illegal = f" AND NOT {_among(column, legal)}" if legal else ""
+    # Length and single characters first: what follows costs ten times as much, and the country has millions of rows.
+    ends_in_digit = f"right({column}, 1) BETWEEN '0' AND '9'"
+    # With quotes or brackets around it; and marks alone: an identifier has a letter or a digit.
+    nothing = rf"[\s\pZ''\"`<(\[{{+-]*({_any_of(_WRITTEN_OUT)})?[\s\pZ''\"`>)\]}}]*|[^\pL\pN]+"
+    is_short = f"length({column}) <= {_LONGEST_WRITTEN_OUT} AND NOT {ends_in_digit}"
+    is_nothing = f"{is_short} AND regexp_full_match(lower({column}), '{nothing}')"
+    has_mark = " OR ".join(f"contains({column}, '{mark}')" for mark in ".,+ ")
+    may_be_a_number = f"({column} < '@' OR {column} >= '\u2212') AND ({has_mark})"  # a digit, a sign, ="
+    is_rounded = f"{may_be_a_number} AND regexp_full_match({column}, '{_LOST_DIGITS}')"
+    illegal = f" AND NOT regexp_full_match({column}, '{_any_of(legal)}')" if legal else ""
     return (
         Rule(column, f"{column} IS NULL", "empty"),
-        Rule(column, f"{written_out}{illegal}", "a missing value that is written out (such as NA or NULL)"),
-        Rule(column, f"{lost}{illegal}", "an identifier that has lost digits (such as 1.2E+15 or ####)"),
+        Rule(column, f"{is_nothing}{illegal}", "a missing value that is written out (such as NA or NULL)"),
+        Rule(column, f"{is_rounded}{illegal}", "an identifier that has lost digits (such as 1.2E+15)"),
     )
 
 
-def _among(text: str, values: Collection[str]) -> str:
-    """SQL: whether the text is one of these.
-
-    A pattern, not IN or a list: of more than a few values the engine makes a join, which loses the order of the rows.
-    """
-    pattern = "|".join(map(re.escape, values)).replace("'", "''")
-    return f"regexp_full_match({text}, '{pattern}')"
+def _any_of(values: Collection[str]) -> str:
+    """A pattern in SQL. Not IN or a list: of more than a few values the engine makes a join, which loses the order of
+    rows."""
+    return "|".join(map(re.escape, values)).replace("'", "''")
 
 
 def _unreadable(column: str, reason: str) -> Rule:
@@ -175,8 +269,8 @@ def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
         typed={
             "house_id": "house_id",
             "service_date": _date("service_date"),
-            "nomenclature_code": _like(_whole("nomenclature_code"), r"\d{1,6}", _whole("nomenclature_code")),
-            "quantity": _like(_whole("quantity"), r"[+-]?\d{1,9}", f"try_cast({_whole('quantity')} AS INTEGER)"),
+            "nomenclature_code": _like(_whole("nomenclature_code", 6), r"\d{1,6}", _whole("nomenclature_code", 6)),
+            "quantity": _like(_whole("quantity", 1), r"[+-]?\d{1,9}", f"try_cast({_whole('quantity', 1)} AS INTEGER)"),
             "amount_eur": _amount("amount_eur"),
         },
         rules=(
@@ -209,10 +303,10 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
             "valid_from",
         ),
         typed={
-            "birth_year": _like(_whole("birth_year"), r"\d{4}", f"try_cast({_whole('birth_year')} AS INTEGER)"),
-            "sex": _coded(_whole("sex"), {"M": "'M'", "m": "'M'", "1": "'M'", "F": "'F'", "f": "'F'", "2": "'F'"}),
-            "preferential": _coded(_whole("preferential"), {"0": "0::INTEGER", "1": "1::INTEGER"}),
-            "municipality_code": _whole("municipality_code"),
+            "birth_year": _like(_whole("birth_year", 4), r"\d{4}", f"try_cast({_whole('birth_year', 4)} AS INTEGER)"),
+            "sex": _coded(_whole("sex", 1), {"M": "'M'", "m": "'M'", "1": "'M'", "F": "'F'", "f": "'F'", "2": "'F'"}),
+            "preferential": _coded(_whole("preferential", 1), {"0": "0::INTEGER", "1": "1::INTEGER"}),
+            "municipality_code": _whole("municipality_code", 5),
             "sector_code": "sector_code",
             "valid_from": f"CASE WHEN valid_from IS NULL THEN DATE '{year}-01-01' ELSE {_date('valid_from')} END",
         },

@@ -33,6 +33,7 @@ from mm_pipeline.errors import DeliveryError
 from mm_pipeline.untrusted import size
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
+_IS_DATA = re.compile(r"\.(csv|parquet|txt|tsv|xlsx?|sas7bdat|dat|zip|gz)$", re.IGNORECASE)
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 22
 _PIECE = 1 << 12
@@ -173,7 +174,7 @@ def find(folder: Path, dataset: str) -> Path:
             f"{folder.name}: {dataset} is there {len(found)} times ({', '.join(path.name for path in found)}); "
             "expected one file. Keep the right one and move the others away."
         )
-    others = _names(folder)
+    others = names_in(folder)
     there = f"the folder holds {untrusted.listed(others)}" if others else "the folder is missing or empty"
     raise DeliveryError(
         f"{folder.name}: {dataset} is missing; expected {names} in data/raw/{folder.name}/; {there}. "
@@ -186,8 +187,18 @@ def lookalikes(folder: Path, dataset: str) -> list[str]:
 
     Their names as they can be shown.
     """
-    alike = [name for name in _names(folder) if is_like(name, dataset)]
+    alike = [name for name in names_in(folder) if is_like(name, dataset)]
     return [untrusted.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
+
+
+def beside(path: Path) -> list[str]:
+    """Files beside that of a dataset that are probably a part or another version of it: nobody reads them.
+
+    Their names as they can be shown.
+    """
+    dataset = path.name.partition(".")[0]
+    alike = (name for name in names_in(path.parent) if name.lower().startswith(dataset) and name != path.name)
+    return [untrusted.shown(name) for name in alike if _IS_DATA.search(name)]
 
 
 def is_like(name: str, dataset: str) -> bool:
@@ -195,7 +206,8 @@ def is_like(name: str, dataset: str) -> bool:
     return name.lower().startswith(dataset[:-1])
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """What lies in a year's folder, by name; nothing if the folder is not read."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not hindrance(folder) else []
 
 

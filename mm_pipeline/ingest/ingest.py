@@ -8,7 +8,7 @@ An optional dataset that was not delivered is an empty table, whose account name
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -36,8 +36,22 @@ T = TypeVar("T")
 MOST_QUARANTINED_BYTES = 1 << 29
 """Raw lines in the quarantine are put together in memory."""
 
-MOST_ROUNDED, ENOUGH_ROUNDED = 0.9, 20
-"""A column of which so many long numbers look rounded, and of so many different ones, has lost digits."""
+LOOKED_AT_WHOLE = 1 << 25
+"""Bytes of a file up to which each identifier is looked at for lost digits; of larger ones a part tells as much."""
+
+ENOUGH_LOST = 20
+"""So many digits must be lost in all: one of twenty numbers of 16 digits, three of seven of 18."""
+
+MOST_ENDINGS, MOST_FLOATS = 0.4, 0.9
+"""Shares of the long numbers of a column above which zeros after the 15th digit, and what a floating-point number holds,
+are no
+chance: of whole numbers they are a tenth, and at most the half."""
+
+ENOUGH_WITH_POINT = 5
+"""So many different ones must end in .0, and nearly all: a pseudonym may look so, a column of them may not."""
+
+FLOAT, WITH_POINT = -1, -2
+"""Verdicts on an identifier beside the number of zeros after the 15th digit: it is what a float holds, and it ends in .0"""
 
 KEPT, IGNORED = 0, -1
 """Verdicts on a row; a positive verdict k means: quarantined by rule k (from 1)."""
@@ -140,13 +154,13 @@ def _taken(
     """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
     _hold_against_manifest(file, announced, None)
     secret = _secret(settings, file, announced)
-    judgement = _judgement(dataset, secret)
+    judgement = _judgement(dataset, secret, _one_in(file))
     aliases, largest = dict(settings.aliases), settings.largest_delivery_bytes
     with files.readable(file.path):
         reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
     _hold_against_manifest(file, announced, reading.delivered_rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
-    _refuse_rounded(backend, file, dataset, reading.columns)
+    _refuse_lost_digits(backend, file, dataset, reading.columns, settings.legal_ids)
     quarantine = _quarantined(backend, file, dataset, reading)
     collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
     if dataset.name == "beneficiaries":
@@ -246,13 +260,14 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
             )
 
 
-def _judgement(dataset: Dataset, secret: str) -> reader.Judgement:
-    """The table ``judged``: typed columns, keys, and the verdict on each row."""
+def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
+    """The table ``judged``: typed columns, keys, and the verdict on each row; and of one identifier in ``every`` whether it
+    looks rounded."""
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
-    keys = ", ".join([*map(_key, dataset.keys), *map(_is_rounded, dataset.identifiers)])
+    keys = ", ".join([*map(_key, dataset.keys), *(_digits_lost(column, every) for column in dataset.identifiers)])
     verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
     return reader.Judgement("judged", f"{verdict} AS verdict, {keys}, {columns}", typed, {"secret": secret})
 
@@ -266,37 +281,73 @@ def _key(key: Key) -> str:
     )
 
 
-def _is_rounded(column: str) -> str:
-    """SQL: whether a number of 16 to 38 digits looks rounded, as ``rounded_<column>``; NULL for all other identifiers.
+def _one_in(file: files.DeliveredFile) -> int:
+    """Of how many identifiers one is looked at for lost digits."""
+    return 1 + file.unpacked.stat().st_size // LOOKED_AT_WHOLE
 
-    A spreadsheet keeps 15 digits and fills up with zeros; a floating-point number keeps 53 bits.
+
+def _digits_lost(column: str, every: int) -> str:
+    """SQL: how an identifier may have lost digits, as ``lost_<column>``; of one in ``every``, NULL of the others.
+
+    Of a number of 16 to 38 digits, how many there are after the 15th if they are all zeros (a spreadsheet keeps 15 and
+    fills up);
+    else ``FLOAT`` if it is above 2^53 and of those that a floating-point number holds; else 0. Of a shorter number that
+    ends in
+    .0, ``WITH_POINT``; NULL of all that is no number.
     """
     number = f"{column}::HUGEINT"
-    rounded = (
-        f"rtrim(substr({column}, 16), '0') = '' OR ({number} > {1 << 53} AND {number}::DOUBLE::HUGEINT = {number})"
-    )
+    is_looked_at = f"{column} >= '0' AND {column} < ':' AND hash({column}) % {every} = 0"
     is_long = f"length({column}) BETWEEN 16 AND 38 AND regexp_full_match({column}, '[0-9]+')"
-    return f"CASE WHEN {is_long} THEN {rounded} END AS rounded_{column}"
+    return f"""CASE WHEN NOT ({is_looked_at}) THEN NULL
+        WHEN {is_long} THEN CASE
+            WHEN rtrim(substr({column}, 16), '0') = '' THEN length({column}) - 15
+            WHEN {number} > {1 << 53} AND {number}::DOUBLE::HUGEINT = {number} THEN {FLOAT} ELSE 0 END
+        WHEN ends_with({column}, '.0') AND regexp_full_match({column}, '[0-9]+\\.0') THEN {WITH_POINT}
+        END::TINYINT AS lost_{column}"""
 
 
-def _refuse_rounded(backend: Backend, file: files.DeliveredFile, dataset: Dataset, columns: reader.Columns) -> None:
-    """Raise :class:`DeliveryError` if nearly all long numbers of a column of identifiers are rounded.
+def _refuse_lost_digits(
+    backend: Backend, file: files.DeliveredFile, dataset: Dataset, columns: reader.Columns, legal: Collection[str]
+) -> None:
+    """Raise :class:`DeliveryError` if a column of identifiers went through a spreadsheet or a floating-point number.
 
-    Of whole ones every second is at most: such a column went through a spreadsheet or a floating-point number, where
-    different persons became one.
+    There different persons became one, or the same one has another spelling than elsewhere. ``legal`` may name a column
+    whose
+    numbers are whole (``MM_LEGAL_IDS``).
     """
     for column, told_apart_by in dataset.identifiers.items():
-        long, rounded, different = backend.con.execute(
-            f"""SELECT count(rounded_{column}), count(*) FILTER (rounded_{column}),
-                count(DISTINCT {told_apart_by}) FILTER (rounded_{column})
-            FROM judged WHERE verdict = {KEPT}"""
+        if column in legal:
+            continue
+        of_kept = f"FROM judged WHERE verdict = {KEPT}"
+        long, zeros, floats, points, rows = backend.con.execute(
+            f"""SELECT count(*) FILTER (lost_{column} >= {FLOAT}), count(*) FILTER (lost_{column} > 0),
+                count(*) FILTER (lost_{column} = {FLOAT}), count(*) FILTER (lost_{column} = {WITH_POINT}), count(*)
+                {of_kept}"""
         ).fetchall()[0]
-        if rounded and rounded >= MOST_ROUNDED * long and different >= ENOUGH_ROUNDED:
+        is_rounded = zeros > MOST_ENDINGS * long or (zeros + floats) > MOST_FLOATS * long
+        if not (is_rounded or points):
+            continue
+        lost, of_points = backend.con.execute(
+            f"""SELECT sum(abs(lost)) FILTER (lost >= {FLOAT}), count(*) FILTER (lost = {WITH_POINT})
+            FROM (SELECT DISTINCT {told_apart_by}, lost_{column} AS lost {of_kept} AND lost_{column} <> 0)"""
+        ).fetchall()[0]
+        if is_rounded and (lost or 0) >= ENOUGH_LOST:
             raise DeliveryError(
-                f"{file.label}, column {columns.delivered_name(column)}: nearly all numbers of 16 digits and more are "
-                "rounded to 15 digits, or to what a floating-point number holds; expected whole identifiers. Digits are "
-                "lost, and different persons or houses have become one. Nothing was kept: ask the sender to deliver the "
-                "identifiers as text, without a spreadsheet in between."
+                f"{file.label}, column {columns.delivered_name(column)}: many of its numbers of 16 digits and more "
+                "are rounded to "
+                "15 digits, or to what a floating-point number holds; expected whole identifiers. Digits are lost, "
+                "and different "
+                "persons or houses have become one. Nothing was kept: ask the sender to deliver the identifiers as "
+                "text, without "
+                f"a spreadsheet in between; if these are whole, set MM_LEGAL_IDS={column}."
+            )
+        if of_points >= ENOUGH_WITH_POINT and points > MOST_FLOATS * rows / _one_in(file):
+            raise DeliveryError(
+                f"{file.label}, column {columns.delivered_name(column)}: its identifiers end in .0; expected them as "
+                "they are in "
+                "the other files. They went through a column of numbers and would be found nowhere. Nothing was "
+                "kept: ask the "
+                f"sender to deliver them as text; if they are so everywhere, set MM_LEGAL_IDS={column}."
             )
 
 

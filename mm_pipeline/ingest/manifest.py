@@ -56,6 +56,9 @@ def read(folder: Path) -> Manifest:
     entries = content.get("files", {}) if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
+    _hold_spelling(path, "of the manifest", content)
+    for entry in entries.values():
+        _hold_spelling(path, "of a file", entry)
     return Manifest(
         version=_text(path, content, "version"),
         extracted_on=_text(path, content, "extracted_on"),
@@ -66,7 +69,24 @@ def read(folder: Path) -> Manifest:
     )
 
 
+_MEMBERS = {
+    "of the manifest": ("version", "extracted_on", "synthetic", "files", "sample"),
+    "of a file": ("rows", "sha256"),
+}
+
+
+def _hold_spelling(path: Path, whose: str, members: dict[str, Any]) -> None:
+    """What is announced under another spelling of a known name would be passed over."""
+    plain = {re.sub("[^a-z0-9]", "", known): known for known in _MEMBERS[whose]}
+    for member in members:
+        known = plain.get(re.sub("[^a-z0-9]", "", member.lower()))
+        if known and member != known:
+            raise _wrong(path, f"a member '{untrusted.shown(member)}' {whose}", f"'{known}', spelt so")
+
+
 def _bytes(path: Path) -> bytes | None:
+    if other := next((name for name in files.names_in(path.parent) if name.lower() == NAME and name != NAME), None):
+        raise _wrong(path.with_name(other), f"the name {other}", f"{NAME}, spelt so")
     with files.readable(path):
         try:
             return untrusted.content(path, _LARGEST)

@@ -24,7 +24,7 @@ from ibis.backends.duckdb import Backend
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import files
-from mm_pipeline.ingest.contract import AGENCY_NAMES, Dataset
+from mm_pipeline.ingest.contract import AGENCY_NAMES, DATES, Dataset
 from mm_pipeline.untrusted import listed, size
 
 _STRUCTURE = {
@@ -432,6 +432,14 @@ def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.Dat
     column = _name(delivered)
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
+    loses = pa.types.is_float16(type_) or (pa.types.is_decimal(type_) and type_.precision > 38)
+    if loses or (pa.types.is_float32(type_) and name in DATES):
+        raise DeliveryError(
+            f"{file.label}, column {delivered}: the values are stored as {type_}; expected a type that holds them "
+            "whole (this one, "
+            "or its reading here, loses digits). Ask the sender for whole numbers, decimals of up to 38 digits, "
+            "dates or text."
+        )
     is_whole = pa.types.is_integer(type_) or pa.types.is_decimal(type_)
     if name.endswith("_id") and not (is_whole or type_ in _TEXT):
         raise DeliveryError(

@@ -24,10 +24,14 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MUNICIPALITY = re.compile(r"[0-9]{5}")
 
 _LIKE = {
-    "sectors": re.compile(r"sect(or|eur)", re.IGNORECASE),
+    "sectors": re.compile(r"sect(or|eur|_|[0-9])|statsect|sh_statbel|scbel", re.IGNORECASE),
     "municipalities": re.compile(r"municipalit|commune|gemeente|gemeinde|munty", re.IGNORECASE),
 }
-_GEOGRAPHIC = re.compile(r"\.(geojson|json|topojson|gpkg|shp|gml|kml|fgb|parquet|zip|gz|7z)", re.IGNORECASE)
+_GEOGRAPHIC = re.compile(
+    r"\.(geo)?json(\.txt)?$|\.(topojson|geojsonl|gpkg|shp|gml|kml|fgb|parquet|sqlite|dbf|csv|xlsx?)$"
+    r"|\.(zip|gz|7z|rar|tar|tgz|bz2|xz)$|^[^.]+$",
+    re.IGNORECASE,
+)
 _YEAR = re.compile(r"(?<![0-9])(?:0101)?((?:19|20)[0-9]{2})(?:[0-9]{4})?(?![0-9])")
 
 #: What Statbel calls the code of the municipality; also in lower case. With a year until 2024 or so: ``CNIS5_2020``.
@@ -63,8 +67,13 @@ def lookalikes(reference_dir: Path, kind: str, until: int = 9999) -> list[Path]:
     """
     right, found = files_by_year(reference_dir, kind), []
     for path in sorted(reference_dir.iterdir()) if reference_dir.is_dir() else ():
-        is_like = _LIKE[kind].search(path.name) and _GEOGRAPHIC.fullmatch(path.suffix) and path.is_file()
-        if not is_like or path.name.startswith(".") or FILE_NAME.fullmatch(path.name):
+        is_like = _LIKE[kind].search(path.name) and _GEOGRAPHIC.search(path.name) and path.is_file()
+        if (
+            not is_like
+            or path.name.startswith(".")
+            or path.name.endswith((".part", ".tmp"))
+            or FILE_NAME.fullmatch(path.name)
+        ):
             continue
         years = [int(year) for year in _YEAR.findall(path.name)]
         if not years or (years[-1] <= until and years[-1] not in right):

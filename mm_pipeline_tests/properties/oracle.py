@@ -207,8 +207,8 @@ NO_IDENTIFIERS = ("", "na", "n/a", "<na>", "nan", "null", "none", "nil", "\\n", 
 def names_somebody(identifier: str) -> bool:
     """Whether it is an identifier: not a missing value that is written out, nor a number that has lost digits."""
     small = identifier.lower()
-    is_rounded = re.fullmatch(r"[0-9]+[.,][0-9]*e[+]?[0-9]+|[0-9]+e[+][0-9]+|##+|[0-9]{16,}[.,]0*", small)
-    return small not in NO_IDENTIFIERS and not is_rounded
+    is_rounded = re.fullmatch(r"[0-9]+[.,][0-9]*e[+]?[0-9]+|[0-9]+e[+][0-9]+|[0-9]{16,}[.,]0*", small)
+    return small not in NO_IDENTIFIERS and any(map(str.isalnum, small)) and not is_rounded
 
 
 def real_date(value: str) -> datetime.date | None:

@@ -31,10 +31,15 @@ ALIASES = {
 _AMOUNT = r"[+-]?[0-9]{1,9}([.,][0-9]{1,2}0*)?"
 
 _NOBODY = (
-    "na n/a n.a. <na> #n/a #na nan +nan -nan nat inf +inf -inf null (null) <null> [null] #null! \\n none nil undefined "
-    "missing #ref! #value! #name? #num! #div/0! ? - -- . ._ '' unknown inconnu inconnue onbekend unbekannt"
+    "#bezug!|#calc!|#deel/0!|#div/0!|#getal!|#leeg!|#n/a|#n/a n/a|#n/b|#n/d|#na|#naam?|"
+    "#name?|#nb|#nom?|#nombre!|#nul!|#null|#null!|#num!|#nv|#ref!|#spill!|#valeur!|"
+    "#value!|#verw!|#waarde!|#wert!|#zahl!|1.#ind|1.#inf|1.#qnan|na|\\\\n|\\n|aucun|"
+    "aucune|blank|dbnull|empty|geen|inconnu|inconnue|inf|infinity|keine|leeg|leer|"
+    "missing|n.a|n.a.|n.d.|n.v.t.|n/a|n/d|na|na_character_|na_integer_|na_real_|nan|"
+    "nat|nd|nil|non renseigné|none|not applicable|not available|nothing|nul|null|nvt|onbekend|"
+    "onbekende|ongekend|pd.na|system.dbnull|unbekannt|undef|undefined|unknown|vide"
 )
-NOBODY = set(_NOBODY.split())
+NOBODY = set(_NOBODY.split("|"))
 """What stands for no identifier, whatever its case; and a point with a letter."""
 
 Row = dict[str, str]
@@ -140,17 +145,26 @@ def whole(value: str) -> str:
 def is_identifier(value: str) -> bool:
     """Not empty, no missing value written out, and no number that has lost digits."""
     low = value.lower()
-    if not low or low in NOBODY or (len(low) == 2 and low[0] == "." and "a" <= low[1] <= "z"):
+    if not any(map(str.isalnum, low)):
         return False
-    if len(low) > 1 and not low.strip("#"):
+    bare = low.lstrip(" \t\u00a0'\"`<([{+-").rstrip(" \t\u00a0'\"`>)]}")
+    if len(low) <= 20 and (bare in NOBODY or (len(bare) == 2 and bare[0] == "." and "a" <= bare[1] <= "z")):
         return False
-    mantissa, has_exponent, exponent = (low[1:] if low[0] in "+-" else low).partition("e")
-    digits, point, decimals = mantissa.replace(",", ".").partition(".")
-    if not _is_number(digits) or not (_is_number(decimals) or not decimals):
+    while low and not (low[0].isalnum() or low[0] in ".,"):
+        low = low[1:]
+    while low and not (low[-1].isalnum() or low[-1] in ".,"):
+        low = low[:-1]
+    digits, point, decimals = low.replace(",", ".").partition(".")
+    if point and len(digits) > 15 and _is_number(digits) and not decimals.strip("0"):
+        return False
+    mantissa, letter, exponent = low.replace("d", "e").partition("e")
+    whole_part, point, decimals = mantissa.removesuffix(" ").replace(",", ".").partition(".")
+    if not letter or not all(map(_is_number, filter(None, (whole_part, decimals)))) or not (whole_part or point):
         return True
-    if has_exponent:
-        return not (_is_number(exponent.removeprefix("+")) and (point or exponent.startswith("+")))
-    return not (point and len(digits) > 15 and not decimals.strip("0"))
+    before = exponent.replace(",", ".").partition(".")[0].removeprefix(" ")
+    if point:
+        return not _is_number(before.lstrip("+-"))
+    return not (_is_number(before.lstrip("+")) and (before.startswith("+") or " " in low))
 
 
 def _is_number(text: str) -> bool:

@@ -337,6 +337,32 @@ class TestManifest:
             "the sender for the right manifest."
         )
 
+    @pytest.mark.parametrize("member", ["Rows", "ROWS", "row_s", "SHA256", "sha-256", "Sha_256"])
+    def test_another_spelling_of_what_is_announced_of_a_file(self, ingestion: Ingestion, member: str) -> None:
+        """Else it would be passed over."""
+        ingestion.put("dmg.csv", DMG)
+        _announce(ingestion, {"files": {"dmg.csv": {member: 99999}}})
+        known = "sha256" if "56" in member else "rows"
+        assert f"manifest.json: a member '{member}' of a file; expected '{known}', spelt so" in ingestion.refused("dmg")
+
+    @pytest.mark.parametrize("member", ["Files", "FILES", "Sample", "Synthetic", "Extracted-On"])
+    def test_another_spelling_of_what_the_manifest_says(self, ingestion: Ingestion, member: str) -> None:
+        """A sample that is taken for the country, above all."""
+        ingestion.put("dmg.csv", DMG)
+        _announce(ingestion, {member: 0.02})
+        assert f"manifest.json: a member '{member}' of the manifest; expected '" in ingestion.refused("dmg")
+
+    @pytest.mark.parametrize("name", ["MANIFEST.JSON", "Manifest.json"])
+    def test_another_spelling_of_its_name(self, ingestion: Ingestion, name: str) -> None:
+        ingestion.put("dmg.csv", DMG)
+        ingestion.put(name, "{}")
+        assert f"2019/{name}: the name {name}; expected manifest.json, spelt so" in ingestion.refused("dmg")
+
+    def test_members_that_nobody_reads_may_be_there(self, ingestion: Ingestion) -> None:
+        ingestion.put("dmg.csv", DMG)
+        _announce(ingestion, {"year": 2019, "contact": "x", "files": {"dmg.csv": {"rows": 2, "md5": "x", "size": 7}}})
+        assert ingestion.ingest("dmg").delivered == 2
+
     def test_what_is_announced_beside_the_data_may_be_anything_that_is_there(self, ingestion: Ingestion) -> None:
         for name in ("dmg_codebook.pdf", "letter.txt"):
             ingestion.put(name, "x")

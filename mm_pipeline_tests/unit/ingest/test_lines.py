@@ -135,13 +135,13 @@ CASES: dict[str, tuple[str, list[str], list[Quarantined]]] = {
         [(4, "", BAD_QUOTE, 'P1,"G1'), (8, "", TOO_FEW, "P3")],
     ),
     # Characters
-    "NUL": (HEADER + "P\x001,G\x001\nP2,\x00\n\x00\n", ["G\x001", "\x00"], [(4, "", TOO_FEW, "\x00")]),
+    "NUL": (HEADER + "P\x001,G\x001\nP2,\x00a\n\x00\n", ["G\x001", "\x00a"], [(4, "", TOO_FEW, "\x00")]),
     "other separators of Unicode": (
         HEADER + "P1,G\u20281\nP2,G\x852\nP3,G\x0b\x0c\x1c3\n", ["G\u20281", "G\x852", "G\x0b\x0c\x1c3"], [],
     ),
     "BOM": ("\ufeff" + HEADER + "P1,G1\n,G2\n", ["G1"], [(3, "patient_id", EMPTY, ",G2")]),
     "backslashes are nothing special": (HEADER + 'P1,G\\1\nP2,"G2\\"\nP3,\\"G3\n', ["G\\1", "G2\\", '\\"G3'], []),
-    "comments are nothing special": (HEADER + "#P1,G1\nP2,#\n", ["G1", "#"], []),
+    "comments are nothing special": (HEADER + "#P1,G1\nP2,#G2\n", ["G1", "#G2"], []),
 }
 # fmt: on
 

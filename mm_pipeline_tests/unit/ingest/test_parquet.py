@@ -119,6 +119,30 @@ def test_times_of_the_day_that_are_the_same_day_in_utc(ingestion: Ingestion) -> 
     assert [row[0] for row in ingestion.quarantine("forfaits")] == [3]
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "values"),
+    [
+        ("beneficiaries", "municipality_code", pa.array([21004, 62063], pa.float16())),
+        ("forfaits", "service_date", pa.array([20190302.0, 20191232.0], pa.float32())),
+        ("beneficiaries", "valid_from", pa.array([20190100.0, None], pa.float32())),
+        ("dmg", "practice_id", pa.array([decimal.Decimal(9007199254740993)] * 2, pa.decimal256(40, 0))),
+        ("dmg", "patient_id", pa.array([decimal.Decimal(3)] * 2, pa.decimal256(76, 30))),
+        ("beneficiaries", "birth_year", pa.array([decimal.Decimal(1980)] * 2, pa.decimal256(39, 0))),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_types_that_lose_digits_are_refused(ingestion: Ingestion, name: str, column: str, values: pa.Array) -> None:
+    """By themselves (float16 has three digits), or because the engine reads them as floating-point numbers."""
+    ingestion.put(f"{name}.parquet", table(name, **{column: values}))
+    assert ingestion.refused(name) == (
+        f"2019/{name}.parquet, column {column}: the values are stored as {values.type}; expected a type that holds "
+        "them whole "
+        "(this one, or its reading here, loses digits). Ask the sender for whole numbers, decimals of up to 38 "
+        "digits, dates "
+        "or text."
+    )
+
+
 @pytest.mark.parametrize("scale", [0, 1, 10, 20])
 @pytest.mark.parametrize("name", GOOD)
 def test_whole_numbers_of_a_decimal_column_are_whole_numbers(ingestion: Ingestion, name: str, scale: int) -> None:

@@ -17,72 +17,36 @@ NO_AMOUNT = "not an amount in euro with at most 2 decimals"
 NO_YEAR = "not a year of four digits"
 NO_SEX = "not M or F (or 1 or 2)"
 WRITTEN_OUT = "a missing value that is written out (such as NA or NULL)"
-LOST = "an identifier that has lost digits (such as 1.2E+15 or ####)"
+LOST = "an identifier that has lost digits (such as 1.2E+15)"
 
+# fmt: off
 MISSING = [
-    *(
-        "NA",
-        "na",
-        "N/A",
-        "#N/A",
-        "<NA>",
-        "NULL",
-        "null",
-        "(null)",
-        "#NULL!",
-        r"\N",
-        "None",
-        "NaN",
-        "nan",
-        "-nan",
-        "NaT",
-    ),
-    *(".", ".A", "._", "?", "-", "Inf", "undefined", "unknown", "Onbekend", "inconnu", "unbekannt", "#VALUE!", "#REF!"),
+    *("NA", "na", "N/A", "#N/A", "<NA>", "NULL", "null", "(null)", "#NULL!", r"\N", r"\\N", "None", "NaN", "nan", "-nan",
+    "NaT"),
+    *(".", ".A", "._", "?", "-", "--", "—", "*", "..", "...", "<>", "()", "_", "Inf", "-Infinity", "undefined", "unknown"),
+    *("Onbekend", "inconnu", "unbekannt", "#VALUE!", "#REF!", "#N/B", "#NB", "#NV", "#WAARDE!", "#VALEUR!", "#NOM?",
+    "1.#IND"),
+    *("-1.#QNAN", "pd.NA", "<nan>", "NA_character_", "DBNull", "'NULL'", "`NA`", "(none)", "leeg", "vide", "geen",
+    "n.v.t.", "ND"),
+    *("Non renseigné", "\u00a0", "\u200b", "NA\u00a0", "#", "##", "########"),
 ]
-"""As R, pandas, SQL, Hive, SAS, Stata, Excel and people write it."""
+"""As R, pandas, SQL, Hive, SAS, Stata, Excel in the languages of the country, and people write it."""
 ROUNDED = [
-    *("1.23457E+15", "1.23457e+15", "1,23457E+15", "1.2E15", "1E+15", "1e+15", "-9.1E+18", "12.3e4", "1.E+5"),
-    *("1234567890123456.0", "1234567890123456,00", "12345678901234567.", "##", "########"),
+    *("1.23457E+15", "1.23457e+15", "1,23457E+15", "1.2E15", "1E+15", "1e+15", "-9.1E+18", "12.3e4", "1.E+5", ".12346E+16"),
+    *(",12346E+16", "1.2346D+15", "1.2346E 15", "1.2346 E+15", "'1.23E+15", "(1.23E+15)", "\u22121.23E+15",
+    "1.23457E+15,00"),
+    *("1.2E-05", "1234567890123456.0", "1234567890123456,00", "12345678901234567."),
 ]
-"""As spreadsheets and floating-point numbers write a long number."""
+"""As spreadsheets, databases and floating-point numbers write a long number."""
 LEGAL = [
-    *(
-        "12e34",
-        "1E5",
-        "0e0",
-        "5e10",
-        "e+5",
-        "1e-5",
-        "12e34a",
-        "7.0",
-        "1.5",
-        "12,5",
-        "123456789012345.0",
-        "#",
-        "#1",
-        "N",
-        "A",
-    ),
-    *(
-        "NAN1",
-        "N.A",
-        "nullo",
-        "none-1",
-        "..",
-        "a.b",
-        "1+1",
-        "+1",
-        "0",
-        "000",
-        "..a",
-        "1.2E",
-        "E+15",
-        "--1",
-        "NA NA",
-        "ＮＡ",
-    ),
+    *("12e34", "1E5", "0e0", "5e10", "e+5", "1e-5", "12e34a", "1d5", "7.0", "1.5", "12,5", "123456789012345.0", "#1", "N",
+    "A"),
+    *("NAN1", "nullo", "none-1", "a.b", "1+1", "+1", "-5", "0", "000", "..a", "1.2E", "E+15", "--1", "NA NA", "P 1",
+    "1.2.3"),
+    *("ＮＡ", "é", "A.1E5", "NA7", "7NA", "dn"),
 ]
 """Pseudonyms that look like these but are none: hexadecimal ones above all."""
+# fmt: on
 
 # fmt: off
 BAD: dict[str, dict[tuple[str, str], list[str]]] = {
@@ -161,7 +125,7 @@ GOOD_VALUES: dict[str, dict[str, dict[str, Any]]] = {
         "preferential": {"0": 0, "1": 1, "1.0": 1, "0.": 0, "0,0": 0},
         "municipality_code": {
             "": None, "0": "0", "995": "995", "21004": "21004", "21004.0": "21004", "62063,0": "62063", "11002.00": "11002",
-            "0.0": "0", "21004.5": "21004.5", "21,004": "21,004", "NA": "NA",
+            "0.0": "0", "995.0": "995.0", "21004.5": "21004.5", "21,004": "21,004", "NA": "NA",
         },
         "sector_code": {"": None, "21004ZZZZ": "21004ZZZZ", "21004A00-": "21004A00-"},
         "valid_from": {
@@ -211,7 +175,7 @@ def test_values_that_are_read(ingestion: Ingestion, name: str, column: str) -> N
 @pytest.mark.parametrize("name", GOOD)
 def test_an_id_that_looks_like_none_can_be_allowed(ingestion: Ingestion, name: str) -> None:
     """By its exact spelling, and in every column of identifiers; the others stay out."""
-    ingestion = replace(ingestion, settings=replace(ingestion.settings, legal_ids=("NA", "1e+15", "it's.")))
+    ingestion = replace(ingestion, settings=replace(ingestion.settings, legal_ids=("NA", "1e+15", "it's.", "-")))
     column = [each for each in GOOD[name] if each.endswith("_id")][-1]
     values = ["NA", "1e+15", "it's.", "na", "NULL", "2e+15"]
     ingestion.take(f"{name}.csv", "\n".join([header(name), *(line(name, **{column: value}) for value in values)]))
@@ -219,8 +183,10 @@ def test_an_id_that_looks_like_none_can_be_allowed(ingestion: Ingestion, name: s
 
 
 LOSSY = {
-    "Excel, 16 digits": [f"{10**15 + 7 * n}0" for n in range(1, 41)],
+    "Excel, 16 digits": [f"{10**14 + 7 * n}0" for n in range(1, 41)],
     "Excel, 19 digits": [f"{817 * 10**12 + 13 * n}0000" for n in range(1, 41)],
+    "Excel, a few of 18 digits": [f"{817 * 10**12 + 13 * n}000" for n in range(1, 8)],
+    "Excel, half of them": [f"{817 * 10**12 + 13 * n}{'000' if n % 2 else '123'}" for n in range(1, 41)],
     "floats, 17 digits": [str(int(float(12345678901234567 + 1001 * n))) for n in range(1, 41)],
     "floats, 19 digits": [str(int(float(9 * 10**18 + 10**9 * n + 12345))) for n in range(1, 41)],
 }
@@ -230,7 +196,9 @@ WHOLE = {
     "19 digits": [str(9 * 10**18 + 982451653 * n) for n in range(1, 41)],
     "15 digits with zeros": [f"{10**13 + n}0" for n in range(1, 41)],
     "hexadecimal": [f"{10**15 + n:x}00000000" for n in range(1, 41)],
-    "a few rounded ones": [f"{10**15 + 7 * n}0" for n in range(1, 20)],
+    "a rank of which a third is 0": [f"{817 * 10**12 + 13 * n}{n % 3}" for n in range(1, 41)],
+    "a few that end in a zero": [f"{10**14 + 7 * n}0" for n in range(1, 20)],
+    "some that end in .0": [*(f"{n}.0" for n in range(1, 5)), *(f"P{n}" for n in range(40))],
 }
 
 
@@ -247,11 +215,32 @@ def test_a_column_that_has_visibly_lost_digits_is_refused(
         file = f"{name}.{ending.rpartition('.')[2]}"
         ingestion.put(file, text if ending == "csv" else table(name, len(ids), **{column: values}))
         assert ingestion.refused(name) == (
-            f"2019/{file}, column {column}: nearly all numbers of 16 digits and more are rounded to 15 digits, or to what a "
+            f"2019/{file}, column {column}: many of its numbers of 16 digits and more are rounded to 15 digits, or "
+            "to what a "
             "floating-point number holds; expected whole identifiers. Digits are lost, and different persons or houses have "
             "become one. Nothing was kept: ask the sender to deliver the identifiers as text, without a spreadsheet in "
-            "between."
+            f"between; if these are whole, set MM_LEGAL_IDS={column}."
         )
+        sure = replace(ingestion, settings=replace(ingestion.settings, legal_ids=(column,)))
+        assert sure.ingest(name).quarantined == 0
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_column_that_went_through_a_column_of_numbers_is_refused(ingestion: Ingestion, name: str) -> None:
+    """Its identifiers end in .0 and would be found nowhere: a house whose DMGs are of 71234567.0 would lose its patients."""
+    for column in (each for each in GOOD[name] if each.endswith("_id")):
+        ids = [f"{71234567 + n}.0" for n in range(9)]
+        ingestion.put(f"{name}.csv", "\n".join([header(name), *(line(name, **{column: each}) for each in ids)]))
+        said = ingestion.refused(name)
+        assert said.startswith(f"2019/{name}.csv, column {column}: its identifiers end in .0; expected them as they ")
+        assert said.endswith(f"deliver them as text; if they are so everywhere, set MM_LEGAL_IDS={column}.")
+
+
+def test_a_large_file_is_looked_at_in_part(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mm_pipeline.ingest.ingest.LOOKED_AT_WHOLE", 2000)
+    ids = [f"{10**15 + 7 * n}0" for n in range(1, 1001)]
+    ingestion.put("dmg.csv", "\n".join([header("dmg"), *(f"P{n},{each}" for n, each in enumerate(ids))]))
+    assert "column practice_id: many of its numbers" in ingestion.refused("dmg")
 
 
 @pytest.mark.parametrize("ids", WHOLE.values(), ids=WHOLE)

@@ -153,6 +153,12 @@ NAMES_OF_SECTORS = [
     "secteurs_statistiques_2021.shp",
     "Statistische sectoren 2021.geojson",
     "scbel01012021_sectors.zip",
+    "scbel01012021_gen13.shp",
+    "sh_statbel_20210101.geojson",
+    "statsect_2021.geojson",
+    "sectors_2021.geojson.txt",
+    "sectors_2021.csv",
+    "sectors_2021",
 ]
 
 
