@@ -93,9 +93,8 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
             )
             if others := files.beside(settings.raw_dir / str(work.year) / account.file):
                 said += (
-                    f" Beside it lies {untrusted.listed(others)}, which is not read: if it is a part of the "
-                    "delivery, join the "
-                    "two and build the year again; else move it away."
+                    f" Beside it lies {untrusted.listed(others)}, which is not read: if it is a part of the delivery, join "
+                    "the two and build the year again; else move it away."
                 )
             yield dg.AssetCheckResult(
                 check_name=CONTRACT_CHECK, passed=not others, severity=dg.AssetCheckSeverity.WARN, description=said

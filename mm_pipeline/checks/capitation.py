@@ -27,10 +27,9 @@ def one_forfait_a_month(work: Step) -> Outcome:
         who="months of a patient at a house",
         do="are billed once, net of regularisations",
         fault="are billed twice or more, net of regularisations",
-        advice="Each counts once. If it is many of them, the delivery holds its rows twice, or its pseudonyms have "
-        "lost digits "
-        "and stand for several people, who are then missing: have it corrected. Else ask the sender why they were not "
-        "regularised.",
+        advice="Each counts once. If it is many of them, the delivery holds its rows twice, or its pseudonyms have lost "
+        "digits and stand for several people, who are then missing: have it corrected. Else ask the sender why they were "
+        "not regularised.",
         nothing=NO_FORFAIT,
     )
 

@@ -339,9 +339,8 @@ def dmg_of_beneficiaries(work: Step) -> Outcome:
         )
     if found < (1 - STRANGERS_WARN) * of:
         return warning(
-            f"{text}; {percent(1 - STRANGERS_WARN)} are expected. The patients of the others may have a DMG at "
-            "another practice, "
-            f"which is not found, and count. {COMPARE} Ask the sender."
+            f"{text}; {percent(1 - STRANGERS_WARN)} are expected. The patients of the others may have a DMG at another "
+            f"practice, which is not found, and count. {COMPARE} Ask the sender."
         )
     return passed(f"{text}.")
 

@@ -21,100 +21,18 @@ DATES = frozenset({"service_date", "valid_from"})
 
 _NO_AMOUNT = "not an amount in euro with at most 2 decimals"
 
-_WRITTEN_OUT = (
-    *(
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "#n/a n/a",
-        "#n/a",
-        "#na",
-        "<na>",
-        "nan",
-        "nat",
-        "pd.na",
-        "inf",
-        "infinity",
-        "1.#ind",
-        "1.#qnan",
-    ),
-    *(
-        "1.#inf",
-        "null",
-        "nul",
-        "#null!",
-        r"\n",
-        r"\\n",
-        "none",
-        "nil",
-        "nothing",
-        "undef",
-        "undefined",
-        "dbnull",
-        "system.dbnull",
-    ),
-    *(
-        "na_character_",
-        "na_integer_",
-        "na_real_",
-        "missing",
-        "blank",
-        "empty",
-        "unknown",
-        "not available",
-        "not applicable",
-    ),
-    *("#ref!", "#value!", "#name?", "#num!", "#div/0!", "#spill!", "#calc!"),
-    # In the languages of the country: Excel's own, and words.
-    *(
-        "#n/b",
-        "#nb",
-        "#waarde!",
-        "#verw!",
-        "#deel/0!",
-        "#naam?",
-        "#getal!",
-        "#leeg!",
-        "#nv",
-        "#wert!",
-        "#bezug!",
-        "#zahl!",
-        "#null",
-    ),
-    *(
-        "#n/d",
-        "#valeur!",
-        "#nom?",
-        "#nombre!",
-        "#nul!",
-        "n.v.t.",
-        "nvt",
-        "n.d.",
-        "n/d",
-        "nd",
-        "leeg",
-        "geen",
-        "onbekend",
-    ),
-    *(
-        "onbekende",
-        "ongekend",
-        "vide",
-        "aucun",
-        "aucune",
-        "inconnu",
-        "inconnue",
-        "non renseigné",
-        "unbekannt",
-        "keine",
-        "leer",
-    ),
-    *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),  # SAS and Stata have 27 of them
+_NOTHING = (
+    r"na|n/a|n.a.|n.a|nd|n.d.|n/d|nvt|n.v.t.|nan|nat|pd.na|inf|infinity|1.#ind|1.#qnan|1.#inf|null|nul|nil|none|nothing|"
+    r"\n|\\n|undef|undefined|dbnull|system.dbnull|na_character_|na_integer_|na_real_|missing|blank|empty|unknown|leeg|geen|"
+    "not available|not applicable|onbekend|onbekende|ongekend|vide|aucun|aucune|inconnu|inconnue|non renseigné|leer|keine|"
+    # Excel, in the languages of the country too
+    "unbekannt|#n/a|#na|#n/a n/a|#null!|#null|#ref!|#value!|#name?|#num!|#div/0!|#spill!|#calc!|#n/b|#nb|#waarde!|#verw!|"
+    "#deel/0!|#naam?|#getal!|#leeg!|#nv|#wert!|#bezug!|#zahl!|#n/d|#valeur!|#nom?|#nombre!|#nul!"
 )
+_WORDS_FOR_NOTHING = (*_NOTHING.split("|"), *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))  # SAS, Stata
 """How tools and people write that there is no value, in small letters. Each would be one person, or one house."""
 
-_LONGEST_WRITTEN_OUT = 20
+_LONGEST_WORD = 20
 
 _LOST_DIGITS = (
     r"[^\pL\pN.,]*"  # what a spreadsheet puts around it: a sign, an apostrophe, ="
@@ -202,9 +120,8 @@ def _like(column: str, pattern: str, value: str) -> str:
 
 def _coded(text: str, meaning: dict[str, str]) -> str:
     """SQL: what the codes mean, NULL for any other text."""
-    return (
-        f"CASE {text} {' '.join(f'WHEN {chr(39)}{code}{chr(39)} THEN {value}' for code, value in meaning.items())} END"
-    )
+    cases = " ".join(f"WHEN '{code}' THEN {value}" for code, value in meaning.items())
+    return f"CASE {text} {cases} END"
 
 
 def _date(column: str) -> str:
@@ -237,8 +154,8 @@ def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
     # Length and single characters first: what follows costs ten times as much, and the country has millions of rows.
     ends_in_digit = f"right({column}, 1) BETWEEN '0' AND '9'"
     # With quotes or brackets around it; and marks alone: an identifier has a letter or a digit.
-    nothing = rf"[\s\pZ''\"`<(\[{{+-]*({_any_of(_WRITTEN_OUT)})?[\s\pZ''\"`>)\]}}]*|[^\pL\pN]+"
-    is_short = f"length({column}) <= {_LONGEST_WRITTEN_OUT} AND NOT {ends_in_digit}"
+    nothing = rf"[\s\pZ''\"`<(\[{{+-]*({_any_of(_WORDS_FOR_NOTHING)})?[\s\pZ''\"`>)\]}}]*|[^\pL\pN]+"
+    is_short = f"length({column}) <= {_LONGEST_WORD} AND NOT {ends_in_digit}"
     is_nothing = f"{is_short} AND regexp_full_match(lower({column}), '{nothing}')"
     has_mark = " OR ".join(f"contains({column}, '{mark}')" for mark in ".,+ ")
     may_be_a_number = f"({column} < '@' OR {column} >= '\u2212') AND ({has_mark})"  # a digit, a sign, ="
@@ -252,8 +169,7 @@ def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
 
 
 def _any_of(values: Collection[str]) -> str:
-    """A pattern in SQL. Not IN or a list: of more than a few values the engine makes a join, which loses the order of
-    rows."""
+    """A pattern in SQL. Not IN or a list: of more than a few the engine makes a join, which loses the order of the rows."""
     return "|".join(map(re.escape, values)).replace("'", "''")
 
 

@@ -43,9 +43,8 @@ ENOUGH_LOST = 20
 """So many digits must be lost in all: one of twenty numbers of 16 digits, three of seven of 18."""
 
 MOST_ENDINGS, MOST_FLOATS = 0.4, 0.9
-"""Shares of the long numbers of a column above which zeros after the 15th digit, and what a floating-point number holds,
-are no
-chance: of whole numbers they are a tenth, and at most the half."""
+"""Shares of the long numbers of a column above which zeros after the 15th digit, and what a floating-point number holds, are
+no chance: of whole numbers they are a tenth, and at most half."""
 
 ENOUGH_WITH_POINT = 5
 """So many different ones must end in .0, and nearly all: a pseudonym may look so, a column of them may not."""
@@ -289,11 +288,9 @@ def _one_in(file: files.DeliveredFile) -> int:
 def _digits_lost(column: str, every: int) -> str:
     """SQL: how an identifier may have lost digits, as ``lost_<column>``; of one in ``every``, NULL of the others.
 
-    Of a number of 16 to 38 digits, how many there are after the 15th if they are all zeros (a spreadsheet keeps 15 and
-    fills up);
-    else ``FLOAT`` if it is above 2^53 and of those that a floating-point number holds; else 0. Of a shorter number that
-    ends in
-    .0, ``WITH_POINT``; NULL of all that is no number.
+    Of a number of 16 to 38 digits: how many there are after the 15th, if these are all zeros (a spreadsheet keeps 15 and
+    fills up); else ``FLOAT``, if it is above 2^53 and of those that a floating-point number holds; else 0. Of a number that
+    ends in .0: ``WITH_POINT``. NULL of all that is no number.
     """
     number = f"{column}::HUGEINT"
     is_looked_at = f"{column} >= '0' AND {column} < ':' AND hash({column}) % {every} = 0"
@@ -311,9 +308,8 @@ def _refuse_lost_digits(
 ) -> None:
     """Raise :class:`DeliveryError` if a column of identifiers went through a spreadsheet or a floating-point number.
 
-    There different persons became one, or the same one has another spelling than elsewhere. ``legal`` may name a column
-    whose
-    numbers are whole (``MM_LEGAL_IDS``).
+    There different persons became one, or the same one is spelt otherwise than elsewhere. ``legal`` may name a column that
+    is as it should be (``MM_LEGAL_IDS``).
     """
     for column, told_apart_by in dataset.identifiers.items():
         if column in legal:
@@ -333,21 +329,17 @@ def _refuse_lost_digits(
         ).fetchall()[0]
         if is_rounded and (lost or 0) >= ENOUGH_LOST:
             raise DeliveryError(
-                f"{file.label}, column {columns.delivered_name(column)}: many of its numbers of 16 digits and more "
-                "are rounded to "
-                "15 digits, or to what a floating-point number holds; expected whole identifiers. Digits are lost, "
-                "and different "
-                "persons or houses have become one. Nothing was kept: ask the sender to deliver the identifiers as "
-                "text, without "
-                f"a spreadsheet in between; if these are whole, set MM_LEGAL_IDS={column}."
+                f"{file.label}, column {columns.delivered_name(column)}: many of its numbers of 16 digits and more are "
+                "rounded to 15 digits, or to what a floating-point number holds; expected whole identifiers. Digits are "
+                "lost, and different persons or houses have become one. Nothing was kept: ask the sender to deliver the "
+                "identifiers as text, without a spreadsheet in between; if these are whole, set "
+                f"MM_LEGAL_IDS={column}."
             )
         if of_points >= ENOUGH_WITH_POINT and points > MOST_FLOATS * rows / _one_in(file):
             raise DeliveryError(
-                f"{file.label}, column {columns.delivered_name(column)}: its identifiers end in .0; expected them as "
-                "they are in "
-                "the other files. They went through a column of numbers and would be found nowhere. Nothing was "
-                "kept: ask the "
-                f"sender to deliver them as text; if they are so everywhere, set MM_LEGAL_IDS={column}."
+                f"{file.label}, column {columns.delivered_name(column)}: its identifiers end in .0; expected them as they "
+                "are in the other files. They went through a column of numbers and would be found nowhere. Nothing was "
+                f"kept: ask the sender to deliver them as text; if they are so everywhere, set MM_LEGAL_IDS={column}."
             )
 
 

@@ -435,10 +435,9 @@ def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.Dat
     loses = pa.types.is_float16(type_) or (pa.types.is_decimal(type_) and type_.precision > 38)
     if loses or (pa.types.is_float32(type_) and name in DATES):
         raise DeliveryError(
-            f"{file.label}, column {delivered}: the values are stored as {type_}; expected a type that holds them "
-            "whole (this one, "
-            "or its reading here, loses digits). Ask the sender for whole numbers, decimals of up to 38 digits, "
-            "dates or text."
+            f"{file.label}, column {delivered}: the values are stored as {type_}; expected a type that holds them whole "
+            "(this one, or its reading here, loses digits). Ask the sender for whole numbers, decimals of up to 38 "
+            "digits, dates or text."
         )
     is_whole = pa.types.is_integer(type_) or pa.types.is_decimal(type_)
     if name.endswith("_id") and not (is_whole or type_ in _TEXT):
