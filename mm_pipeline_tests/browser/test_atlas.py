@@ -230,6 +230,15 @@ def test_zero_is_a_colour_of_its_own_in_map_and_legend(reader):
     assert swatch.evaluate("box => box.getBoundingClientRect().height") > 8
 
 
+def test_figures_are_tabular_and_the_hyphens_of_names_are_not(reader):
+    page = reader.open("area=municipality.62001")
+    numeric = "element => getComputedStyle(element).fontVariantNumeric"
+    for place in ("#ranking tbody th", "#area-name", "#panel .kicker", "#about p"):
+        assert page.locator(place).first.evaluate(numeric) == "normal", place
+    for place in ("#ranking tbody .number", "#panel .facts dd", "#year-shown"):
+        assert page.locator(place).first.evaluate(numeric) == "tabular-nums", place
+
+
 def test_the_classes_do_not_overlap_in_words(reader):
     legend = reader.open().locator("#legend .class span").all_inner_texts()
     assert legend == ["0", "<\u00a050", "50–<100", "100–<200", "200–<400", "400–<800", "800–<1,600", "≥\u00a01,600"]
@@ -911,9 +920,10 @@ def test_the_map_is_downloaded_as_drawing_and_picture(reader):
     for said in (
         "SYNTHETIC DATA",
         "Municipalities · 2006",
-        "release 3 of 1 September 2026",
+        "IMA_AIM, stat_003_007, release 3 of 1 September 2026",
         "Squares, CC BY 4.0",
         "Suppressed",
+        "With care",
     ):
         assert said in words
     fills = [path.get("fill") for path in drawing.iter("{http://www.w3.org/2000/svg}path")]

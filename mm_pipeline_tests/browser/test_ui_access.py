@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mm_pipeline_tests.support.installation import Installation
+from mm_pipeline_tests.support.installation import YEARS, Installation
 from mm_pipeline_tests.support.server import (
     LAUNCH,
+    PATIENCE,
     Server,
     environment_of,
     free_port,
@@ -185,6 +187,21 @@ def test_a_second_ui_is_told_at_once_and_leaves_the_first_alone(server: Server, 
         assert done.stderr.startswith(f"mm-pipeline: {said}")
         assert done.stderr.count("\n") == 1
     assert server.query("{ version }")
+
+
+def test_a_backfill_whose_release_awaits_its_signatures_has_not_failed(
+    built_in_belgium: Installation, tmp_path: Path
+) -> None:
+    """As the catalog starts it; nothing is public by it."""
+    year, installation = YEARS[-1], built_in_belgium.copied_to(tmp_path / "installation")
+    public = installation.settings.published_dir / str(year)
+    shutil.rmtree(public)
+    with ui(installation, tmp_path / "log", MM_SIGN_OFF="on") as server:
+        backfill_id = server.launch_backfill(["published_year"], [year])
+        state = server.wait_for("the backfill", lambda: server.ended_backfill(backfill_id), PATIENCE)
+    assert (state["status"], [run["status"] for run in state["runs"]]) == ("COMPLETED_SUCCESS", ["SUCCESS"])
+    assert not public.exists()
+    assert (installation.settings.awaiting_dir / str(year) / "rates.csv").is_file()
 
 
 def test_the_same_launch_is_taken_by_the_other_server(server: Server) -> None:

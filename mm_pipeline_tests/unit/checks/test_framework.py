@@ -61,3 +61,21 @@ def test_percent():
 def test_a_share_tells_no_small_number(count, share, some):
     assert share_of_people(count, 200) == share
     assert some_of(count, 200, "people") == some
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "share", "some"),
+    [
+        (0, 3, "none", "No people"),
+        (3, 3, "all", "All people"),
+        (1, 3, "few", "1 to 4 people"),
+        (0, 1, "none", "No people"),
+        (4, 4, "all", "All people"),
+        (0, 5, "0.00 %", "0 people (0.00 %)"),
+        (5, 5, "100.00 %", "5 people (100.00 %)"),
+    ],
+)
+def test_none_and_all_of_a_few_people(count: int, total: int, share: str, some: str) -> None:
+    """Of three people none is not "all but a few"; and neither number is told."""
+    assert share_of_people(count, total) == share
+    assert some_of(count, total, "people") == some
