@@ -28,6 +28,9 @@ ID_KEY = "id.key"
 SIGN_OFF = "sign-off"
 """Lock of the files of signatures."""
 
+UI = "ui"
+"""Lock of the web server that comes with a daemon."""
+
 _PUBLISHED = "published"
 _RUN = "run-"
 
@@ -176,6 +179,18 @@ def locked(
                 return
         finally:
             os.close(descriptor)
+
+
+def hold_until_exit(settings: "Settings", name: str) -> None:
+    """Hold a lock until this process ends, also where it becomes another program (``exec``).
+
+    BlockingIOError when another process holds it.
+    """
+    path = settings.lake_dir / ".locks" / name
+    with locked(path, wait=False):  # makes the file, and closes its own descriptor at the end
+        descriptor = os.open(path, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.set_inheritable(descriptor, True)
 
 
 def lies_at(path: Path, descriptor: int) -> bool:

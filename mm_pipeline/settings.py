@@ -73,7 +73,8 @@ class Settings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
     legal_ids: tuple[str, ...] = ()
-    """Identifiers that look like a missing value that is written out, or like a number that lost digits, but are none."""
+    """Identifiers that look like a missing value that is written out, or like a number that lost digits, but are none; and
+    columns of identifiers that are as they should be, though as a whole they look so."""
     engine: str = "duckdb"
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
     spark_master: str = "local[*]"

@@ -8,8 +8,6 @@ foreign name, comes from a page of another site, or is not sent as JSON, is refu
 those of ``dagster dev``, and gives it this web server.
 """
 
-import fcntl
-import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -22,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.locks import locked
+from mm_pipeline.locks import UI, hold_until_exit
 
 if TYPE_CHECKING:
     from mm_pipeline.settings import Settings
@@ -73,17 +71,13 @@ def hold_place(settings: "Settings", host: str, port: int, *, alone: bool) -> No
     ``alone``: it comes with a daemon, of which there is one over the same data. The lock outlives ``exec``.
     """
     if alone:
-        path = settings.lake_dir / ".locks" / "ui"
         try:
-            with locked(path, wait=False):
-                descriptor = os.open(path, os.O_RDWR)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold_until_exit(settings, UI)
         except BlockingIOError:
             raise OperatorError(
                 f"another mm-pipeline ui serves {settings.data_dir} already; expected one, since two daemons would start "
                 "runs twice. Use that one, or end it; --read-only can be started beside it."
             ) from None
-        os.set_inheritable(descriptor, True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does

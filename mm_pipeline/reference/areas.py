@@ -4,7 +4,7 @@ Here: which files of the reference folder count for a year, and the table made o
 read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,8 +40,8 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
     Raises ReferenceDataError where a file cannot be used, or is probably meant under a name that is not read; nothing is
     raised for a hierarchy that stops before the year, which a file cannot tell: compare with ``expected_counts``.
     """
-    for path, error in _misnamed(reference_dir, year):
-        raise error(path)
+    for _path, error in _misnamed(reference_dir, year):
+        raise error
     rows = [COUNTRY]
     for unit in refnis.units_of(year, refnis_file(reference_dir)):
         names = (unit.name_fr, unit.name_nl, unit.name_de)
@@ -67,13 +67,13 @@ def reference_files(reference_dir: Path, year: int) -> list[Path]:
     return [refnis_file(reference_dir), *([table] if table else []), *refused]
 
 
-def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, Callable[[Path], ReferenceDataError]]]:
+def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, ReferenceDataError]]:
     """Files that are probably meant as the hierarchy or the sector table of the year, and the error of each."""
     for path in refnis.lookalikes(reference_dir):
-        yield path, refnis.misnamed
+        yield path, refnis.misnamed(path)
     if year >= FIRST_SECTOR_YEAR:
         for path in geojson.lookalikes(reference_dir, "sectors", year):
-            yield path, lambda path: geojson.misnamed(path, "sectors")
+            yield path, geojson.misnamed(path, "sectors")
 
 
 def refnis_file(reference_dir: Path) -> Path:

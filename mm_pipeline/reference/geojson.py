@@ -10,7 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ def text_of(properties: dict[str, Any], names: tuple[str, ...], year: int | None
     return ""
 
 
-@cache
+@lru_cache(maxsize=1000)  # of a hostile file each feature may have other properties
 def _spelt(keys: tuple[str, ...], names: tuple[str, ...], year: int | None) -> list[str]:
     """Which of these keys are the names, in the order of the names; worked out once, as the features of a file are alike."""
     found = []
