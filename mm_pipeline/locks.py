@@ -186,11 +186,9 @@ def hold_until_exit(settings: "Settings", name: str) -> None:
 
     BlockingIOError when another process holds it.
     """
-    path = settings.lake_dir / ".locks" / name
-    with locked(path, wait=False):  # makes the file, and closes its own descriptor at the end
-        descriptor = os.open(path, os.O_RDWR)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.set_inheritable(descriptor, True)
+    with locked(settings.lake_dir / ".locks" / name, wait=False) as (descriptor, _):
+        # The lock is that of the open file: it lasts until the copy is closed as well.
+        os.set_inheritable(os.dup(descriptor), True)
 
 
 def lies_at(path: Path, descriptor: int) -> bool:
