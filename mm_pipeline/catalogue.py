@@ -216,6 +216,7 @@ DISCLOSED_RATES = Table(
         ),
         Column("digest", pa.string(), "of the protected table, as in releases"),
         Column("threshold", pa.int32(), "the disclosure threshold it was protected with"),
+        # Its dimension "threshold", not in sector_rates, holds threshold_counts: patients with at least that many forfaits.
         *(column for column in _RATE_COLUMNS if column.name not in ("rate_per_10000", "rate_percent")),
         Column("shows_beneficiaries", pa.bool_(), "whether the release shows the number of beneficiaries"),
         Column("shows_patients", pa.bool_(), "whether the release shows the number of patients"),
@@ -242,7 +243,7 @@ THRESHOLD_COUNTS = Table(
     "threshold_counts",
     (
         YEAR,
-        Column("level", pa.string(), "country or region"),
+        Column("level", pa.string(), "country, region, province or arrondissement"),
         Column("area_code", pa.string(), "NIS code, or BE"),
         Column("parent_code", pa.string(), "the area one level up; empty for BE"),
         Column("threshold", pa.int32(), "number of forfaits, 1 to 12"),
@@ -252,7 +253,9 @@ THRESHOLD_COUNTS = Table(
     ("level", "area_code", "threshold"),
 )
 _SENSITIVITY_COLUMNS = (
-    *THRESHOLD_COUNTS.columns[:4],
+    YEAR,
+    Column("level", pa.string(), "country or region"),
+    *THRESHOLD_COUNTS.columns[2:4],
     Column("rule", pa.string(), "at_least or exactly this number of forfaits"),
     *THRESHOLD_COUNTS.columns[4:],
 )

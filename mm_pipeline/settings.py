@@ -66,6 +66,10 @@ class Settings:
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
     disclosure_threshold: int = 5
     """Smallest number of people that may be shown."""
+    total_worth: int = 100
+    """How many categories the total of an area is worth, where the disclosure control must hide one of them."""
+    revision_may_hide: str = "arrondissement"
+    """The highest level of which a year that is released again may hide a figure that was shown."""
     quarantine_limit: float = 0.01
     """Largest share of quarantined rows with which a delivery is still used."""
     tolerances: Mapping[str, float] = field(default_factory=lambda: dict(TOLERANCES))
@@ -157,6 +161,7 @@ class Settings:
         return {
             "MM_THRESHOLD": str(self.threshold),
             "MM_DISCLOSURE_THRESHOLD": str(self.disclosure_threshold),
+            "MM_TOTAL_WORTH": str(self.total_worth),
             "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
             "MM_LEGAL_IDS": ",".join(self.legal_ids),
         }
@@ -173,6 +178,7 @@ class Settings:
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
         parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
+        parts.append(str(self.total_worth))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -183,6 +189,8 @@ def check_value(secret: str) -> str:
 
 
 ENGINES = "duckdb", "spark"
+
+MAY_HIDE = "arrondissement", "province", "region", "country"
 
 DISCLOSURE_THRESHOLDS = 2, 20
 """Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
@@ -290,6 +298,12 @@ def _size(text: str) -> str:
     return text
 
 
+def _level(text: str) -> str:
+    if text not in MAY_HIDE:
+        raise ValueError
+    return text
+
+
 def _bytes(text: str) -> int:
     size = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([KMGT])(?:(i)?B)?", text, re.IGNORECASE)
     if size is None:
@@ -338,6 +352,10 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             _whole_number(*DISCLOSURE_THRESHOLDS),
             5,
             "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
+        ),
+        total_worth=_parsed(env, "MM_TOTAL_WORTH", _whole_number(1, 1000), 100, "a whole number from 1 to 1000"),
+        revision_may_hide=_parsed(
+            env, "MM_REVISION_MAY_HIDE", _level, "arrondissement", f"one of {', '.join(MAY_HIDE)}"
         ),
         quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
         tolerances=_parsed(

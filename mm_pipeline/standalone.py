@@ -21,7 +21,7 @@ from mm_pipeline.atomic import replacing
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import CATEGORIES
 from mm_pipeline.disclosure.mask import lower_bounds
-from mm_pipeline.disclosure.protect import protect
+from mm_pipeline.disclosure.protect import protect_revision
 from mm_pipeline.disclosure.revision import disclosed, mask_of
 from mm_pipeline.disclosure.system import (
     AGE_GROUP_OF,
@@ -43,7 +43,9 @@ COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
 
 _CELL = ", ".join(KEY)
 _NUMBER = r"0*[0-9]{1,9}(\.0*)?"
-_AREA = r"country BE|(region|province|arrondissement|municipality) [0-9]{5}|sector [0-9]{5}\S{4}"
+_CODE = r"(?![0-9]{1,4}$|[0-9]+\.0*$)\S{1,64}"
+"""Any code of an area, but for one that a tool took for a number (2000 or 2000.0 for 02000)."""
+_AREA = rf"country BE|(region|province|arrondissement|municipality|sector) {_CODE}"
 
 
 def read_rates(path: Path) -> pd.DataFrame:
@@ -113,7 +115,7 @@ def protected_table(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.Da
     rates = rates.assign(
         rate_per_10000=rates["patients"] * 10_000.0 / people, rate_percent=rates["patients"] * 100.0 / people
     )
-    result = protect(rates, threshold, earlier)
+    result = protect_revision(rates, threshold, earlier).table
     return result[[column for column in COLUMNS if column in result]]
 
 
@@ -157,12 +159,12 @@ def _read(path: Path, hidden: bool) -> pd.DataFrame:
             (
                 "area_code",
                 ~area.str.fullmatch(_AREA),
-                "BE for a country, nine characters for a sector, else five digits (02000, as text with its zero)",
+                "BE for a country, else a code without blanks (02000, as text with its zero)",
             ),
             (
                 "parent_code",
-                ~cells["parent_code"].str.fullmatch("(BE|[0-9]{5})?"),
-                "the code of the area one level up, BE or five digits (02000, as text with its zero)",
+                ~cells["parent_code"].str.fullmatch(f"({_CODE})?"),
+                "the code of the area one level up (02000, as text with its zero)",
             ),
             ("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}"),
             ("category", ~kind.isin(kinds), f"a category of the dimension ({of})"),

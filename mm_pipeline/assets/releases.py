@@ -16,8 +16,17 @@ import pyarrow as pa
 from mm_pipeline import catalogue
 from mm_pipeline.assets.common import Step
 from mm_pipeline.catalogue import Table
-from mm_pipeline.disclosure.protect import protect
-from mm_pipeline.disclosure.revision import digest_of, disclosed, releases_of, remembered
+from mm_pipeline.disclosure.postponement import as_postponed
+from mm_pipeline.disclosure.protect import protect_revision
+from mm_pipeline.disclosure.revision import (
+    digest_of,
+    disclosed,
+    releases_of,
+    remembered,
+    threshold_cells,
+    threshold_counts,
+    thresholds_of,
+)
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.storage.lake import Provenance
@@ -45,24 +54,37 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
         )
     rates = work.read(catalogue.SECTOR_RATES).to_pandas()
     kept, released = _kept(work, catalogue.DISCLOSED_RATES), set(releases["digest"])
-    protected = protect(rates, threshold, releases_of(kept, released))
-    now = disclosed(rates, protected).assign(year=work.year)
-    kept = remembered(kept, now, digest=digest_of(protected), threshold=threshold, released=released)
-    _keep(work, catalogue.DISCLOSED_RATES, kept, provenance)
-    _keep(work, catalogue.PROTECTED_SENSITIVITY, _protected_sensitivity(work, protected), provenance)
-    _keep(work, catalogue.PROTECTED_RATES, protected, provenance)
-    return protected, int(kept["release"].max()) - 1
-
-
-def _protected_sensitivity(work: Step, protected: pd.DataFrame) -> pd.DataFrame:
-    shown = _kept(work, catalogue.SHOWN_SENSITIVITY)
-    table = protect_sensitivity(
-        work.read(catalogue.THRESHOLD_COUNTS).to_pandas(),
-        sensitivity_totals(protected),
-        work.settings.threshold,
-        work.settings.disclosure_threshold,
-        shown if len(shown) else None,
+    result = protect_revision(
+        rates,
+        threshold,
+        releases_of(kept, released),
+        highest=work.settings.revision_may_hide,
+        total_worth=work.settings.total_worth,
     )
+    counts = threshold_cells(work.read(catalogue.THRESHOLD_COUNTS).to_pandas())
+    before = thresholds_of(kept, released)
+    known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
+    counts = as_postponed(counts, before, result.postponed) if known else counts
+    now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
+    kept = remembered(kept, now, digest=digest_of(result.table), threshold=threshold, released=released)
+    _keep(work, catalogue.DISCLOSED_RATES, kept, provenance)
+    _keep(work, catalogue.PROTECTED_SENSITIVITY, _protected_sensitivity(work, result.table, counts, known), provenance)
+    _keep(work, catalogue.PROTECTED_RATES, result.table, provenance)
+    return result.table, int(kept["release"].max()) - 1
+
+
+def _protected_sensitivity(work: Step, protected: pd.DataFrame, cells: pd.DataFrame, known: bool) -> pd.DataFrame:
+    """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
+    shown, main, counts = _kept(work, catalogue.SHOWN_SENSITIVITY), work.settings.threshold, threshold_counts(cells)
+    totals = sensitivity_totals(protected)
+    if not known:
+        now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
+        is_main = now["threshold"] == main
+        now["patients"] = now["patients"].mask(is_main, now["patients_shown"].fillna(now["patients"]))
+        now["beneficiaries"] = now["beneficiaries_shown"].fillna(now["beneficiaries"])
+        counts = now.astype({"beneficiaries": "int64", "patients": "int64"})
+        shown = now.loc[is_main, ["level", "area_code", "threshold"]]
+    table = protect_sensitivity(counts, totals, main, work.settings.disclosure_threshold, shown if len(shown) else None)
     return table.assign(year=work.year)
 
 

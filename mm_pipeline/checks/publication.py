@@ -12,13 +12,17 @@ from mm_pipeline.assets.releases import clear, sensitivity_totals
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
-from mm_pipeline.disclosure.revision import as_published, releases_of
+from mm_pipeline.disclosure.postponement import unit_of
+from mm_pipeline.disclosure.revision import as_published, releases_of, threshold_counts, thresholds_of
+from mm_pipeline.disclosure.system import UNASSIGNED
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.release.files import broken_checksums
 from mm_pipeline.sign_off import awaited
 from mm_pipeline.statistic.cells import UNKNOWN
+from mm_pipeline.statistic.rates import LEVELS
 
 _KEY = ["level", "area_code", "dimension", "category"]
+_COUNTS = ["beneficiaries", "patients"]
 _NAMED = 5
 """How many cells a message names."""
 
@@ -27,7 +31,7 @@ def nothing_hidden_shows(work: Step) -> Outcome:
     """The rule read again, apart from the code that protects, on the protected table against the confidential one."""
     threshold = work.settings.disclosure_threshold
     shown = work.read(catalogue.PROTECTED_RATES).to_pandas()
-    true = work.read(catalogue.SECTOR_RATES).to_pandas()
+    true = _with_rates(releases_of(work.read(catalogue.DISCLOSED_RATES).to_pandas())[-1])
     both = shown.merge(true, on=_KEY, suffixes=("", "_true"), how="left")
     suppressed, published = (both["status"] == status for status in ("suppressed", "published"))
     people = both["beneficiaries_true"]
@@ -58,6 +62,14 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         f"{len(shown)} cells: no sensitive one is published, and what is published is what the statistic says.",
         published_cells=len(shown) - hidden,
         suppressed_cells=hidden,
+    )
+
+
+def _with_rates(counts: pd.DataFrame) -> pd.DataFrame:
+    """The rates, worked out again."""
+    people = counts["beneficiaries"].where(counts["beneficiaries"] > 0)
+    return counts.assign(
+        rate_per_10000=counts["patients"] * 10_000.0 / people, rate_percent=counts["patients"] * 100.0 / people
     )
 
 
@@ -107,27 +119,107 @@ def disclosure_audit(work: Step) -> Outcome:
 def revisions_audit(work: Step) -> Outcome:
     """The promise, for whoever has kept the earlier releases of the year."""
     kept = work.read(catalogue.DISCLOSED_RATES).to_pandas()
-    releases = releases_of(kept)[::-1]
+    releases = releases_of(kept)
     if len(releases) == 1:
         return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
     started, threshold = time.monotonic(), work.settings.disclosure_threshold
+    published = as_published(releases)
     try:
-        result = audit(as_published(releases), threshold)
+        result = audit(published, threshold)
+        seconds = round(time.monotonic() - started, 1)
+        if not len(result.violations):
+            return passed(f"Nor can anybody who has all releases of {work.year}.", seconds=seconds)
+        before = audit(published[1:], threshold).violations
     except OperatorError as error:
         return failed(f"The releases of {work.year} together: {error} Nothing may be published; report it.")
-    seconds = round(time.monotonic() - started, 1)
-    if not len(result.violations):
-        return passed(
-            f"Nor can anybody who has all releases of {work.year}.",
-            seconds=seconds,
-        )
     text = f"Together with an earlier release: {_broken(result, threshold)}"
     if kept["threshold"].min() < threshold:
         return warning(
             f"{text} An earlier release was made with a lower threshold, which cannot be taken back.",
             seconds=seconds,
         )
+    if not len(_of_now(result.violations, before)):
+        return warning(f"{text} The earlier ones gave them away already, which cannot be taken back.", seconds=seconds)
     return failed(f"{text} Nothing of {work.year} may be published; report it.", seconds=seconds)
+
+
+def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """The violations that were not there without the newest release."""
+    unknown = [*_KEY, "figure", *(f"version_{figure}" for figure in ("beneficiaries", "patients"))]
+    return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
+
+
+def postponed_changes(work: Step) -> Outcome:
+    """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
+    kept = releases_of(work.read(catalogue.DISCLOSED_RATES).to_pandas())
+    if work.lake.has(catalogue.RELEASES, work.year):
+        # With everything postponed the table is the last release, and no new one.
+        released = set(work.read(catalogue.RELEASES).to_pandas()["digest"])
+        kept = [*kept, kept[-1]] if kept[-1]["digest"].iat[0] in released else kept
+    counted = work.read(catalogue.SECTOR_RATES).to_pandas()
+    now, before = (table.set_index(_KEY)[_COUNTS] for table in (kept[-1], counted))
+    if now.sort_index().equals(before.sort_index()):
+        return passed(f"All that was counted of {work.year} is in the table.")
+    if len(kept) == 1:
+        return failed(f"The table of {work.year} is not what was counted: materialise protected_rates again.")
+    tables = {"now": kept[-1], "counted": counted, "released": kept[-2]}
+    now, counted_units, released_units = (_units(table) for table in tables.values())
+    waiting = [unit for unit, rows in now.items() if not rows.equals(counted_units.get(unit))]
+    strange = [unit for unit in waiting if not now[unit].equals(released_units.get(unit))]
+    if strange or not _adds_up(kept[-1]):
+        where = f"arrondissement {', '.join(strange)}" if strange else "the sums of the arrondissements"
+        return failed(
+            f"{where}: neither what was counted of {work.year} nor what was released before. Materialise protected_rates "
+            "again, and report it if it stays."
+        )
+    return warning(
+        f"Changes wait in {', '.join(waiting)}: shown by themselves they would tell of single persons. These stay as they "
+        "were released, and the sums above leave their changes out. Nothing is to be done: the next delivery brings them, "
+        "if it may. To release them now and hide figures of provinces, regions or the country for it: MM_REVISION_MAY_HIDE.",
+        waiting=len(waiting),
+    )
+
+
+def _units(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The counts of each arrondissement with all that is in it, and of those without a municipality."""
+    unit = unit_of(table, "arrondissement")
+    country, regions = (table[table["level"] == level] for level in ("country", "region"))
+    kind = ["dimension", "category"]
+    rest = country.set_index(kind)[_COUNTS] - regions.groupby(kind)[_COUNTS].sum()
+    units = {code: rows.set_index(_KEY)[_COUNTS].sort_index() for code, rows in table.groupby(unit) if code}
+    return units | {UNASSIGNED: rest.sort_index()}
+
+
+def _adds_up(table: pd.DataFrame) -> bool:
+    """Whether provinces and regions are the sums of what is in them."""
+    kind = ["dimension", "category"]
+    for above, below in (("province", "arrondissement"), ("region", "province")):
+        sums = table[table["level"] == below].groupby(["parent_code", *kind])[_COUNTS].sum()
+        whole = table[table["level"] == above].set_index(["area_code", *kind])[_COUNTS].sort_index()
+        if not whole.equals(sums.rename_axis(whole.index.names).sort_index()):
+            return False
+    return True
+
+
+def totals_stay_visible(work: Step) -> Outcome:
+    """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
+    kept = releases_of(work.read(catalogue.DISCLOSED_RATES).to_pandas())
+    if len(kept) == 1:
+        return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
+    now, before = (table.set_index(_KEY) for table in kept[-1:-3:-1])
+    above = LEVELS[: LEVELS.index(work.settings.revision_may_hide)]
+    shown = ["shows_beneficiaries", "shows_patients"]
+    both = before[shown].join(now[shown], rsuffix="_now", how="left")
+    lost = both[[f"{name}_now" for name in shown]].eq(False).to_numpy() & both[shown].to_numpy()
+    cells = both.index[lost.any(axis=1) & both.index.get_level_values("level").isin(above)]
+    if len(cells):
+        return failed(
+            f"{len(cells)} figures of {', '.join(sorted(set(cells.get_level_values('level'))))} were shown by the last "
+            f"release of {work.year} and would be hidden now, {' '.join(cells[0])} among them. Nothing was released. Was "
+            "MM_DISCLOSURE_THRESHOLD raised, or did the areas change? If they are to be hidden: set MM_REVISION_MAY_HIDE to "
+            "their level and build the year again."
+        )
+    return passed("What was shown of the country, the regions and the provinces still is.")
 
 
 def sensitivity_audit(work: Step) -> Outcome:
@@ -139,8 +231,11 @@ def sensitivity_audit(work: Step) -> Outcome:
     if work.lake.has(catalogue.SHOWN_SENSITIVITY, work.year):
         earlier = work.read(catalogue.SHOWN_SENSITIVITY).to_pandas()
     wrong = audit_sensitivity(shown, totals, work.settings.threshold, threshold, earlier)
-    counted = work.read(catalogue.THRESHOLD_COUNTS).to_pandas().set_index(["area_code", "threshold"])["patients"]
+    counts = threshold_counts(thresholds_of(work.read(catalogue.DISCLOSED_RATES).to_pandas()))
     at_least = shown[(shown["rule"] == "at_least") & shown["patients"].notna()]
+    if not len(counts):  # what is postponed is not known: then no threshold shows but that of the statistic
+        at_least = at_least[at_least["threshold"] != work.settings.threshold]
+    counted = counts[counts["level"].isin(["country", "region"])].set_index(["area_code", "threshold"])["patients"]
     true = counted.reindex(pd.MultiIndex.from_frame(at_least[["area_code", "threshold"]])).to_numpy()
     if (at_least["patients"].to_numpy() != true).any():
         wrong.append("What it shows is not what was counted.")
@@ -215,6 +310,18 @@ CHECKS = [
                 "revisions_audit",
                 "Nobody can do so from this release and the earlier ones of the year together.",
                 revisions_audit,
+                blocking=True,
+            ),
+            Check(
+                "postponed_changes",
+                "What is released is what was counted; changes that would tell of single persons wait.",
+                postponed_changes,
+                blocking=True,
+            ),
+            Check(
+                "totals_stay_visible",
+                "A revision hides no figure of the country, a region or a province that was shown.",
+                totals_stay_visible,
                 blocking=True,
             ),
         ],

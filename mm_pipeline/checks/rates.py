@@ -12,6 +12,7 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets.common import SMALLEST_SHOWN, Step, markdown_table
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.cells import FIRST_SECTOR_YEAR
 from mm_pipeline.statistic.rates import AGE_GROUPS, LEVELS, dimensions_of
 
@@ -229,7 +230,7 @@ def thresholds_agree(work: Step) -> Outcome:
     main = work.settings.threshold
     counts = work.read(catalogue.THRESHOLD_COUNTS).to_pandas()
     rates = _rates(work)
-    totals = rates[rates["level"].isin(["country", "region"]) & (rates["dimension"] == "total")]
+    totals = rates[rates["level"].isin(sensitivity.LEVELS) & (rates["dimension"] == "total")]
     by_area = counts.sort_values("threshold").groupby(["level", "area_code"])
     problems = {
         "have not each number of forfaits from 1 to 12 once": by_area["threshold"]

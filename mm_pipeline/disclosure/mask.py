@@ -5,7 +5,8 @@ are hidden with the rest:
 
 - a hidden N hides its n;
 - **R1** an area whose total is hidden hides all its breakdowns;
-- **R2** a municipality may hide all its sectors (and does so where they cannot be protected one by one).
+- **R2** the n of a group may be hidden as a whole, where its cells cannot be protected one by one or that costs more. A
+  group is the sectors of a municipality, or the categories of one breakdown of an area.
 
 Where N is shown as 0, n is shown as 0 as well: nothing can be told from it.
 """
@@ -33,16 +34,11 @@ class Mask:
 
 
 def primary_mask(system: System, threshold: int) -> Mask:
-    """What the primary rule hides, what R1 hides with it, and what an earlier release hid and has not changed.
-
-    Of the latter not the zeros: whether one may be hidden is for the rules to say anew.
-    """
-    now, before = ~system.before.is_past, system.before
-    hidden = {figure: before.hidden[figure] & (before.is_past | (system.value(figure) > 0)) for figure in FIGURES}
-    mask = Mask(
-        hidden["beneficiaries"] | (now & (small_population(system.beneficiaries, threshold) | system.is_rest)),
-        hidden["patients"] | (now & (sensitive(system.patients, system.beneficiaries, threshold) | system.is_rest)),
-    )
+    """What the primary rule hides, what R1 hides with it, and of the past what was hidden."""
+    past, hidden = system.before.is_past, system.before.hidden
+    small = small_population(system.beneficiaries, threshold) | system.is_rest
+    tells = sensitive(system.patients, system.beneficiaries, threshold) | system.is_rest
+    mask = Mask(np.where(past, hidden["beneficiaries"], small), np.where(past, hidden["patients"], tells))
     complete(system, mask)
     return mask
 
@@ -54,45 +50,35 @@ def complete(system: System, mask: Mask) -> None:
     mask.patients |= mask.beneficiaries | (mask.patients[system.total] & ~nobody)
 
 
-def hide_sectors(system: System, mask: Mask, figure: Figure, municipality: int) -> None:
-    """R2: hide ``figure`` of all sectors of a municipality, in place."""
-    sectors = system.is_sector & (system.within["municipality"] == municipality)
-    if figure == "patients":
-        sectors &= system.beneficiaries > 0
-    mask[figure][sectors] = True
+def hide_group(system: System, mask: Mask, group: int) -> None:
+    """R2: hide the patients of all cells of a group, in place."""
+    mask.patients |= (system.group == group) & (system.beneficiaries > 0)
     complete(system, mask)
 
 
 def lower_bounds(system: System, mask: Mask, cells: Positions | None = None) -> dict[Figure, Counts]:
     """What a hidden figure of ``cells`` is at least, as the reader knows it: 1, or 0 where zeros are hidden as well.
 
-    ``cells`` (default: all) hold all sectors of a municipality or none.
+    ``cells`` (default: all) hold all cells of a group or none.
     """
     at = np.arange(len(system)) if cells is None else cells
     total, before = system.total[at], system.before
     is_breakdown = system.is_breakdown[at]
     zero: dict[Figure, Flags] = {
-        "beneficiaries": (
-            system.is_rest[at]
-            | (is_breakdown & mask.beneficiaries[total])
-            | _all_sectors_hidden(system, at, ~mask.beneficiaries[at])
-        )
+        "beneficiaries": system.is_rest[at] | (is_breakdown & mask.beneficiaries[total]),
+        "patients": (
+            mask.beneficiaries[at] | (is_breakdown & mask.patients[total]) | _in_hidden_group(system, at, mask)
+        ),
     }
-    inhabited = mask.beneficiaries[at] | (system.beneficiaries[at] > 0)
-    zero["patients"] = (
-        mask.beneficiaries[at]
-        | (is_breakdown & mask.patients[total])
-        | _all_sectors_hidden(system, at, ~mask.patients[at] & inhabited)
-    )
     return {
         figure: np.maximum(np.where(zero[figure] | before.is_past[at], 0, 1), before.at_least[figure][at])
         for figure in FIGURES
     }
 
 
-def _all_sectors_hidden(system: System, cells: Positions, shown: Flags) -> Flags:
-    """Sectors of the municipalities that have none among ``shown``."""
-    municipality, is_sector = system.within["municipality"][cells], system.is_sector[cells]
-    shows = np.zeros(len(system), dtype=bool)
-    shows[municipality[is_sector & shown]] = True
-    return is_sector & ~shows[municipality]
+def _in_hidden_group(system: System, cells: Positions, mask: Mask) -> Flags:
+    """Those of ``cells`` whose group shows patients of no cell where anybody lives (R2)."""
+    group = system.group[cells]
+    shows = np.zeros(len(system) + 1, dtype=bool)
+    shows[group[~mask.patients[cells] & (system.beneficiaries[cells] > 0)]] = True
+    return (group >= 0) & ~shows[group]

@@ -42,8 +42,10 @@ class Room:
     is_hidden: dict[Figure, Flags]
 
 
-def room_of(system: System, mask: Mask, cells: Positions, most: int) -> Room:
+def room_of(system: System, mask: Mask, cells: Positions, most: int, stays_shown: Flags) -> Room:
     """The room of a block as a mask stands; no cell needs to go further than ``most``.
+
+    ``stays_shown``: cells that cannot be hidden any more, if they are not.
 
     Hiding costs 1 a cell, more on higher levels, and a little more the more people it is about; a total takes its
     breakdowns along (R1), hidden beneficiaries the patients. Hidden cells cost so little that only among equal ways the
@@ -56,13 +58,13 @@ def room_of(system: System, mask: Mask, cells: Positions, most: int) -> Room:
     down, up, cost = {}, {}, {}
     for figure in FIGURES:
         value, is_shown = system.value(figure)[cells], ~mask[figure][cells]
-        companions = np.zeros(len(system), dtype="int64")
-        np.add.at(companions, system.total[cells], is_shown)
+        along = np.where(is_shown & system.is_breakdown[cells], weight, 0)
+        companions = np.bincount(system.total[cells], along, len(system))[cells]
         # A zero is shown, so it stays where it is; and so does what an earlier release has shown.
-        stays = (is_shown & ((value == 0) | system.before.is_past[cells])) | system.before.known[figure][cells]
+        stays = (is_shown & ((value == 0) | stays_shown[cells])) | system.before.known[figure][cells]
         down[figure] = np.where(stays, 0, np.minimum(value - np.where(is_shown, 1, lower[figure]), most))
         up[figure] = np.where(stays, 0, most)
-        cost[figure] = np.where(is_shown, weight * np.maximum(companions[cells], 1), LITTLE * own)
+        cost[figure] = np.where(is_shown, weight + companions, LITTLE * own)
     cost["beneficiaries"] += np.where(mask.patients[cells], 0, cost["patients"])
     return Room(down, up, cost, {figure: mask[figure][cells] for figure in FIGURES})
 
@@ -95,6 +97,8 @@ class Block:
         self._columns = np.arange(2 * len(cells) * len(self._figures), dtype=np.int32)
         self._room: Room | None = None
         self._free = False
+        # What the solver was told last: only what differs is told again.
+        self._bounded = self._priced = np.zeros(len(self._columns))
         self._solver = self._model()
 
     def place(self, cell: int) -> int:
@@ -105,20 +109,22 @@ class Block:
         size = len(self.cells)
         place = np.full(len(self._system), -1)
         place[self.cells] = np.arange(size)
-        entry = place[self._system.cell] >= 0
-        _, row = np.unique(self._system.line[entry], return_inverse=True)
-        column, sign = place[self._system.cell[entry]], self._system.sign[entry].astype(float)
-        lines = int(row.max()) + 1 if len(row) else 0
         # Per figure the lines, each with the ways up (+) and down (-); then, if joint, a link n <= N for each cell.
         rows, columns, values = [], [], []
-        for number, _ in enumerate(self._figures):
+        self._lines, self._links = [], 0
+        for number, figure in enumerate(self._figures):
+            line, cell, sign = self._system.lines_of(figure)
+            entry = place[cell] >= 0
+            _, row = np.unique(line[entry], return_inverse=True)
+            column, sign = place[cell[entry]], sign[entry]
+            self._lines.append((row, column, sign))
             first = 2 * size * number
-            rows += [row + lines * number] * 2
+            rows += [row + self._links] * 2
             columns += [column + first, column + first + size]
-            values += [sign, -sign]
-        lower = [np.zeros(lines * len(self._figures))]
-        upper = [np.zeros(lines * len(self._figures))]
-        self._links = lines * len(self._figures)
+            values += [sign.astype(float), -sign.astype(float)]
+            self._links += int(row.max()) + 1 if len(row) else 0
+        lower = [np.zeros(self._links)]
+        upper = [np.zeros(self._links)]
         if self._joint:
             links = self._links + np.arange(size)
             for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
@@ -165,7 +171,9 @@ class Block:
         self._upper: Floats = upper.ravel()
         self._cost = np.stack([cost, cost], axis=1).ravel()
         self._shown = ~np.stack([hidden, hidden], axis=1).ravel()
-        self._solver.changeColsBounds(len(self._upper), self._columns, np.zeros(len(self._upper)), self._upper)
+        changed = np.flatnonzero(self._upper != self._bounded).astype(np.int32)
+        self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), self._upper[changed])
+        self._bounded = self._upper
 
     def cheapest(self, cell: int, aim: Aim, by: int, room: Room, *, free: bool = False) -> Movement | None:
         """A cheap movement that takes ``aim`` of ``cell`` at least ``by`` up (down, if negative); None if none does.
@@ -206,7 +214,9 @@ class Block:
         return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
 
     def _set_price(self, price: Floats) -> None:
-        self._solver.changeColsCost(len(self._columns), self._columns, price)
+        changed = np.flatnonzero(price != self._priced).astype(np.int32)
+        self._solver.changeColsCost(len(changed), changed, price[changed])
+        self._priced = price
 
     def _parts(self, aim: Aim) -> list[tuple[Figure, float]]:
         if aim != "others":
@@ -288,13 +298,11 @@ class Block:
             return False
         if self._joint and (whole[0] - whole[1] > self._others()).any():
             return False
-        for change in whole:
-            moved = np.zeros(len(self._system), dtype="int64")
-            moved[self.cells] = change
-            entry = moved[self._system.cell] != 0
-            if np.bincount(self._system.line[entry], self._system.sign[entry] * moved[self._system.cell[entry]]).any():
-                return False
-        return True
+        # What is outside stands still, so the lines of the block are all there are.
+        return not any(
+            np.bincount(row, sign * change[place]).any()
+            for change, (row, place, sign) in zip(whole, self._lines, strict=True)
+        )
 
     def _price_of(self, change: dict[Figure, Counts]) -> float:
         """What it costs to hide the shown cells that move."""

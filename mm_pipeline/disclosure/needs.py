@@ -39,11 +39,11 @@ class Needs:
     def unmet(self, aim: Aim, mask: Mask, proofs: Proofs, cells: Positions | slice = ALL) -> Flags:
         """Hidden figures that are small, or so near that they could be taken for small, and not seen to move enough.
 
-        Not what an earlier release has shown.
+        Not what an earlier release has shown, but what it hid and what has changed since.
         """
         figure: Figure = "patients" if aim == "others" else aim
         before, value = self._system.before, self._system.value(aim)[cells]
-        secret = mask[figure][cells] & ~before.known[figure][cells] & ~before.is_past[cells]
+        secret = mask[figure][cells] & ~before.shown[figure][cells] & ~before.is_change[cells]
         lowest, highest = proofs.lowest[aim][cells], proofs.highest[aim][cells]
         short = (highest < self.cap(aim, mask, cells)) | (highest - lowest < self._t - 1)
         return secret & (value < 2 * (self._t - 1)) & short
@@ -61,13 +61,16 @@ def plainly_known(system: System, mask: Mask) -> dict[Aim, Flags]:
         if figure == "patients":
             unknown &= ~(known["beneficiaries"] & (system.beneficiaries == 0))
         slack = system.value(figure) - lower[figure]
-        while True:
-            entry = unknown[system.cell]
-            left = np.bincount(system.line, weights=entry)
-            above = np.bincount(system.line, weights=entry * np.where(system.sign > 0, 1, slack[system.cell]))
-            found = system.cell[((left == 1) | (above == 0))[system.line] & entry]
-            if not len(found):
+        every_line, every_cell, every_sign = system.lines_of(figure)
+        at = np.flatnonzero(unknown[every_cell])
+        while len(at):
+            line, cell = every_line[at], every_cell[at]
+            left = np.bincount(line)
+            above = np.bincount(line, weights=np.where(every_sign[at] > 0, 1, slack[cell]))
+            found = ((left == 1) | (above == 0))[line]
+            if not found.any():
                 break
-            unknown[found] = False
+            unknown[cell[found]] = False
+            at = at[unknown[cell]]
         known[figure] = ~unknown
     return known | {"others": known["beneficiaries"] & known["patients"]}

@@ -1,6 +1,9 @@
 """How far each figure has been seen to move, and by which movement: what the protection has proved so far."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -12,7 +15,7 @@ from mm_pipeline.disclosure.system import AIMS, Aim, Positions, System
 class Proofs:
     """Per figure (N, n, N - n) of each cell its true ``value``, and the ``lowest`` and ``highest`` it takes in a movement.
 
-    ``lowest_by``, ``highest_by``: the number of that movement, -1 for none; ``moved``: what each movement moves.
+    ``lowest_by``, ``highest_by``: the number of that movement, -1 for none; ``movements``: those that move a cell.
     """
 
     value: dict[Aim, Counts]
@@ -20,7 +23,8 @@ class Proofs:
     highest: dict[Aim, Counts]
     lowest_by: dict[Aim, Counts]
     highest_by: dict[Aim, Counts]
-    moved: list[Positions] = field(default_factory=list)
+    movements: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    numbers: Iterator[int] = field(default_factory=count)
 
     @classmethod
     def none(cls, system: System) -> "Proofs":
@@ -29,31 +33,33 @@ class Proofs:
         return cls(value, _copy(value), _copy(value), nobody, _copy(nobody))
 
     def copy(self) -> "Proofs":
-        """``moved`` is shared: it only grows, and a number stays with its movement."""
+        """``movements`` is shared: it only grows, and a number stays with its movement."""
         lowest, highest, lowest_by, highest_by = map(
             _copy, (self.lowest, self.highest, self.lowest_by, self.highest_by)
         )
-        return Proofs(self.value, lowest, highest, lowest_by, highest_by, self.moved)
+        return Proofs(self.value, lowest, highest, lowest_by, highest_by, self.movements, self.numbers)
 
     def add(self, cells: Positions, change: dict[Aim, Counts]) -> None:
         """Remember a movement."""
+        number = next(self.numbers)
         for aim, by in change.items():
             there = self.value[aim][cells] + by
             for seen, seen_by, further in (
                 (self.lowest[aim], self.lowest_by[aim], there < self.lowest[aim][cells]),
                 (self.highest[aim], self.highest_by[aim], there > self.highest[aim][cells]),
             ):
-                seen[cells[further]], seen_by[cells[further]] = there[further], len(self.moved)
-        self.moved.append(cells[np.any([by != 0 for by in change.values()], axis=0)])
+                seen[cells[further]], seen_by[cells[further]] = there[further], number
+        for cell in cells[np.any([by != 0 for by in change.values()], axis=0)].tolist():
+            self.movements[cell].append(number)
 
     def without(self, cells: Flags) -> "Proofs":
         """What stays proved if these cells stand still."""
-        number = np.repeat(np.arange(len(self.moved)), [len(moved) for moved in self.moved])
-        void = np.unique(number[cells[np.concatenate([*self.moved, []]).astype("int64")]])
+        void = {number for cell in np.flatnonzero(cells).tolist() for number in self.movements.get(cell, ())}
+        gone_by = np.fromiter(void, dtype="int64")
         result = self.copy()
         for aim in AIMS:
             for seen, seen_by in ((result.lowest, result.lowest_by), (result.highest, result.highest_by)):
-                gone = np.isin(seen_by[aim], void)
+                gone = np.isin(seen_by[aim], gone_by)
                 seen[aim][gone], seen_by[aim][gone] = self.value[aim][gone], -1
         return result
 

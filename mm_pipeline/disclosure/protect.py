@@ -9,27 +9,90 @@ nothing of this.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.mask import Mask
-from mm_pipeline.disclosure.revision import released_mask, with_earlier
+from mm_pipeline.disclosure.postponement import Changes, changes_by_arrondissement
+from mm_pipeline.disclosure.revision import is_as_released, kept_mask, with_earlier
 from mm_pipeline.disclosure.search import Search
-from mm_pipeline.disclosure.system import FIGURES, KEY, UNKNOWN_SECTOR, system_of
+from mm_pipeline.disclosure.system import FIGURES, KEY, TOTAL_WORTH, UNKNOWN_SECTOR, system_of
+
+HIGHEST = "arrondissement"
+"""The highest level of which a revision may hide a figure that was shown (``MM_REVISION_MAY_HIDE``)."""
 
 
-def protect(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Protection:
+    """``table``: the columns of ``protected_rates``. ``rates``: the counts that it is made from, with those that stay as
+    they were released; ``postponed``: the units (:mod:`~mm_pipeline.disclosure.postponement`) that do."""
+
+    table: pd.DataFrame
+    rates: pd.DataFrame
+    postponed: frozenset[str] = frozenset()
+
+
+def protect(rates: pd.DataFrame, threshold: int, *, total_worth: int = TOTAL_WORTH) -> pd.DataFrame:
     """A year's ``sector_rates`` -> ``protected_rates`` (same columns and ``status``; the same rows without ZZZZ).
 
     Hidden patients take everything derived from them along; hidden beneficiaries take the patients along. The order of
-    the rows does not matter, and the same data give the same mask.
-
-    ``earlier``: what was released of the year before (:func:`mm_pipeline.disclosure.revision.disclosed`), so that old and
-    new together keep the promise for every cell that did not change.
+    the rows does not matter, and the same data give the same mask. ``total_worth``: how many categories the total of an
+    area is worth, where one of them must be hidden.
     """
     rates = rates.sort_values(KEY, ignore_index=True)
-    mask = _mask(rates, threshold, earlier)
+    return _table(rates, Search(system_of(rates, total_worth), threshold).mask())
+
+
+def protect_revision(
+    rates: pd.DataFrame,
+    threshold: int,
+    earlier: Sequence[pd.DataFrame],
+    *,
+    changes: Changes | None = None,
+    highest: str = HIGHEST,
+    total_worth: int = TOTAL_WORTH,
+) -> Protection:
+    """A year that was released before: old and new releases together keep the promise, in each of them.
+
+    ``earlier``: what was released (:func:`mm_pipeline.disclosure.revision.disclosed`), oldest first; none: a first release.
+    What was shown stays shown and what was hidden stays hidden, but where the promise needs otherwise; of levels above
+    ``highest`` nothing more is hidden. What cannot be protected then waits (``changes``: by default by arrondissement). The
+    last release again, with nothing changed or everything postponed, keeps its mask.
+    """
+    rates = rates.sort_values(KEY, ignore_index=True)
+    if not earlier:
+        return Protection(protect(rates, threshold, total_worth=total_worth), rates)
+    changes = changes_by_arrondissement(rates, earlier[-1]) if changes is None else changes
+    held: set[str] = set()
+    while True:
+        current = changes.rates(held)
+        alone = system_of(current, total_worth)
+        start = kept_mask(alone, earlier[-1])
+        if is_as_released(current, earlier[-1]) and _was_made_at(earlier[-1], threshold):
+            return Protection(_table(current, start), current, frozenset(held))
+        system = with_earlier(alone, earlier)
+        search = Search(system, threshold, start, highest=highest)
+        together = search.mask()
+        failed = [tuple(row) for row in system.cells[KEY].iloc[search.failed].itertuples(index=False)]
+        more = changes.units_for(failed, held)
+        if not more:
+            break
+        held |= more
+    mask = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+    # What an earlier release gave away is not protected together with it. By itself this one keeps the promise all the same.
+    if failed or any((mask[figure] & system.before.known[figure][: len(alone)]).any() for figure in FIGURES):
+        mask = Search(alone, threshold, mask).mask()
+    return Protection(_table(current, mask), current, frozenset(held))
+
+
+def _was_made_at(release: pd.DataFrame, threshold: int) -> bool:
+    """Whether a release may have this threshold; one that does not say may."""
+    return "threshold" not in release or int(release["threshold"].iat[0]) >= threshold
+
+
+def _table(rates: pd.DataFrame, mask: Mask) -> pd.DataFrame:
     rows = slice(0, len(rates))
     result = rates.copy()
     for figure in FIGURES:
@@ -38,20 +101,3 @@ def protect(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame]
         result[column] = rates[column].mask(mask.patients[rows])
     result["status"] = np.where(mask.patients[rows], "suppressed", "published")
     return result[~result["area_code"].str.endswith(UNKNOWN_SECTOR)].reset_index(drop=True)
-
-
-def _mask(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame]) -> Mask:
-    """What must be hidden. It comes from two searches where there are earlier releases.
-
-    The first looks for a mask under which all releases together keep the promise, as far as they can: they cannot where
-    an earlier one was made under a lower threshold, for that is public. The second sees to it that this one does alone.
-    The last release again keeps its mask.
-    """
-    alone = system_of(rates)
-    if not earlier:
-        return Search(alone, threshold).mask()
-    start = released_mask(alone, rates, earlier[-1])
-    if start is None:
-        together = Search(with_earlier(alone, earlier), threshold).mask(must=False)
-        start = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
-    return Search(alone, threshold, start).mask()

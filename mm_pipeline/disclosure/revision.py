@@ -1,19 +1,20 @@
 """A year that is released again: what the reader of the earlier releases knows.
 
-Whoever has two releases of a year can subtract not only within each. A cell that did not change is the same unknown in
-both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. So the earlier
-releases join the system of the new one: unchanged cells stand in the lines of both, and a cell that changed has one
-position for each of its values.
+Whoever has two releases of a year can subtract not only within each. A figure that did not change is the same unknown in
+both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. Of one that changed
+he is taken to know that it only gained or only lost persons, wherever that is so: then n changed by no more than N. So the
+earlier releases join the system of the new one.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.mask import Mask, lower_bounds
+from mm_pipeline.disclosure.mask import Mask, complete, lower_bounds
 from mm_pipeline.disclosure.rule import Counts
 from mm_pipeline.disclosure.system import (
     COLUMNS,
@@ -28,6 +29,8 @@ from mm_pipeline.disclosure.system import (
     system_of,
 )
 
+THRESHOLD = "threshold"
+"""The dimension of what is remembered of :func:`mm_pipeline.statistic.sensitivity.threshold_counts`, beside the table."""
 SHOWS: dict[Figure, str] = {"beneficiaries": "shows_beneficiaries", "patients": "shows_patients"}
 
 
@@ -43,6 +46,27 @@ def disclosed(rates: pd.DataFrame, protected: pd.DataFrame) -> pd.DataFrame:
 
 def releases_of(kept: pd.DataFrame, among: Set[str] | None = None) -> list[pd.DataFrame]:
     """The releases of a year, oldest first, of a table as :func:`remembered` makes it; ``among``: of these digests only."""
+    return [release[release["dimension"] != THRESHOLD] for release in _tables(kept, among)]
+
+
+def thresholds_of(kept: pd.DataFrame, among: Set[str] | None = None) -> pd.DataFrame:
+    """The :func:`threshold_cells` that the last of these releases was made from; empty if it is of before they were kept."""
+    last = [kept[:0], *_tables(kept, among)][-1]
+    return last[last["dimension"] == THRESHOLD]
+
+
+def threshold_cells(counts: pd.DataFrame) -> pd.DataFrame:
+    """``threshold_counts`` in the shape of :func:`disclosed`: a cell for each number of forfaits, which shows nothing."""
+    cells = counts.assign(dimension=THRESHOLD, category=counts["threshold"].map("{:02d}".format))
+    return cells[COLUMNS].assign(**dict.fromkeys(SHOWS.values(), False))
+
+
+def threshold_counts(cells: pd.DataFrame) -> pd.DataFrame:
+    """The way back."""
+    return cells.assign(threshold=cells["category"].astype("int32"))[[*COLUMNS[:3], "threshold", *COUNTS]]
+
+
+def _tables(kept: pd.DataFrame, among: Set[str] | None) -> list[pd.DataFrame]:
     if among is not None:
         kept = kept[kept["digest"].isin(among)]
     return [release for _, release in kept.groupby("release", sort=True)]
@@ -62,16 +86,29 @@ def remembered(
     ``kept`` has the columns of ``now`` (:func:`disclosed`) and ``release``, ``digest``, ``threshold``; it may be empty.
     A table that never went out is forgotten. The one made now comes last.
     """
-    tables = [*releases_of(kept, released - {digest}), now.assign(digest=digest, threshold=threshold)]
+    tables = [*_tables(kept, released - {digest}), now.assign(digest=digest, threshold=threshold)]
     return pd.concat([table.assign(release=number) for number, table in enumerate(tables, 1)], ignore_index=True)
 
 
-def released_mask(system: System, rates: pd.DataFrame, release: pd.DataFrame) -> Mask | None:
-    """The mask of a release (:func:`disclosed`), if it was made from these rates (sorted by KEY, as in ``system``)."""
+def is_as_released(rates: pd.DataFrame, release: pd.DataFrame) -> bool:
+    """Whether a release (:func:`disclosed`) was made from these rates (sorted by KEY)."""
     before = release.sort_values(KEY, ignore_index=True)
-    if len(before) != len(rates) or not (before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all():
-        return None
-    return mask_of(system, before)
+    return len(before) == len(rates) and bool((before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all())
+
+
+def kept_mask(system: System, release: pd.DataFrame) -> Mask:
+    """The mask of a release (:func:`disclosed`) for the cells of ``system``: what was hidden stays so, but for zeros that
+    have to be shown. A cell that it did not have is not hidden."""
+    shown = release.set_index(KEY)[list(SHOWS.values())].reindex(pd.MultiIndex.from_frame(system.cells[KEY]))
+    mask = Mask(*((~shown[name].fillna(True).to_numpy(dtype=bool)) | system.is_rest for name in SHOWS.values()))
+    complete(system, mask)
+    while True:
+        lowest = lower_bounds(system, mask)
+        wrong = {figure: mask[figure] & (system.value(figure) < lowest[figure]) for figure in FIGURES}
+        if not any(cells.any() for cells in wrong.values()):
+            return mask
+        mask.beneficiaries &= ~wrong["beneficiaries"]
+        mask.patients &= ~(wrong["patients"] | (wrong["beneficiaries"] & (system.beneficiaries == 0)))
 
 
 def mask_of(system: System, release: pd.DataFrame) -> Mask:
@@ -83,56 +120,97 @@ def mask_of(system: System, release: pd.DataFrame) -> Mask:
 
 
 def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Releases (each as :func:`disclosed` gives it) as the audit reads several: figures only where they were shown, rests
-    without any, and ``version``: in all releases the same number for a cell that did not change.
+    """Releases, oldest first (each as :func:`disclosed` gives it), as the audit reads several, newest first.
+
+    Figures only where they were shown; rests without any; ``version_beneficiaries`` and ``version_patients``: in all
+    releases the same number for a figure that did not change; ``change``: 1 for a cell that since the release before gained
+    persons and lost none, as far as its two figures tell, -1 for one that lost some and gained none, 0 for any other.
     """
-    number: dict[tuple[object, ...], int] = {}
-    tables = []
+    tables: list[pd.DataFrame] = []
+    numbers: dict[tuple[object, ...], int] = {}
+    before: dict[tuple[object, ...], tuple[int, int]] = {}
     for release in releases:
         system = system_of(release)
         mask = mask_of(system, release)
-        table = system.cells.assign(version=[number.setdefault(key, len(number)) for key in _identities(system)])
+        keys, counts = _keys(system), list(map(tuple, _counts(system).tolist()))
+        table = system.cells.assign(
+            change=[_direction(before.get(key, now), now) for key, now in zip(keys, counts, strict=True)]
+        )
         for figure in FIGURES:
+            values = zip(keys, system.value(figure).tolist(), strict=True)
+            table[f"version_{figure}"] = [numbers.setdefault((figure, *value), len(numbers)) for value in values]
             table[figure] = pd.Series(system.value(figure), dtype="Int64").mask(mask[figure])
         tables.append(table)
-    return tables
+        before = dict(zip(keys, counts, strict=True))
+    return tables[::-1]
 
 
 def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
-    """The system of a release together with the earlier ones (each as :func:`disclosed` gives it).
+    """The system of a release together with the earlier ones, oldest first (each as :func:`disclosed` gives it).
 
-    The cells of ``system`` come first and keep their positions.
+    The cells of ``system`` come first and keep their positions. A cell of an earlier release that has both its counts still
+    is the cell of now. Another has a position of its own: a count that it has in common with another release is the same
+    unknown (``System.same``); and where it only gained or only lost persons from one release to the next, as far as its
+    counts tell, these are a cell as well, in whose line it stands with both its values.
     """
-    at = {key: position for position, key in enumerate(_identities(system))}
-    cells, counts, lines = [system.cells], [_counts(system)], dict.fromkeys(_lines(system, np.arange(len(system))))
+    at = {identity: position for position, identity in enumerate(_identities(system))}
+    cells, counts = [system.cells], [_counts(system)]
+    lines = dict.fromkeys(_lines(system, np.arange(len(system))))
     told: list[tuple[Positions, Mask, dict[Figure, Counts]]] = []
+    found: list[dict[tuple[object, ...], int]] = []
     for table in earlier:
         past = system_of(table)
         mask = mask_of(past, table)
-        here = np.array([at.setdefault(key, len(at)) for key in _identities(past)])
+        here = np.array([at.setdefault(identity, len(at)) for identity in _identities(past)])
         is_new = here >= sum(map(len, cells))
         cells.append(past.cells[is_new])
         counts.append(_counts(past)[is_new])
         lines |= dict.fromkeys(_lines(past, here))
         told.append((here, mask, lower_bounds(past, mask)))
+        found.append(dict(zip(_keys(past), here.tolist(), strict=True)))
+    found.append({key: position for position, key in enumerate(_keys(system))})
 
-    size, extra = len(at), len(at) - len(system)
-    before = Before(
+    value = np.concatenate(counts)
+    changes: dict[tuple[int, int], None] = {}
+    for before, after in pairwise(found):
+        for key, new in after.items():
+            old = before.get(key, new)
+            direction = _direction(tuple(value[old]), tuple(value[new]))
+            if direction:
+                changes[(new, old) if direction > 0 else (old, new)] = None
+    larger, smaller = (np.array([pair[side] for pair in changes], dtype="int64") for side in (0, 1))
+    every = pd.concat(cells, ignore_index=True)
+    # A sum each: the larger value of the cell is the smaller one and the change.
+    lines |= {(*pair, len(every) + number): None for number, pair in enumerate(changes)}
+    every = pd.concat([every, every.iloc[larger]], ignore_index=True)
+    value = np.concatenate([value, value[larger] - value[smaller]])
+
+    size, extra = len(every), len(every) - len(system)
+    is_change = np.arange(size) >= size - len(changes)
+    unknown = {figure: _unknowns(every[~is_change], value[~is_change, side]) for side, figure in enumerate(FIGURES)}
+    before_now = Before(
         is_past=np.arange(size) >= len(system),
+        is_change=is_change,
         known={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
-        hidden={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
+        shown={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
+        hidden={figure: is_change.copy() for figure in FIGURES},
         at_least={figure: np.zeros(size, dtype="int64") for figure in FIGURES},
     )
     for here, mask, lowest in told:
         for figure in FIGURES:
-            before.known[figure][here[~mask[figure]]] = True
-            before.hidden[figure][here[mask[figure]]] = True
+            before_now.known[figure][here[~mask[figure]]] = True
+            before_now.shown[figure][here[~mask[figure]]] = True
+            before_now.hidden[figure][here[mask[figure]]] = True
             at_least = np.where(mask[figure], lowest[figure], 0)
-            before.at_least[figure][here] = np.maximum(before.at_least[figure][here], at_least)
+            before_now.at_least[figure][here] = np.maximum(before_now.at_least[figure][here], at_least)
+    for figure, number in unknown.items():
+        for told_of in (before_now.known[figure][: len(number)], before_now.at_least[figure][: len(number)]):
+            most = np.zeros(len(number), dtype=told_of.dtype)
+            np.maximum.at(most, number, told_of)
+            told_of[:] = most[number]
     sizes = [len(line) for line in lines]
-    every = pd.concat(cells, ignore_index=True)
-    value = np.concatenate(counts)
     itself = np.arange(len(system), size)
+    nothing = np.full(extra, -1)
     return replace(
         system,
         cells=every,
@@ -142,15 +220,41 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         line=np.repeat(np.arange(len(lines)), sizes),
         cell=np.array([cell for line in lines for cell in line], dtype="int64"),
         sign=np.array([sign for size in sizes for sign in (1, *[-1] * (size - 1))], dtype="int64"),
+        same={figure: _pairs(number) for figure, number in unknown.items()},
         total=np.concatenate([system.total, itself]),
-        parent=np.concatenate([system.parent, np.full(extra, -1)]),
+        parent=np.concatenate([system.parent, nothing]),
+        group=np.concatenate([system.group, nothing]),
         within=areas_of(every),
-        before=before,
+        before=before_now,
     )
 
 
+def _direction(before: tuple[int, int], after: tuple[int, int]) -> int:
+    """1 if N and n are those of a cell that only gained persons, -1 if it only lost some, else 0."""
+    people, patients = after[0] - before[0], after[1] - before[1]
+    if people and 0 <= abs(patients) <= abs(people) and people * patients >= 0:
+        return 1 if people > 0 else -1
+    return 0
+
+
+def _unknowns(cells: pd.DataFrame, count: Counts) -> Positions:
+    """For each position a number of its unknown: the same for the same cell with the same count."""
+    return cells[KEY].assign(count=count).groupby([*KEY, "count"], sort=False).ngroup().to_numpy()
+
+
+def _pairs(unknown: Positions) -> Positions:
+    """Pairs of positions with the same unknown, a run of them linked one after another."""
+    order = np.argsort(unknown, kind="stable")
+    is_run = unknown[order][1:] == unknown[order][:-1]
+    return np.column_stack([order[:-1][is_run], order[1:][is_run]])
+
+
+def _keys(system: System) -> list[tuple[object, ...]]:
+    return list(zip(*(system.cells[name] for name in KEY), strict=True))
+
+
 def _identities(system: System) -> list[tuple[object, ...]]:
-    """What makes a cell the same unknown: its name and both of its counts."""
+    """What makes a cell as a whole the same unknown: its name and both of its counts."""
     return list(zip(*(system.cells[name] for name in KEY), system.beneficiaries, system.patients, strict=True))
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, primary_mask
+from mm_pipeline.disclosure.mask import Mask, complete, hide_group, primary_mask
 from mm_pipeline.disclosure.movement import Block, Movement, Room, room_of
 from mm_pipeline.disclosure.needs import ALL, Needs, plainly_known
 from mm_pipeline.disclosure.proofs import Proofs
-from mm_pipeline.disclosure.rule import Counts, Flags, sensitive
-from mm_pipeline.disclosure.system import AIMS, FIGURES, Aim, Figure, Positions, System
+from mm_pipeline.disclosure.rule import Counts, Flags
+from mm_pipeline.disclosure.system import AIMS, FIGURES, LEVELS, Aim, Figure, Positions, System
 
 Scope = tuple[str, int]
 """A level and the number of an area (``System.within``)."""
@@ -31,17 +31,25 @@ def _figures_of(aim: Aim) -> tuple[Figure, ...]:
 class Search:
     """The mask as it grows, and what is proved of it.
 
-    ``start``: what is hidden already. Then a figure is looked at in all blocks before anything more is hidden for it, so
-    that a mask that is good already stays as it is.
+    ``start``: what is hidden already, of the first cells. Then a figure is looked at in all blocks before anything more is
+    hidden for it, so that a mask that is good already stays as it is. ``highest``: the highest level of which anything more
+    may be hidden. ``failed``: the cells that nothing helped, in the end; of a first release there are none.
     """
 
-    def __init__(self, system: System, threshold: int, start: Mask | None = None) -> None:
+    def __init__(
+        self,
+        system: System,
+        threshold: int,
+        start: Mask | None = None,
+        *,
+        highest: str = LEVELS[0],
+    ) -> None:
         self._system = system
         self._t = threshold
         self._mask = primary_mask(system, threshold)
         if start is not None:
             for figure in FIGURES:
-                self._mask[figure][:] |= start[figure]
+                self._mask[figure][: len(start[figure])] |= start[figure]
             complete(system, self._mask)
         self._given = self._mask.copy()
         self._starts_anew = start is None
@@ -49,16 +57,22 @@ class Search:
         self._proofs = Proofs.none(system)
         self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
         self._blocks: dict[tuple[Scope, bool], Block] = {}
-        self._rooms: dict[Block, Room] = {}
+        self._rooms: dict[Block, tuple[bytes, Room]] = {}
         self._plain: dict[Aim, Flags] | None = None
+        above = LEVELS[: LEVELS.index(highest)]
+        self._stays_shown = system.before.is_past | system.cells["level"].isin(above).to_numpy(dtype=bool)
+        self._must = not system.before.is_past.any()
+        self.failed: list[int] = []
 
-    def mask(self, *, must: bool = True) -> Mask:
-        """Hide until no figure is in need; unless it ``must``, a figure that nothing helps is passed over."""
+    def mask(self) -> Mask:
+        """Hide until no figure is in need that anything can be done about."""
         while True:
             before = (self._mask.beneficiaries.sum(), self._mask.patients.sum())
-            for cell, aim in self._unmet_in_order():
-                if self._is_unmet(cell, aim):
-                    self._satisfy(cell, aim, must)
+            self.failed = [
+                cell
+                for cell, aim in self._unmet_in_order()
+                if self._is_unmet(cell, aim) and not self._satisfy(cell, aim)
+            ]
             if before == (self._mask.beneficiaries.sum(), self._mask.patients.sum()):
                 break
         self._clear_up()
@@ -80,31 +94,29 @@ class Search:
 
     # --- how a need is met --------------------------------------------------------------------------------------------
 
-    def _satisfy(self, cell: int, aim: Aim, must: bool) -> None:
+    def _satisfy(self, cell: int, aim: Aim) -> bool:
         if not self._needs.is_sensitive[aim][cell] and not self._could_be_small(cell, aim):
-            return
+            return True
         scopes = list(self._scopes(cell, aim))
-        if scopes[0][0] == "municipality":
-            # Its own sectors will mostly do. If not: all of them (R2), or cells beyond, whichever hides less.
-            if self._satisfied_in(scopes[:1], cell, aim):
-                return
-            without = self._attempt(lambda: self._satisfied_without_sectors(cell, aim))
-            beyond = self._attempt(lambda: self._satisfied_in(scopes[1:], cell, aim))
-            found = [state for state in (without, beyond) if state is not None]
-            if found:
-                self._restore(min(found, key=lambda state: state.loss))
-                return
-        elif self._satisfied_in(scopes, cell, aim):
-            return
-        last_resort = self._attempt(lambda: self._satisfied_at_any_price(cell, aim))
-        if last_resort is not None:
-            self._restore(last_resort)
-        elif must:
-            raise AssertionError("with everything hidden, every figure is free")
+        if scopes[0][0] == "municipality" and self._satisfied_in(scopes[:1], cell, aim):
+            return True
+        # Cells elsewhere, or the whole of its group (R2), whichever hides less.
+        elsewhere = self._attempt(lambda: self._satisfied_in(scopes, cell, aim))
+        group = None
+        if elsewhere is None or elsewhere.loss > self._worth_of_group(cell):
+            group = self._attempt(lambda: self._satisfied_without_group(cell, aim))
+        found = [state for state in (group, elsewhere) if state is not None]
+        if not found and not self._stays_shown[~self._system.before.is_past].any():
+            last_resort = self._attempt(lambda: self._satisfied_at_any_price(cell, aim))
+            assert last_resort is not None or not self._must, "with everything hidden, every figure is free"
+            found = [last_resort] if last_resort is not None else []
+        if found:
+            self._restore(min(found, key=lambda state: state.loss))
+        return bool(found)
 
     def _satisfied_at_any_price(self, cell: int, aim: Aim) -> bool:
         """R2, then R1 area by area up to the top, then all of the areas: with everything hidden, every figure is free."""
-        if self._satisfied_without_sectors(cell, aim):
+        if self._satisfied_without_group(cell, aim):
             return True
         total = int(self._system.total[cell])
         while total >= 0:
@@ -116,26 +128,35 @@ class Search:
             total = int(self._system.parent[total])
         for scope in list(self._scopes(cell, aim)):
             inside = self._block(scope, joint=True).cells
-            inside = inside[(self._system.beneficiaries[inside] > 0) & ~self._system.before.is_past[inside]]
+            inside = inside[(self._system.beneficiaries[inside] > 0)]
             self._mask.beneficiaries[inside] = True
             self._grown()
             if self._satisfied_in([WHOLE], cell, aim):
                 return True
         return False
 
-    def _satisfied_without_sectors(self, cell: int, aim: Aim) -> bool:
-        """R2: hide all sectors of the municipality, zeros included, if that helps."""
-        if not self._is_of_sectors[cell]:
+    def _satisfied_without_group(self, cell: int, aim: Aim) -> bool:
+        """R2: hide the patients of its whole group, zeros included, if that helps."""
+        group = self._group_of(cell)
+        if aim == "beneficiaries" or group < 0 or self._stays_shown[self._system.group == group].any():
             return False
-        municipality = int(self._system.within["municipality"][cell])
-        for figure in _figures_of(aim):
-            before = self._state()
-            hide_sectors(self._system, self._mask, figure, municipality)
-            self._grown()
-            if self._satisfied_in(list(self._scopes(cell, aim)), cell, aim):
-                return True
-            self._restore(before)
-        return False
+        hide_group(self._system, self._mask, group)
+        self._grown()
+        return self._satisfied_in(list(self._scopes(cell, aim)), cell, aim)
+
+    def _worth_of_group(self, cell: int) -> float:
+        """What is lost if the patients of its whole group are hidden."""
+        inside = self._system.group == self._group_of(cell)
+        return float(self._system.weight[inside & ~self._mask.patients & (self._system.beneficiaries > 0)].sum())
+
+    def _group_of(self, cell: int) -> int:
+        """The group of a cell; of an unknown sector, that of the sectors of its municipality."""
+        group, system = self._system.group, self._system
+        if self._is_of_sectors[cell] and group[cell] < 0:
+            municipality = system.within["municipality"][cell]
+            beside = self._is_of_sectors & (group >= 0) & (system.within["municipality"] == municipality)
+            return int(group[beside][0]) if beside.any() else -1
+        return int(group[cell])
 
     def _satisfied_in(self, scopes: Sequence[Scope], cell: int, aim: Aim) -> bool:
         """Whether movements in one of these blocks, small to large, do; they are taken."""
@@ -151,7 +172,8 @@ class Search:
         if aim != "beneficiaries" and people >= self._t:
             yield self._block(scope, joint=False)
         joint = self._block(scope, joint=True) if hidden[cell] else None
-        if joint is None and (hidden & ~self._system.is_rest)[self._block(scope, joint=False).cells].any():
+        moves = hidden & ~self._system.is_rest & ~self._system.before.is_change
+        if joint is None and moves[self._block(scope, joint=False).cells].any():
             joint = self._block(scope, joint=True)
         if joint is not None:
             yield joint
@@ -205,7 +227,7 @@ class Search:
             return movement
         moved = movement.cells[movement.change["patients"] != 0]
         totals = np.append(moved[~self._system.is_breakdown[moved]], self._system.total[cell])
-        for total in totals[~self._mask.patients[totals]]:
+        for total in totals[~self._mask.patients[totals] & ~self._stays_shown[totals]]:
             price = float(self._room(block).cost["patients"][block.place(int(total))])
             if price >= movement.cost:
                 continue
@@ -245,11 +267,6 @@ class Search:
         """
         system, mask = self._system, self._mask
         is_breakdown = system.is_breakdown
-        # What an earlier release hid may be plain to see in this one. It moves in no proof, so none is touched.
-        plain = is_breakdown & self._known()["patients"] & system.before.hidden["patients"] & ~system.before.is_past
-        plain &= ~sensitive(system.patients, system.beneficiaries, self._t) & (system.patients > 0)
-        mask.patients[plain & ~mask.beneficiaries & ~mask.patients[system.total]] = False
-        self._changed()
         needless = mask.patients & ~self._given.patients & (system.patients > 0)
         needless &= ~self._is_of_sectors & ~mask.beneficiaries
         for cell in np.lexsort((-system.beneficiaries, is_breakdown)):
@@ -264,6 +281,8 @@ class Search:
         system = self._system
         touched = system.total == cell
         touched[cell] = True
+        if system.group[cell] >= 0:
+            touched |= system.group == system.group[cell]
         self._mask.patients[touched & (system.patients == 0) & ~self._given.patients & ~self._mask.beneficiaries] = (
             False
         )
@@ -313,17 +332,17 @@ class Search:
         self._changed()
 
     def _changed(self) -> None:
-        self._rooms.clear()
         self._plain = None
 
     def _room(self, block: Block) -> Room:
         """How far the cells of a block may move as the mask stands, and what it costs to hide what is shown."""
-        if block not in self._rooms:
-            self._rooms[block] = self._room_of(block, self._mask)
-        return self._rooms[block]
+        hidden = self._mask.beneficiaries[block.cells].tobytes() + self._mask.patients[block.cells].tobytes()
+        if self._rooms.get(block, (b"",))[0] != hidden:
+            self._rooms[block] = hidden, self._room_of(block, self._mask)
+        return self._rooms[block][1]
 
     def _room_of(self, block: Block, mask: Mask) -> Room:
-        return room_of(self._system, mask, block.cells, most=8 * self._t)
+        return room_of(self._system, mask, block.cells, 8 * self._t, self._stays_shown)
 
     # --- areas --------------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,8 @@ def protect_sensitivity(
     """The sensitivity table as it may be shown.
 
     ``counts``: ``level``, ``area_code``, ``parent_code``, ``threshold``, ``beneficiaries``, ``patients`` of the country and
-    the regions, every threshold from 1 to 12 (:func:`mm_pipeline.statistic.sensitivity.threshold_counts`).
+    the regions, every threshold from 1 to 12 (:func:`mm_pipeline.statistic.sensitivity.threshold_counts`, of which the other
+    levels are not looked at).
     ``protected_totals``: the rows of ``protected_rates`` of these areas with dimension total. ``t``: the disclosure
     threshold. ``earlier``: ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the
     year showed; None or empty if there is none.
@@ -78,6 +79,7 @@ def protect_sensitivity(
     ``patients`` (Int64, empty where hidden), ``status`` (published, suppressed). "Exactly 6" is shown where 6 and 7 are.
     The same data give the same table, in whatever order their rows are.
     """
+    counts = counts[counts["level"].isin(["country", "region"])]
     published = protected_totals[protected_totals["status"] == "published"]
     visible = set(published["area_code"])
     chains = _chains(counts)

@@ -34,7 +34,9 @@ WORTH = {
     "sector": 1,
     UNASSIGNED: 1,
 }
-"""How many municipalities' figures the figure of an area is worth, when it comes to what must be hidden."""
+"""What the figure of a category is worth at each level, when it comes to what must be hidden: a sector is worth 1."""
+TOTAL_WORTH = 100
+"""How many categories of an area its total is worth (``MM_TOTAL_WORTH``); of sectors there are only totals, worth 1."""
 AGE_GROUP_OF = {
     "0-17": "0-17",
     "18-24": "18-64",
@@ -57,19 +59,30 @@ Positions = NDArray[np.int64]
 class Before:
     """What earlier releases of the year tell of the cells (:mod:`mm_pipeline.disclosure.revision`).
 
-    ``is_past``: a cell as an earlier release had it, with other counts than now; ``known``: shown by an earlier release
-    and unchanged, ``hidden``: hidden by one and unchanged, ``at_least``: what it told of a hidden figure.
+    ``is_past``: a cell as an earlier release had it, with other counts than now; ``is_change``: the persons by which a cell
+    grew or shrank (these are past as well: of neither is anything hidden now). Of each figure: ``known``: shown by an
+    earlier release and unchanged, ``shown``: and so is the other figure of the cell, ``hidden``: hidden by one, and both
+    are unchanged, ``at_least``: what it told of a hidden figure.
     """
 
     is_past: Flags
+    is_change: Flags
     known: dict[Figure, Flags]
+    shown: dict[Figure, Flags]
     hidden: dict[Figure, Flags]
     at_least: dict[Figure, Counts]
 
     @classmethod
     def nothing(cls, size: int) -> "Before":
         no, zero = np.zeros(size, dtype=bool), np.zeros(size, dtype="int64")
-        return cls(no, dict.fromkeys(FIGURES, no), dict.fromkeys(FIGURES, no), dict.fromkeys(FIGURES, zero))
+        return cls(
+            no,
+            no,
+            dict.fromkeys(FIGURES, no),
+            dict.fromkeys(FIGURES, no),
+            dict.fromkeys(FIGURES, no),
+            dict.fromkeys(FIGURES, zero),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,11 @@ class System:
 
     ``cells``: ``level`` ... ``category``, ``parent_code``; ``beneficiaries`` and ``patients`` are N and n of each.
     A line is a run of entries (``line``, ``cell``, ``sign``): +1 for its total, -1 for each part; they sum to zero.
+    ``same``: per figure pairs of cells that have the same unknown there.
     ``total``: for each cell the position of its area's total (its own for a total).
     ``parent``: for each cell the position of the total of the area one level up, -1 where there is none.
+    ``group``: for each cell a number of what R2 hides together (the sectors of a municipality, or the categories of a
+    breakdown of an area), -1 where there is none.
     ``within``: per level from the region down to the municipality, for each cell a number of the area of that level
     that it lies in or belongs to, -1 where there is none.
     """
@@ -91,22 +107,23 @@ class System:
     line: Positions
     cell: Positions
     sign: Positions
+    same: dict[Figure, Positions]
     total: Positions
     parent: Positions
+    group: Positions
     within: dict[str, Positions]
     before: Before
+    total_worth: int = TOTAL_WORTH
 
     def __len__(self) -> int:
         return len(self.cells)
 
     @cached_property
     def weight(self) -> NDArray[np.float64]:
-        """What a cell is worth to the reader, by its level."""
-        return self.cells["level"].map(WORTH).to_numpy(dtype=float)
-
-    @cached_property
-    def is_sector(self) -> Flags:
-        return (self.cells["level"] == "sector").to_numpy(dtype=bool) & ~self.is_rest & ~self.before.is_past
+        """What a cell is worth to the reader, by its level; an area's total more than its categories."""
+        level = self.cells["level"]
+        is_total = (self.cells["dimension"] == "total") & ~level.isin(["sector", UNASSIGNED])
+        return (level.map(WORTH) * np.where(is_total, self.total_worth, 1)).to_numpy(dtype=float)
 
     @cached_property
     def is_breakdown(self) -> Flags:
@@ -117,11 +134,21 @@ class System:
         """N - n: beneficiaries who are not patients."""
         return self.beneficiaries - self.patients
 
+    def lines_of(self, figure: Figure) -> tuple[Positions, Positions, Positions]:
+        """``line``, ``cell``, ``sign`` of all that binds a figure: the sums, and that an unchanged one is the same."""
+        pairs = self.same[figure]
+        numbers = np.arange(len(pairs)) + (self.line.max() + 1 if len(self.line) else 0)
+        return (
+            np.concatenate([self.line, np.repeat(numbers, 2)]),
+            np.concatenate([self.cell, pairs.ravel()]),
+            np.concatenate([self.sign, np.tile([1, -1], len(pairs))]),
+        )
+
     def value(self, aim: Aim) -> Counts:
         return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[aim]
 
 
-def system_of(rates: pd.DataFrame) -> System:
+def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
     """The system of a table in the shape of ``sector_rates`` (in any order of rows; parts of a table as well)."""
     rests = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]
     cells = pd.concat([rates[COLUMNS], *rests], ignore_index=True)
@@ -157,11 +184,22 @@ def system_of(rates: pd.DataFrame) -> System:
         line=np.repeat(np.arange(len(lines)), sizes),
         cell=np.array([position for owner, below in lines for position in (owner, *below)], dtype="int64"),
         sign=np.array([sign for _, below in lines for sign in (1, *[-1] * len(below))], dtype="int64"),
+        same=dict.fromkeys(FIGURES, np.empty((0, 2), dtype="int64")),
         total=total,
         parent=higher,
+        group=_groups(cells, is_rest),
         within=areas_of(cells),
         before=Before.nothing(len(cells)),
+        total_worth=total_worth,
     )
+
+
+def _groups(cells: pd.DataFrame, is_rest: pd.Series) -> Positions:
+    """``System.group``."""
+    is_sector = cells["level"] == "sector"
+    area = cells["area_code"].where(~is_sector, cells["parent_code"])
+    name = cells["level"] + " " + area + " " + cells["dimension"]
+    return np.where(~is_rest & (is_sector | (cells["dimension"] != "total")), pd.factorize(name)[0], -1)
 
 
 def areas_of(cells: pd.DataFrame) -> dict[str, Positions]:

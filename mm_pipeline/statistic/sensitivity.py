@@ -1,4 +1,4 @@
-"""What another threshold would give: patients of the country and the regions with at least 1, 2 ... 12 forfaits."""
+"""What another threshold would give: patients with at least 1, 2 ... 12 forfaits, from country to arrondissement."""
 
 import ibis
 import ibis.expr.types as ir
@@ -10,7 +10,8 @@ from mm_pipeline.statistic.rates import COUNTRY, ladder
 
 THRESHOLDS = range(1, 13)
 """A year has twelve months, so nobody has more forfaits."""
-LEVELS = ("country", "region")
+LEVELS = ("country", "region", "province", "arrondissement")
+"""Those of the release (country and regions), and those that a revision may have to leave as they were."""
 
 
 def threshold_counts(
@@ -23,7 +24,7 @@ def threshold_counts(
 ) -> ir.Table:
     """Patients of each area if ``threshold`` forfaits were asked for; all else is the definition of the statistic.
 
-    Columns ``year``, ``level`` (country, region), ``area_code``, ``parent_code``, ``threshold`` (1 to 12, int32),
+    Columns ``year``, ``level`` (of LEVELS), ``area_code``, ``parent_code``, ``threshold`` (1 to 12, int32),
     ``beneficiaries``, ``patients`` (both int64); a row for every area and threshold. Confidential: holds small numbers.
     At the threshold of the statistic they are the totals of ``sector_rates``.
     """
@@ -53,7 +54,7 @@ def threshold_counts(
 
 
 def _placed(by_municipality: ir.Table, geography: ir.Table) -> ir.Table:
-    """The rows once for their region and once for the country; without a known municipality, for the country alone."""
+    """The rows once for their area of each level; without a known municipality, for the country alone."""
     placed = by_municipality.left_join(ladder(geography), "municipality_code").drop("municipality_code_right")
     return placed.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY)).filter(
         _.level.isin(LEVELS)

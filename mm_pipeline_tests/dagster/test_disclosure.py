@@ -9,6 +9,7 @@ from mm_pipeline.assets import releases
 from mm_pipeline.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
+from mm_pipeline.disclosure.system import KEY
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import Installation, deliver, failure
@@ -34,19 +35,20 @@ def digests(installation, table):
     )
 
 
-def primary_only(rates, threshold, earlier=()):
+def primary_only(rates, threshold, earlier=(), **_):
     """A protection that forgets what subtraction gives away."""
 
     class Forgetful:
         def __init__(self, system, threshold, start=None):
             self._mask = primary_mask(system, threshold)
 
-        def mask(self, *, must=True):
+        def mask(self):
             return self._mask
 
     search, protection.Search = protection.Search, Forgetful
     try:
-        return protection.protect(rates, threshold)
+        rates = rates.sort_values(KEY, ignore_index=True)
+        return protection.Protection(protection.protect(rates, threshold), rates)
     finally:
         protection.Search = search
 
@@ -56,7 +58,7 @@ def test_a_table_that_gives_somebody_away_is_not_released(installation, monkeypa
     before = content(folder)
     released = digests(installation, catalogue.RELEASES)
     with monkeypatch.context() as patch:
-        patch.setattr(releases, "protect", primary_only)
+        patch.setattr(releases, "protect_revision", primary_only)
         result = run(installation)
     assert result.outcome == FAILED_YEAR
     (problem,) = [problem for problem in result.problems if "disclosure_audit" in problem]
@@ -92,7 +94,7 @@ def test_a_year_that_was_stopped_does_not_go_out_by_itself(installation, monkeyp
     folder = installation.settings.published_dir / str(YEAR)
     before = content(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(releases, "protect", primary_only)
+        patch.setattr(releases, "protect_revision", primary_only)
         assert run(installation).outcome == FAILED_YEAR
     result = installation.materialise("published_year", year=YEAR, fails=True)
     assert "has not passed its checks" in failure(result)

@@ -81,7 +81,7 @@ def test_the_checks_of_a_year_are_executed_by_themselves(copy: Installation) -> 
     assert set(found) == {
         (key.asset_key.to_user_string(), key.name) for key in yearly if key.name not in WITH_THEIR_ASSET
     }
-    assert len(found) == 54
+    assert len(found) == 56
     assert copy.results() == before
     with copy.backfill() as (backfill, _instance):
         assert backfill.ledger().state(YEAR).is_up_to_date

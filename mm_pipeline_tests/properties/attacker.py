@@ -4,10 +4,12 @@ What belongs here: the specification of the disclosure control in the most obvio
 recursion), so that an error of the protection or of the audit would have to be made twice to go unseen. What does not:
 pandas, a solver, and above all anything out of `mm_pipeline`.
 
-A release is a list of rows, a row a dict in the shape of `protected_rates`: hidden figures are None, `version` may be
-there. Several releases of a year are given newest first. The answers are exact: a figure's interval goes from the
-smallest to the largest whole number that some completion of all releases together gives it, the bounds of which are
-shown by a completion that was found (a *plain_reader*) on the inside and by an exhausted search on the outside.
+A release is a list of rows, a row a dict in the shape of `protected_rates`: hidden figures are None. By
+`version_beneficiaries` and `version_patients` (or `version` for both) a figure is known in another release; `change` says of
+a cell that since the release before persons only came (1) or only went (-1). Several releases of a year are given newest
+first. The answers are exact: a figure's interval goes from the smallest to the largest whole number that some completion of
+all releases together gives it, the bounds of which are shown by a completion that was found on the inside and by an
+exhausted search on the outside.
 """
 
 import itertools
@@ -20,6 +22,7 @@ Row = Mapping[str, Any]
 Release = Sequence[Row]
 Cell = tuple[str, str, str, str]  # (level, area_code, dimension, category)
 Unknown = tuple[Cell, object, str]  # (cell, version, figure)
+Versions = tuple[object, object]  # of beneficiaries and of patients
 Interval = tuple[int, int | None]  # None: without an upper end
 Terms = list[tuple[int, int]]  # (variable, +1 or -1)
 
@@ -55,28 +58,33 @@ class TooHardError(Exception):
 
 def intervals(releases: Sequence[Release], threshold: int, patience: int = 20_000) -> dict[tuple[Cell, str], Interval]:
     """(cell, figure) -> (lowest, highest) for every figure of the newest release's cells and rests, shown ones too."""
-    system = system_of(releases)
-    ends = Search(system, threshold, patience).intervals(
-        [(cell, system.newest[cell], figure) for cell in system.newest for figure in FIGURES]
-    )
-    return {(cell, figure): interval for (cell, _, figure), interval in ends.items()}
+    newest = system_of(releases).newest
+    found = conclusions(releases, threshold, patience)
+    return {(cell, figure): found[cell, newest[cell], figure][0] for cell in newest for figure in FIGURES}
 
 
 def broken(releases: Sequence[Release], threshold: int, patience: int = 20_000) -> list[tuple[Cell, str]]:
-    """The (cell, figure) of the newest release for which the promise does not hold, sorted."""
+    """The (cell, figure) of any of the releases for which the promise does not hold, sorted."""
+    found = conclusions(releases, threshold, patience)
+    return sorted({(cell, figure) for (cell, _, figure), (_, is_wrong) in found.items() if is_wrong})
+
+
+def conclusions(
+    releases: Sequence[Release], threshold: int, patience: int = 20_000
+) -> dict[tuple[Cell, Versions, str], tuple[Interval, bool]]:
+    """(cell, versions, figure) -> the interval, and whether it breaks the promise; cells and rests of all releases."""
     system = system_of(releases)
-    found = intervals(releases, threshold, patience)
-    return sorted(
-        (cell, figure)
-        for cell, figure in found
-        if is_broken(
-            figure,
-            found[cell, figure],
-            found[cell, "patients"],
-            system.known.get((cell, system.newest[cell], "beneficiaries")),
-            threshold,
-        )
-    )
+    every = {(cell, versions) for cells in system.cells.values() for cell, versions in cells.items()}
+    wanted = {unknown_of(*one, figure) for one in every for figure in FIGURES}
+    found = Search(system, threshold, patience).intervals(wanted)
+    result = {}
+    for cell, versions in every:
+        people, patients, _ = (unknown_of(cell, versions, figure) for figure in FIGURES)
+        for figure in FIGURES:
+            interval = found[unknown_of(cell, versions, figure)]
+            is_wrong = is_broken(figure, interval, found[patients], system.known.get(people), threshold)
+            result[cell, versions, figure] = interval, is_wrong
+    return result
 
 
 def is_broken(figure: str, interval: Interval, patients: Interval, shown_people: int | None, threshold: int) -> bool:
@@ -101,8 +109,12 @@ def is_broken(figure: str, interval: Interval, patients: Interval, shown_people:
 class System:
     """Unknowns with what is known of them, and the sums that they are in."""
 
-    newest: dict[Cell, object] = field(default_factory=dict)
-    """cells and rests of the newest release -> their version"""
+    newest: dict[Cell, Versions] = field(default_factory=dict)
+    """cells and rests of the newest release -> their versions, of beneficiaries and of patients"""
+    cells: dict[int, dict[Cell, Versions]] = field(default_factory=dict)
+    """the same for every release, 0 being the newest"""
+    changed: dict[Cell, tuple[Versions, int]] = field(default_factory=dict)
+    """of the last release that was added: the versions of its cells, and if they grew (1) or shrank (-1) since before"""
     known: dict[Unknown, int] = field(default_factory=dict)
     lowest: dict[Unknown, int] = field(default_factory=dict)
     """every unknown of every release -> its lower bound"""
@@ -127,26 +139,52 @@ def _add_release(system: System, position: int, rows: list[dict[str, Any]]) -> N
     if len(shown) + len(carried) != len(rows):
         raise ValueError("a cell is there twice")
 
-    version: dict[Cell, object] = {cell: row.get("version", 0) for cell, row in shown.items()}
+    version: dict[Cell, Versions] = {cell: versions_of(row) for cell, row in shown.items()}
     for rest in rests_of(shown):
         # A rest that carries no version is the same unknown in no other release.
-        version[rest] = carried[rest].get("version", 0) if rest in carried else ("release", position)
+        version[rest] = versions_of(carried[rest]) if rest in carried else (-1 - position, -1 - position)
 
     lowest = lower_bounds(shown)
     for cell, own in version.items():
         for figure in FIGURES:
-            unknown = (cell, own, figure)
+            unknown = unknown_of(cell, own, figure)
             system.lowest[unknown] = max(system.lowest.get(unknown, 0), lowest.get((cell, figure), 0))
             value = shown[cell].get(figure) if cell in shown and figure != "others" else None
             if value is not None and system.known.setdefault(unknown, value) != value:
                 raise ContradictionError(f"{figure} of {cell}: {value} and {system.known[unknown]}")
-        people, patients, others = ((cell, own, figure) for figure in FIGURES)
+        people, patients, others = (unknown_of(cell, own, figure) for figure in FIGURES)
         system.lines.add((people, (patients, others)))
     for total, parts in lines_of(shown):
         for figure in FIGURES:
-            system.lines.add(((total, version[total], figure), tuple((part, version[part], figure) for part in parts)))
+            terms = tuple(unknown_of(part, version[part], figure) for part in parts)
+            system.lines.add((unknown_of(total, version[total], figure), terms))
+    # Releases come newest first: the one that was added before this one says how it changed since this one.
+    for cell, (newer, change) in system.changed.items():
+        if cell in version and change and version[cell] != newer:
+            more, less = (newer, version[cell]) if change > 0 else (version[cell], newer)
+            came = (cell, ("change", more, less))
+            for figure in FIGURES:
+                system.lowest[(*came, figure)] = 0
+                terms = (unknown_of(cell, less, figure), (*came, figure))
+                system.lines.add((unknown_of(cell, more, figure), terms))
+            people, patients, others = ((*came, figure) for figure in FIGURES)
+            system.lines.add((people, (patients, others)))
+    system.changed = {cell: (version[cell], row.get("change", 0)) for cell, row in {**shown, **carried}.items()}
+    system.cells[position] = version
     if position == 0:
         system.newest = version
+
+
+def versions_of(row: Row) -> Versions:
+    """``version`` stands for both."""
+    both = row.get("version", 0)
+    return row.get("version_beneficiaries", both), row.get("version_patients", both)
+
+
+def unknown_of(cell: Cell, versions: Versions, figure: str) -> Unknown:
+    """A number of people has its own version, and so has one of patients; what is left has those of both."""
+    people, patients = versions
+    return cell, {"beneficiaries": people, "patients": patients, "others": versions}[figure], figure
 
 
 def cell_of(row: Row) -> Cell:
@@ -206,10 +244,15 @@ def lines_of(shown: Mapping[Cell, Row]) -> list[tuple[Cell, list[Cell]]]:
 def lower_bounds(shown: Mapping[Cell, Row]) -> dict[tuple[Cell, str], int]:
     """Zeros are shown: what a hidden figure of one release is at least, which is 1 but for the exceptions."""
     bounds: dict[tuple[Cell, str], int] = {}
-    sectors: dict[str, list[Row]] = {}
-    for cell, row in shown.items():
-        if cell[0] == "sector":
-            sectors.setdefault(row["parent_code"], []).append(row)
+
+    def together(row: Row) -> list[Row]:
+        level, code, dimension, _ = cell_of(row)
+        if level == "sector":
+            return [r for cell, r in shown.items() if cell[0] == "sector" and r["parent_code"] == row["parent_code"]]
+        if dimension == "total":
+            return [row | {"patients": 0, "beneficiaries": 1}]
+        return [r for cell, r in shown.items() if cell[:3] == (level, code, dimension)]
+
     for cell, row in shown.items():
         level, code, dimension, _ = cell
         for figure in ("beneficiaries", "patients"):
@@ -221,13 +264,11 @@ def lower_bounds(shown: Mapping[Cell, Row]) -> dict[tuple[Cell, str], int]:
             total = shown.get((level, code, *TOTAL))
             if dimension != "total" and total is not None and total[figure] is None:
                 at_least = 0
-            # Where a sector shows N = 0 it shows n = 0 too, whatever the others do.
-            among = [
-                sector
-                for sector in sectors.get(row["parent_code"], [])
-                if figure == "beneficiaries" or sector["beneficiaries"] != 0
-            ]
-            if level == "sector" and all(sector[figure] is None for sector in among):
+            # The patients of all sectors of a municipality, or of all categories of a breakdown, may be hidden as a whole.
+            # Where one of them shows N = 0 it shows n = 0 too, whatever the others do.
+            if figure == "patients" and all(
+                other["patients"] is None for other in together(row) if other["beneficiaries"] != 0
+            ):
                 at_least = 0
             bounds[cell, figure] = at_least
     return bounds

@@ -104,6 +104,7 @@ def environment_of(installation: Installation) -> dict[str, str]:
     return os.environ | {
         "MM_DATA_DIR": str(settings.data_dir),
         "MM_ID_KEY": settings.id_key,
+        "MM_REVISION_MAY_HIDE": settings.revision_may_hide,
         "MM_MEMORY_LIMIT": settings.memory_limit,
         "MM_THREADS": str(settings.threads),
         "DAGSTER_HOME": str(installation.root / "dagster"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mm_pipeline_tests.properties import attacker
 
 LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
+VERSIONED = ["version", "version_beneficiaries", "version_patients", "change"]
 KEY = ["level", "area_code", "dimension", "category"]
 COLUMNS = ["year", "level", "area_code", "parent_code", *KEY[2:], "beneficiaries", "patients"]
 COLUMNS += ["rate_per_10000", "rate_percent"]
@@ -262,16 +263,35 @@ def tables(threshold: int, most_cells: int = 36) -> st.SearchStrategy[pd.DataFra
 
 
 @st.composite
-def revisions(draw: Callable[..., Any], threshold: int, most_cells: int = 24) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(earlier, revised): the same areas, with a few people more, fewer or elsewhere in one to three groups."""
+def revisions(draw: Callable[..., Any], threshold: int, most_cells: int = 24) -> list[pd.DataFrame]:
+    """Two or three tables of the same areas, oldest first: beneficiaries, patients or both are delivered anew.
+
+    A few people more, fewer or elsewhere in one to three groups, or in all.
+    """
     small = draw(small_tables(threshold, most_cells))
-    groups = list(small.groups)
-    for _ in range(draw(st.integers(1, 3)) if groups else 0):
-        which = draw(st.integers(0, len(groups) - 1))
-        people = max(0, groups[which].people + draw(st.sampled_from([0, 0, 1, -1, 2, threshold])))
-        patients = max(0, groups[which].patients + draw(st.sampled_from([1, -1, 0, 2, -threshold])))
-        groups[which] = replace(groups[which], people=people, patients=min(people, patients))
-    return table_of(small), table_of(replace(small, groups=tuple(groups)))
+    tables = [table_of(small)]
+    for _ in range(draw(st.sampled_from([1, 1, 2]))):
+        groups = list(small.groups)
+        anew = draw(st.sampled_from(["beneficiaries", "patients", "both"]))
+        steps = draw(
+            st.sampled_from([[0, 1, 2], [0, -1, -2], [0, 0, 1, -1, 2, threshold, -threshold], [0, 5 * threshold]])
+        )
+        every = range(len(groups))
+        some = (
+            every
+            if draw(st.booleans()) or not groups
+            else draw(st.lists(st.sampled_from(every), min_size=1, max_size=3))
+        )
+        for which in some:
+            people, patients = groups[which].people, groups[which].patients
+            if anew != "patients":
+                people = max(0, people + draw(st.sampled_from(steps)))
+            if anew != "beneficiaries":
+                patients = max(0, patients + draw(st.sampled_from(steps)))
+            groups[which] = replace(groups[which], people=people, patients=min(people, patients))
+        small = replace(small, groups=tuple(groups))
+        tables.append(table_of(small))
+    return tables
 
 
 def medium_table(seed: int) -> pd.DataFrame:
@@ -354,7 +374,7 @@ def release_of(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
             row["rate_per_10000"] = 10_000 * row["patients"] / row["beneficiaries"]
             row["rate_percent"] = 100 * row["patients"] / row["beneficiaries"]
     table = pd.DataFrame(
-        rows, columns=[*COLUMNS, "status"] + (["version"] if any("version" in r for r in rows) else [])
+        rows, columns=[*COLUMNS, "status"] + [name for name in VERSIONED if any(name in r for r in rows)]
     )
     return table.astype(
         {"year": "int32", "beneficiaries": "Int64", "patients": "Int64", "rate_per_10000": float, "rate_percent": float}
@@ -364,14 +384,14 @@ def release_of(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 def carried_on(
     releases: Sequence[pd.DataFrame], truths: Sequence[pd.DataFrame], with_rests: bool
 ) -> list[pd.DataFrame]:
-    """Releases of a year, newest first, each cell with the version that says since when it is unchanged.
+    """Releases of a year, newest first, each figure with a version by which those that did not change are known, and each
+    cell with whether it only grew or only shrank.
 
-    ``truths`` are their `sector_rates`; ``with_rests``: the rests have rows, for nothing but their version.
+    ``truths`` are their `sector_rates`; ``with_rests``: the rests have rows, for nothing but their versions.
     """
-    versions: dict[attacker.Cell, int] = {}
     before: dict[attacker.Cell, tuple[int, int]] = {}
     result: list[pd.DataFrame] = []
-    for number, (release, truth) in enumerate(zip(reversed(releases), reversed(truths), strict=True)):
+    for release, truth in zip(reversed(releases), reversed(truths), strict=True):
         rows = rows_of(release)
         counts = {
             attacker.cell_of(row): (row["beneficiaries"], row["patients"])
@@ -381,17 +401,29 @@ def carried_on(
         rests = attacker.rests_of({attacker.cell_of(row): row for row in rows})
         for rest in rests:
             counts[rest] = _left_over(rest, truth)
-        for cell in counts:
-            if before.get(cell) != counts[cell]:
-                versions[cell] = number
+        known = {cell: told_of(counts[cell], before.get(cell)) for cell in counts}
         before = counts
         if with_rests:
             template = {**rows[0], "beneficiaries": None, "patients": None}
             for level, code, dimension, category in rests:
                 place = {"level": level, "area_code": code, "parent_code": "BE" if code == "unassigned" else code[:5]}
                 rows.append({**template, **place, "dimension": dimension, "category": category})
-        result.append(release_of({**row, "version": versions[attacker.cell_of(row)]} for row in rows))
+        result.append(release_of({**row, **known[attacker.cell_of(row)]} for row in rows))
     return result[::-1]
+
+
+def told_of(now: tuple[int, int], before: tuple[int, int] | None) -> dict[str, int]:
+    """What a reader of two releases is taken to know of a cell: which figures are the same, if persons only came or went.
+
+    The figure itself serves as its version.
+    """
+    people, patients = (a - b for a, b in zip(now, before or now, strict=True))
+    change = 0
+    if people > 0 and 0 <= patients <= people:
+        change = 1
+    if people < 0 and people <= patients <= 0:
+        change = -1
+    return {"version_beneficiaries": now[0], "version_patients": now[1], "change": change}
 
 
 def _left_over(rest: attacker.Cell, truth: pd.DataFrame) -> tuple[int, int]:
@@ -413,7 +445,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a DataFrame as the attacker wants them: whole numbers, and None where a figure is empty."""
     columns = {
         name: [
-            None if pd.isna(value) else int(value) if name in ("beneficiaries", "patients", "version") else value
+            None if pd.isna(value) else int(value) if name in ("beneficiaries", "patients", *VERSIONED) else value
             for value in table[name].tolist()
         ]
         for name in table.columns

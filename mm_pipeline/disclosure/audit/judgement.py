@@ -10,23 +10,23 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.audit.intervals import intervals
-from mm_pipeline.disclosure.audit.release import KEY, SHOWN, contradiction, read
+from mm_pipeline.disclosure.audit.release import KEY, SHOWN, VERSIONS, contradiction, read
 from mm_pipeline.disclosure.audit.system import FIGURES, M, N, n, system_of
 from mm_pipeline.errors import OperatorError
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a reader can conclude from the newest release, given all of them."""
+    """What a reader can conclude who has all the releases."""
 
     intervals: pd.DataFrame = field(repr=False)
-    """One row per figure that the newest release does not show, and per shown one that breaks the promise: KEY,
-    ``figure`` (beneficiaries, patients, or others = beneficiaries who are not patients), ``lowest``, ``highest``
-    (Int64; empty: nothing bounds it), ``broken``. Where beneficiaries are shown, others mirror patients and have a row
-    of their own only when they break the promise."""
+    """One row per figure that a release does not show, and per shown one that breaks the promise: KEY, ``release`` (0 is
+    the newest; of a cell that did not change, the newest that has it), VERSIONS, ``figure`` (beneficiaries, patients, or
+    others = beneficiaries who are not patients), ``lowest``, ``highest`` (Int64; empty: nothing bounds it), ``broken``.
+    Where beneficiaries are shown, others mirror patients and have a row of their own only when they break the promise."""
     summary: pd.DataFrame = field(repr=False)
-    """Per ``level`` and ``dimension``: ``cells``, ``visible``, ``hidden``, ``visible_share`` (share of the
-    beneficiaries shown that are in cells that show patients), ``narrowest`` (least highest - lowest of the hidden
+    """Of the newest release, per ``level`` and ``dimension``: ``cells``, ``visible``, ``hidden``, ``visible_share`` (share
+    of the beneficiaries shown that are in cells that show patients), ``narrowest`` (least highest - lowest of the hidden
     figures that could be small; empty without any)."""
 
     @property
@@ -53,8 +53,10 @@ class Audit:
 def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> Audit:
     """Audit one release, or several of the same year (newest first), each in the shape of ``protected_rates``.
 
-    A column ``version`` tells which cells are the same in several releases (same version: nothing changed); without
-    it all are. Rows of rests (``<NIS5>ZZZZ``; level ``unassigned``) may be there, without figures, for their version.
+    Columns ``version_beneficiaries`` and ``version_patients`` tell which figures of a cell are the same in several releases
+    (same version: it did not change); without them all are. ``change`` says of a cell that since the release before it
+    gained persons and lost none (1), or lost some and gained none (-1); 0 or no column: that is not known. Rows of rests
+    (``<NIS5>ZZZZ``; level ``unassigned``) may be there, without figures, for their versions.
 
     Raises :class:`OperatorError` for tables that contradict themselves or each other.
     """
@@ -67,21 +69,23 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> A
         [read(release, position).assign(release=position) for position, release in enumerate(releases)],
         ignore_index=True,
     )
-    rows["unknown"] = rows.groupby([*KEY, "version"], sort=True).ngroup()
-    ambiguous = rows[rows.groupby("unknown")[SHOWN].transform("nunique").gt(1).any(axis=1)]
-    if len(ambiguous):
-        raise contradiction("cells of one version shown differently in two releases", ambiguous)
+    rows["unknown"] = rows.groupby([*KEY, *VERSIONS], sort=True).ngroup()
+    for figure, version in zip(SHOWN, VERSIONS, strict=True):
+        ambiguous = rows[rows.groupby([*KEY, version])[figure].transform("nunique") > 1]
+        if len(ambiguous):
+            raise contradiction("cells of one version shown differently in two releases", ambiguous)
     system = system_of(rows)
     lowest, highest = intervals(system)
-    newest = rows[rows.release == 0].reset_index(drop=True)
-    own = (3 * newest.unknown.to_numpy()[:, None]) + range(len(FIGURES))
+    # Each unknown once, as the newest release that has it tells of it.
+    cells = rows.sort_values(["release", *KEY]).drop_duplicates("unknown").reset_index(drop=True)
+    own = (3 * cells.unknown.to_numpy()[:, None]) + range(len(FIGURES))
     shows = np.isfinite(system.highest[own[:, N]])
     lowest, highest = lowest[own], highest[own]
     could_be_small = (lowest < threshold) & (highest > 0)
     broken = _broken(lowest, highest, could_be_small, shows, threshold)
-    return Audit(
-        _listed(newest, lowest, highest, broken), _summary(newest, np.where(could_be_small, highest - lowest, np.nan))
-    )
+    newest = (cells.release == 0).to_numpy()
+    widths = np.where(could_be_small, highest - lowest, np.nan)
+    return Audit(_listed(cells, lowest, highest, broken), _summary(cells[newest], widths[newest]))
 
 
 def _broken(
@@ -102,7 +106,7 @@ def _listed(cells: pd.DataFrame, lowest: np.ndarray, highest: np.ndarray, broken
     """:attr:`Audit.intervals`."""
     hidden = cells[[*SHOWN, "beneficiaries"]].isna().to_numpy()  # others mirror patients where N is shown
     row, figure = at = np.nonzero(hidden | broken)
-    listed = cells.loc[row, KEY].reset_index(drop=True)
+    listed = cells.loc[row, [*KEY, "release", *VERSIONS]].reset_index(drop=True)
     listed["figure"] = np.array(FIGURES)[figure]
     listed["lowest"] = pd.Series(lowest[at]).astype("Int64")
     listed["highest"] = pd.Series(highest[at]).replace(np.inf, np.nan).astype("Int64")

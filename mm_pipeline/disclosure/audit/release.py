@@ -11,6 +11,7 @@ from mm_pipeline.errors import OperatorError
 
 KEY = ["level", "area_code", "dimension", "category"]
 SHOWN = ["beneficiaries", "patients"]
+VERSIONS = [f"version_{figure}" for figure in SHOWN]
 REQUIRED = [*KEY, "parent_code", *SHOWN]
 
 ABOVE = {
@@ -46,7 +47,7 @@ UNKNOWN_SECTOR = "ZZZZ"
 def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
     """The cells and rests of the release at ``position`` (0 is the newest), in the order of their key.
 
-    Columns: KEY, ``parent_code``, ``beneficiaries`` and ``patients`` (NaN where hidden), ``version``, ``rest``.
+    Columns: KEY, ``parent_code``, ``beneficiaries`` and ``patients`` (NaN where hidden), VERSIONS, ``change``, ``rest``.
     Raises :class:`OperatorError` for a table that is not in the shape of ``protected_rates``, or a row that
     contradicts itself.
     """
@@ -59,13 +60,15 @@ def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
     cells = release[[*KEY, "parent_code"]].fillna("").astype("str")
     for column in SHOWN:
         cells[column] = _numbers(release, column)
-    cells["version"] = _numbers(release, "version") if "version" in release.columns else 0.0
+    for column in [*VERSIONS, "change"]:
+        cells[column] = _numbers(release, column) if column in release.columns else 0.0
     is_rest = (cells.level == "unassigned") | ((cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR))
     _refuse_bad_rows(cells, release, is_rest)
     real = cells[~is_rest].assign(rest=False)
-    rests = _rests(real).merge(cells.loc[is_rest, [*KEY, "version"]], on=KEY, how="left")
+    rests = _rests(real).merge(cells.loc[is_rest, [*KEY, *VERSIONS, "change"]], on=KEY, how="left")
     # A rest without a version of its own is a different unknown in each release; the versions of rows are from 0 on.
-    rests["version"] = rests.version.fillna(-1 - position)
+    rests[VERSIONS] = rests[VERSIONS].fillna(-1 - position)
+    rests["change"] = rests.change.fillna(0)
     return pd.concat([real, rests], ignore_index=True).sort_values(KEY, ignore_index=True)
 
 
@@ -89,7 +92,7 @@ def _numbers(release: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Series) -> None:
-    numbers = cells[[*SHOWN, "version"]]
+    numbers = cells[[*SHOWN, *VERSIONS]]
     shows_n = cells.patients.notna()
     categories = {(dimension, category) for dimension, names in CATEGORIES.items() for category in names}
     wrong = {
@@ -100,7 +103,8 @@ def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Ser
         "there more than once": cells.duplicated(KEY, keep=False),
         "with a figure or version that is not a whole number from 0 on": ((numbers < 0) | (numbers % 1 > 0)).any(axis=1)
         | np.isinf(numbers).any(axis=1)
-        | cells.version.isna(),
+        | cells[VERSIONS].isna().any(axis=1),
+        "with a change that is none of 1, -1 and 0": ~cells.change.isin([1, -1, 0]),
         "with patients shown and beneficiaries hidden": shows_n & cells.beneficiaries.isna(),
         "with more patients than beneficiaries": cells.patients > cells.beneficiaries,
         "a rest, of which no figure may be published": is_rest & cells[SHOWN].notna().any(axis=1),
@@ -134,5 +138,5 @@ def _rests(real: pd.DataFrame) -> pd.DataFrame:
     )
     parent_code = pd.concat([municipal.area_code, national.area_code])
     return rests.assign(parent_code=parent_code, beneficiaries=np.nan, patients=np.nan, rest=True).drop(
-        columns="version"
+        columns=[*VERSIONS, "change"]
     )

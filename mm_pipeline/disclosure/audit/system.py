@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.audit.release import ABOVE, AGE_GROUP_OF, KEY, SHOWN
+from mm_pipeline.disclosure.audit.release import ABOVE, AGE_GROUP_OF, KEY, SHOWN, VERSIONS
 
 FIGURES = [*SHOWN, "others"]
 N, n, M = range(3)
@@ -21,7 +21,7 @@ class System:
     """Column of figure f of cell k: ``3 * k + f``. Entry i: ``sign[i]`` times ``column[i]`` in ``equation[i]``."""
 
     cells: pd.DataFrame
-    """The unknown cells: KEY and version, one per row."""
+    """The unknown cells: KEY and VERSIONS, one per row; then, of those that only grew or only shrank, by what."""
     lowest: np.ndarray
     highest: np.ndarray
     equation: np.ndarray
@@ -35,9 +35,11 @@ def system_of(rows: pd.DataFrame) -> System:
     """The joint system of all releases.
 
     ``rows``: the cells of :func:`~mm_pipeline.disclosure.audit.release.read` with ``release`` and ``unknown``, the
-    number of the unknown cell; the same number in several releases is the same unknown.
+    number of the unknown cell; the same number in several releases is the same unknown. So is one figure of two cells, where
+    its version is the same. And a cell with a ``change`` is the one of the release before and persons that came (1), or the
+    one of the release before is the cell and persons that went (-1).
     """
-    cells = rows.drop_duplicates("unknown").set_index("unknown").sort_index()[[*KEY, "version"]]
+    cells = rows.drop_duplicates("unknown").set_index("unknown").sort_index()[[*KEY, *VERSIONS]]
     lowest = np.zeros((len(cells), 3))
     highest = np.full((len(cells), 3), np.inf)
     for figure, name in enumerate(SHOWN):
@@ -46,17 +48,35 @@ def system_of(rows: pd.DataFrame) -> System:
         lowest[:, figure] = shown.max().fillna(_at_least(rows, name).groupby(rows.unknown).max())
         highest[:, figure] = shown.min().fillna(np.inf)
 
+    larger, smaller = _changes(rows)
+    changes = len(cells) + np.arange(len(larger))
+    cells = pd.concat([cells, cells.iloc[larger]], ignore_index=True)
+    lowest = np.concatenate([lowest, np.zeros((len(changes), 3))])
+    highest = np.concatenate([highest, np.full((len(changes), 3), np.inf)])
+
     lines = _lines(rows)
     number = lines.groupby(["total", "kind", "release"], sort=True).ngroup().to_numpy()
     first = np.unique(number, return_index=True)[1]
     totals = lines.total.to_numpy()[first]
-    first_others = len(totals) * 2
     every = np.arange(len(cells))
-    parts = [(first_others + every, every, figure, sign) for figure, sign in [(N, 1.0), (n, -1.0), (M, -1.0)]]
+    parts = [(every, every, figure, sign) for figure, sign in [(N, 1.0), (n, -1.0), (M, -1.0)]]
+    about = [every]
     for figure in (N, n):
-        before = figure * len(totals)
-        parts.append((before + np.arange(len(totals)), totals, figure, 1.0))
-        parts.append((before + number, lines.member.to_numpy(), figure, -1.0))
+        one, other = _same(cells[: len(cells) - len(changes)], VERSIONS[figure])
+        for of_what, terms in (
+            (totals, [(np.arange(len(totals)), totals, 1.0), (number, lines.member.to_numpy(), -1.0)]),
+            (
+                larger,
+                [
+                    (np.arange(len(larger)), cell, sign)
+                    for cell, sign in [(larger, 1.0), (smaller, -1.0), (changes, -1.0)]
+                ],
+            ),
+            (one, [(np.arange(len(one)), cell, sign) for cell, sign in [(one, 1.0), (other, -1.0)]]),
+        ):
+            before = sum(map(len, about))
+            parts += [(before + equation, cell, figure, sign) for equation, cell, sign in terms]
+            about.append(of_what)
     return System(
         cells=cells,
         lowest=lowest.ravel(),
@@ -64,8 +84,24 @@ def system_of(rows: pd.DataFrame) -> System:
         equation=np.concatenate([equation for equation, *_ in parts]),
         column=np.concatenate([3 * cell + figure for _, cell, figure, _ in parts]),
         sign=np.concatenate([np.full(len(cell), sign) for _, cell, _, sign in parts]),
-        cell=np.concatenate([totals, totals, every]),
+        cell=np.concatenate(about),
     )
+
+
+def _changes(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The unknowns of which one is the other and some persons: the larger, the smaller."""
+    older = rows[[*KEY, "release", "unknown"]].assign(release=rows.release - 1)
+    pairs = rows[rows.change != 0].merge(older, on=[*KEY, "release"], suffixes=("", "_before"))
+    new, old, grows = pairs.unknown.to_numpy(), pairs.unknown_before.to_numpy(), pairs.change.to_numpy() > 0
+    return np.where(grows, new, old), np.where(grows, old, new)
+
+
+def _same(cells: pd.DataFrame, version: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of unknown cells that have the same figure, as its version says; of several a run."""
+    number = cells.groupby([*KEY, version]).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    follows = np.diff(number[order]) == 0
+    return order[:-1][follows], order[1:][follows]
 
 
 def _at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
@@ -75,14 +111,16 @@ def _at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
     # R1: a total that hides the figure hides it in all its breakdowns.
     hiding = rows.loc[(rows.dimension == "total") & hidden, area].drop_duplicates()
     r1 = (rows.dimension != "total") & (rows[area].merge(hiding, how="left", indicator=True)._merge == "both")
-    # R2: a municipality that shows the figure of none of its sectors; where N = 0 is shown, n = 0 always is.
-    quiet = hidden | rows.rest
+    zero = rows.rest | r1
     if figure == "patients":
-        quiet |= rows.beneficiaries == 0
-    r2 = (rows.level == "sector") & quiet.groupby([rows.release, rows.level, rows.parent_code]).transform("all")
-    # A hidden N hides n, zero or not.
-    with_n = (figure == "patients") & rows.beneficiaries.isna()
-    return (hidden & ~(r1 | r2 | with_n | rows.rest)).astype(float)
+        # R2: a municipality may show n of none of its sectors, or an area of no category of a breakdown, but for those
+        # where N = 0 is shown. And a hidden N hides n, zero or not.
+        is_sector = rows.level == "sector"
+        area = rows.parent_code.where(is_sector, rows.area_code)
+        quiet = hidden | rows.rest | (rows.beneficiaries == 0)
+        silent = quiet.groupby([rows.release, rows.level, area, rows.dimension]).transform("all")
+        zero |= (silent & (is_sector | (rows.dimension != "total"))) | rows.beneficiaries.isna()
+    return (hidden & ~zero).astype(float)
 
 
 def _lines(rows: pd.DataFrame) -> pd.DataFrame:

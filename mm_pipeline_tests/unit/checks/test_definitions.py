@@ -46,6 +46,8 @@ BLOCKING_BY_ISSUE_2 = {
 BLOCKING_BESIDES = {
     ("protected_rates", "disclosure_audit"),
     ("protected_rates", "revisions_audit"),
+    ("protected_rates", "postponed_changes"),
+    ("protected_rates", "totals_stay_visible"),
     ("protected_rates", "sensitivity_audit"),
     ("threshold_counts", "thresholds_agree"),
     ("raw_forfaits", "only_mm_forfaits"),

@@ -426,10 +426,12 @@ def at(number, area="BE", **values):
 
 
 def test_the_thresholds_agree_with_the_rates(year):
+    areas = {(row["level"], row["area_code"]) for row in year.rows(THRESHOLD_COUNTS)}
+    assert {level for level, _ in areas} == {"country", "region", "province", "arrondissement"}
     outcome = year.outcome_of(checks.thresholds_agree)
     assert (outcome.state, outcome.text) == (
         PASSED,
-        "Each of 4 areas has twelve thresholds, and at 6 the patients of sector_rates.",
+        f"Each of {len(areas)} areas has twelve thresholds, and at 6 the patients of sector_rates.",
     )
 
 

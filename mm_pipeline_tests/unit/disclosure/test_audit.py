@@ -32,14 +32,14 @@ def table(*lines: str, version: int | None = None) -> pd.DataFrame:
             }
         )
         if own or version is not None:
-            rows[-1]["version"] = int(own[0]) if own else version
+            rows[-1]["version_beneficiaries"] = rows[-1]["version_patients"] = int(own[0]) if own else version
     frame = pd.DataFrame(rows)
     return frame.astype({"beneficiaries": "Int64", "patients": "Int64"})
 
 
 def interval(result: Audit, area: str, figure: str, category: str = "total") -> tuple[int, int | None] | None:
-    """(lowest, highest) as listed, None where the figure is not listed."""
-    rows = result.intervals
+    """(lowest, highest) as listed of the newest release, None where the figure is not listed."""
+    rows = result.intervals[result.intervals.release == 0]
     rows = rows[(rows.area_code == area) & (rows.figure == figure) & (rows.category == category)]
     if rows.empty:
         return None
@@ -82,36 +82,36 @@ def test_an_only_hidden_cell_that_is_not_small_breaks_nothing():
     assert result.violations.empty
 
 
+def ages(total: str, *groups: str) -> list[str]:
+    names = ("0-17", "18-64", "65+")
+    return [
+        f"municipality 11001 11000 total total {total}",
+        *(f"municipality 11001 11000 age_group {name} {group}" for name, group in zip(names, groups, strict=True)),
+    ]
+
+
 def test_two_hidden_cells_share_their_sum_and_zeros_are_shown():
-    result = audit(table(*sexes("200 9", "100 .", "100 .")), T)
-    assert interval(result, "11001", "patients", "M") == (1, 8)
-    assert interval(result, "11001", "patients", "F") == (1, 8)
+    result = audit(table(*ages("300 29", "100 20", "100 .", "100 .")), T)
+    assert interval(result, "11001", "patients", "18-64") == (1, 8)
+    assert interval(result, "11001", "patients", "65+") == (1, 8)
     assert result.violations.empty
 
 
-def test_two_hidden_cells_that_are_too_small_together():
+def test_r2_where_all_categories_of_a_breakdown_are_hidden_they_may_be_zero():
     result = audit(table(*sexes("200 5", "100 .", "100 .")), T)
-    assert interval(result, "11001", "patients", "M") == (1, 4)
-    assert broken(result) == {("11001", "M", "patients"), ("11001", "F", "patients")}
+    assert interval(result, "11001", "patients", "M") == (0, 5)
+    assert result.violations.empty
+    # The women are nobody, and that shows: they do not count.
+    result = audit(table(*sexes("100 9", "100 .", "0 0")), T)
+    assert interval(result, "11001", "patients", "M") == (9, 9)
 
 
-@pytest.mark.parametrize(
-    ("first", "narrowed"), [(6, {("11001", "M"), ("11001", "F"), ("11002", "M"), ("11002", "F")}), (7, set())]
-)
-def test_both_sides_of_the_narrowest_interval(first: int, narrowed: set[tuple[str, str]]):
-    """Men of 11001 are 2 to 5 or 2 to 6: four values are too few, though one of them is t; five are enough."""
-    result = audit(
-        table(
-            f"arrondissement 11000 10000 total total 400 {first + 7}",
-            "arrondissement 11000 10000 sex M 200 8",
-            f"arrondissement 11000 10000 sex F 200 {first - 1}",
-            *sexes(f"200 {first}", "100 .", "100 ."),
-            *sexes("200 7", "100 .", "100 .", area="11002"),
-        ),
-        T,
-    )
-    assert interval(result, "11001", "patients", "M") == (2, first - 1)
-    assert broken(result) == {(area, category, "patients") for area, category in narrowed}
+@pytest.mark.parametrize(("together", "is_broken"), [(5, True), (6, False)])
+def test_both_sides_of_the_narrowest_interval(together: int, is_broken: bool):
+    """Each is 1 to 4 or 1 to 5: of four values none is t, five are enough."""
+    result = audit(table(*ages(f"300 {20 + together}", "100 20", "100 .", "100 .")), T)
+    assert interval(result, "11001", "patients", "65+") == (1, together - 1)
+    assert broken(result) == ({("11001", group, "patients") for group in ("18-64", "65+")} if is_broken else set())
 
 
 def test_others_are_judged_where_they_are_few():
@@ -163,8 +163,8 @@ def test_r1_breakdowns_of_a_hidden_total_hide_zeros_too():
     result = audit(table(*sexes("200 .", "150 .", "50 .")), T)
     assert interval(result, "11001", "patients") == (1, 200)
     assert interval(result, "11001", "patients", "F") == (0, 50)
-    # Without the total the table has no line, and no rule that would hide a zero.
-    assert interval(audit(table(*sexes("200 .", "150 .", "50 .")[1:]), T), "11001", "patients", "F") == (1, 50)
+    # Without the total the table has no line, and one of the two no rule that would hide a zero.
+    assert interval(audit(table(*sexes("200 .", "150 9", "50 .")[1:]), T), "11001", "patients", "F") == (1, 50)
 
 
 def sectors(total: str, *shown: str, municipality: str = "11001") -> list[str]:
@@ -181,8 +181,12 @@ def test_r2_a_municipality_that_shows_no_sector_hides_zeros_too():
     assert interval(result, "11001A0-", "patients") == (1, 9)
 
 
-def test_r2_of_beneficiaries():
-    assert interval(audit(table(*sectors("300 20", ". .", ". .")), T), "11001A0-", "beneficiaries") == (0, 300)
+def test_beneficiaries_have_no_r2():
+    """A sector may have its row only because somebody lives there."""
+    assert interval(audit(table(*sectors("300 20", ". .", ". .")), T), "11001A0-", "beneficiaries") == (1, 299)
+    five = audit(table(*sectors("5 .", ". .", ". .")), T)
+    assert interval(five, "11001A0-", "beneficiaries") == (1, 4)
+    assert ("11001A0-", "total", "beneficiaries") in broken(five)
     assert interval(audit(table(*sectors("300 20", ". .", "9 0")), T), "11001A0-", "beneficiaries") == (1, 291)
 
 
@@ -224,7 +228,7 @@ def test_the_breakdowns_of_the_unassigned_add_up():
     """2 patients of theirs are left over in all; none of their women, as they have none: so 2 of their men."""
     result = audit(table(*country((10, 2), hidden=True)), T)
     assert interval(result, "unassigned", "patients", "M") == (2, 2)
-    assert interval(result, "02000", "patients", "M") == (1, 39)
+    assert interval(result, "02000", "patients", "M") == (0, 40)
 
 
 def test_hidden_beneficiaries_and_patients_are_one_system():
@@ -315,9 +319,9 @@ def test_a_cross_table_is_solved_across_its_lines():
         *sexes("200 10", "100 .", "100 .", "11002"),
     ]
     result = audit(table(*lines), T)
-    assert interval(result, "11001", "patients", "M") == (1, 7)
-    assert interval(result, "11001", "patients", "F") == (3, 9)
-    assert interval(result, "11002", "patients", "F") == (3, 9)
+    assert interval(result, "11001", "patients", "M") == (0, 8)
+    assert interval(result, "11001", "patients", "F") == (2, 10)
+    assert interval(result, "11002", "patients", "F") == (2, 10)
     assert result.violations.empty
 
 
@@ -368,7 +372,7 @@ def test_the_interval_is_of_whole_numbers_where_real_numbers_go_further():
 def test_an_older_release_tells_what_the_newest_hides():
     older = table(*sexes("200 63", "100 60", "100 ."))
     newer = table(*sexes("200 63", "100 .", "100 ."))
-    assert interval(audit(newer, T), "11001", "patients", "F") == (1, 62)
+    assert interval(audit(newer, T), "11001", "patients", "F") == (0, 63)
     result = audit([newer, older], T)
     assert interval(result, "11001", "patients", "F") == (3, 3)
     assert interval(result, "11001", "patients", "M") == (60, 60)
@@ -382,15 +386,54 @@ def test_a_revised_cell_is_another_unknown_in_each_release():
     assert interval(audit([newer, older], T), "11001", "patients", "M") == (61, 61)
     newer = table(*sexes("200 64 1", "100 . 1", "100 . 1"))
     result = audit([newer, older], T)
-    assert interval(result, "11001", "patients", "M") == (1, 63)
-    assert result.violations.empty
+    assert interval(result, "11001", "patients", "M") == (0, 64)
+    assert result.violations.empty is False, "the older one shows that its women are 3"
 
 
-def test_the_promise_is_for_the_newest_release():
+def test_the_promise_is_for_every_release():
     older = table(*sexes("200 3 0", "100 0 0", "100 3 0"))
     newer = table(*sexes("200 90 1", "100 45 1", "100 45 1"))
-    assert audit([newer, older], T).violations.empty
-    assert not audit([older, newer], T).violations.empty
+    for releases, release in (([newer, older], 1), ([older, newer], 0)):
+        violations = audit(releases, T).violations
+        assert set(violations.release) == {release}
+        assert set(violations.category) == {"total", "F"}
+
+
+def revised(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
+    """Rows with the versions of N and of n, and whether they grew."""
+    frame = table(*(line for line, *_ in rows))
+    return frame.assign(
+        **{
+            name: [row[place] for row in rows]
+            for place, name in enumerate(("version_beneficiaries", "version_patients", "change"), 1)
+        }
+    )
+
+
+def test_an_unchanged_n_is_the_same_whatever_n_of_people_does():
+    """Beneficiaries were delivered anew, forfaits were not: the men of the older table are those of the newer one."""
+    men, women = "municipality 11001 11000 sex M", "municipality 11001 11000 sex F"
+    total = "municipality 11001 11000 total total"
+    older = revised((f"{total} 200 63", 0, 0, 0), (f"{men} 100 60", 0, 0, 0), (f"{women} 100 .", 0, 0, 0))
+    newer = revised((f"{total} 220 63", 1, 0, 0), (f"{men} 110 .", 1, 0, 0), (f"{women} 110 .", 1, 0, 0))
+    result = audit([newer, older], T)
+    assert interval(result, "11001", "patients", "M") == (60, 60)
+    assert interval(result, "11001", "patients", "F") == (3, 3)
+    assert set(result.violations.release) == {0, 1}
+
+
+@pytest.mark.parametrize(("change", "expected"), [(1, (50, 60)), (-1, (40, 50)), (0, (0, 70))])
+def test_where_persons_only_came_n_grew_by_no_more_than_n_of_people(change: int, expected: tuple[int, int]):
+    """50 of 100 were patients."""
+    people = 110 if change >= 0 else 90
+    lines = "municipality 11001 11000 sex M", "municipality 11001 11000 sex F", "municipality 11001 11000 total total"
+    older = revised((f"{lines[2]} 200 70", 0, 0, 0), (f"{lines[0]} 100 50", 0, 0, 0), (f"{lines[1]} 100 20", 0, 0, 0))
+    newer = revised(
+        (f"{lines[2]} {100 + people} 70", 1, 0, 0),
+        (f"{lines[0]} {people} .", 1, 1, change),
+        (f"{lines[1]} 100 .", 0, 1, 0),
+    )
+    assert interval(audit([newer, older], T), "11001", "patients", "M") == expected
 
 
 def test_the_difference_of_two_releases_tells():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mm_pipeline.disclosure.mask import Mask, complete, hide_sectors, lower_bounds, primary_mask
+from mm_pipeline.disclosure.mask import Mask, complete, hide_group, lower_bounds, primary_mask
 from mm_pipeline.disclosure.system import Before, system_of
 from mm_pipeline_tests.support.systems import at, mask_of, names, table
 
@@ -107,43 +107,39 @@ def test_a_hidden_breakdown_hides_neither_its_total_nor_the_other_breakdowns():
 def test_r2_for_the_patients_hides_them_in_all_sectors_in_which_somebody_lives():
     system = system_of(SECTORS)
     mask = mask_of(system)
-    hide_sectors(system, mask, "patients", int(system.within["municipality"][at(system, "sector 11001A00- total")]))
+    hide_group(system, mask, int(system.group[at(system, "sector 11001A00- total")]))
     assert hidden(system, mask) == {"n sector 11001A00- total", "n sector 11001A01- total"}
 
 
 def test_r2_for_the_patients_takes_a_sector_along_that_hides_its_beneficiaries():
     system = system_of(SECTORS)
     mask = mask_of(system, "N sector 11001A02- total")
-    hide_sectors(system, mask, "patients", int(system.within["municipality"][at(system, "sector 11001A00- total")]))
+    hide_group(system, mask, int(system.group[at(system, "sector 11001A00- total")]))
     assert "n sector 11001A02- total" in hidden(system, mask)
 
 
-def test_r2_for_the_beneficiaries_hides_both_figures_of_all_sectors():
-    system = system_of(SECTORS)
-    mask = mask_of(system)
-    hide_sectors(
-        system, mask, "beneficiaries", int(system.within["municipality"][at(system, "sector 11001A00- total")])
-    )
-    assert hidden(system, mask) == {f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in range(3)}
-
-
-def test_what_an_earlier_release_hid_is_hidden_again_but_for_zeros():
+def test_r2_hides_the_patients_of_all_categories_of_one_breakdown_zeros_included_and_not_the_total():
     system = system_of(MUNICIPALITY)
-    every = np.ones(len(system), dtype=bool)
-    before = Before.nothing(len(system))
-    system = replace(system, before=replace(before, hidden={**before.hidden, "patients": every}))
-    # The total is hidden again, and so R1 hides the zero of the women; nobody with preferential tariff is shown.
-    assert hidden(system, primary_mask(system, T)) == {f"n municipality 11001 {c}" for c in ("total", "M", "F", "0")}
-    every = every & (system.total != np.arange(len(system)))
-    system = replace(system, before=replace(before, hidden={**before.hidden, "patients": every}))
-    assert hidden(system, primary_mask(system, T)) == {"n municipality 11001 M", "n municipality 11001 0"}
+    mask = mask_of(system)
+    hide_group(system, mask, int(system.group[at(system, "municipality 11001 F")]))
+    assert hidden(system, mask) == {"n municipality 11001 M", "n municipality 11001 F"}
+
+
+def test_no_total_but_that_of_a_sector_is_in_a_group():
+    system = system_of(MUNICIPALITY)
+    assert system.group[at(system, "municipality 11001 total")] == -1
+    system = system_of(SECTORS)
+    assert (system.group[system.is_rest] == -1).all()
+    groups = {name: group for name, group in zip(names(system), system.group, strict=True) if group >= 0}
+    assert len(set(groups.values())) == 2
+    assert set(groups) == {name for name in names(system) if name.startswith("sector") and "ZZZZ" not in name}
 
 
 def test_a_past_cell_is_hidden_where_its_release_hid_it_and_only_there():
     system = system_of(table(("municipality 11001 11000 total", 3, 1), ("municipality 11002 11000 total", 3, 0)))
     yes, no = np.array([True, True]), np.array([False, False])
     first = {"beneficiaries": np.array([False, True]), "patients": np.array([False, True])}
-    before = Before(yes, {"beneficiaries": no, "patients": no}, first, Before.nothing(2).at_least)
+    before = replace(Before.nothing(2), is_past=yes, known={"beneficiaries": no, "patients": no}, hidden=first)
     mask = primary_mask(replace(system, before=before), T)
     assert (mask.beneficiaries.tolist(), mask.patients.tolist()) == ([False, True], [False, True])
 
@@ -211,14 +207,24 @@ def test_under_r2_sectors_may_be_zero_and_a_municipality_says_nothing_of_another
     assert found["sector 11002A00- total"] == (None, 0)
 
 
-def test_r2_for_the_beneficiaries_does_not_hold_beside_a_sector_that_shows_zero():
+def test_a_hidden_number_of_beneficiaries_of_a_sector_is_at_least_1_whatever_the_others_show():
+    """In a year without a sector table a sector has a row only where somebody lives there."""
     system = system_of(SECTORS)
     both = [f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in (0, 1)]
-    found = bounds(system, mask_of(system, *both))
-    assert found["sector 11001A00- total"] == (1, 0)
+    assert bounds(system, mask_of(system, *both))["sector 11001A00- total"] == (1, 0)
     zero = [f"{figure} sector 11001A02- total" for figure in "Nn"]
-    found = bounds(system, mask_of(system, *both, *zero))
-    assert {found[f"sector 11001A0{k}- total"] for k in range(3)} == {(0, 0)}
+    assert bounds(system, mask_of(system, *both, *zero))["sector 11001A00- total"] == (1, 0)
+
+
+def test_under_r2_the_categories_of_a_breakdown_may_be_zero_and_another_says_nothing_of_it():
+    system = system_of(MUNICIPALITY)
+    mask = mask_of(system, "n municipality 11001 M", "n municipality 11001 F", "n municipality 11001 0")
+    found = bounds(system, mask)
+    assert found["municipality 11001 M"] == found["municipality 11001 F"] == (None, 0)
+    # Nobody has the preferential tariff, and that shows: of the two categories one counts.
+    assert found["municipality 11001 0"] == (None, 0)
+    mask.patients[at(system, "municipality 11001 F")] = False
+    assert bounds(system, mask)["municipality 11001 M"] == (None, 1)
 
 
 def test_the_bound_of_a_municipality_does_not_depend_on_its_sectors():
@@ -243,12 +249,13 @@ def test_an_earlier_release_can_tell_more_and_of_a_past_cell_it_tells_everything
     first, second = at(system, "sector 11001A00- total"), at(system, "sector 11001A01- total")
     before = Before.nothing(len(system))
     before.is_past[second] = True
+    system.group[second] = -1
     at_least = {figure: np.zeros(len(system), dtype="int64") for figure in ("beneficiaries", "patients")}
     at_least["patients"][first], at_least["beneficiaries"][second] = 1, 1
     system = replace(system, before=replace(before, at_least=at_least))
     every = [f"{figure} sector 11001A0{k}- total" for figure in "Nn" for k in range(3)]
     found = bounds(system, mask_of(system, *every))
-    assert found["sector 11001A00- total"] == (0, 1)
+    assert found["sector 11001A00- total"] == (1, 1)
     assert found["sector 11001A01- total"] == (1, 0)
 
 
@@ -258,11 +265,13 @@ def test_of_a_past_cell_only_its_own_release_tells_how_small_it_is():
     past = at(system, "sector 11001A01- total")
     before = Before.nothing(len(system))
     before.is_past[past] = True
+    group = int(system.group[past])
+    system.group[past] = -1
     system = replace(system, before=before)
     shown = mask_of(system, "n sector 11001A00- total")
     assert bounds(system, shown)["sector 11001A00- total"] == (None, 0), "the other sectors are past or empty"
     beside = mask_of(system, "N sector 11001A01- total", "n municipality 11001 total")
     assert bounds(system, beside)["sector 11001A01- total"] == (0, None)
     mask = mask_of(system)
-    hide_sectors(system, mask, "patients", int(system.within["municipality"][past]))
+    hide_group(system, mask, group)
     assert hidden(system, mask) == {"n sector 11001A00- total"}

@@ -6,8 +6,16 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mm_pipeline.disclosure.mask import lower_bounds, primary_mask
-from mm_pipeline.disclosure.protect import protect
-from mm_pipeline.disclosure.revision import as_published, digest_of, disclosed, releases_of, remembered, with_earlier
+from mm_pipeline.disclosure.protect import protect, protect_revision
+from mm_pipeline.disclosure.revision import (
+    as_published,
+    digest_of,
+    disclosed,
+    kept_mask,
+    releases_of,
+    remembered,
+    with_earlier,
+)
 from mm_pipeline.disclosure.system import system_of
 from mm_pipeline_tests.support.small_tables import masked, medium_table
 from mm_pipeline_tests.support.systems import at, lines, names, table
@@ -140,41 +148,60 @@ def test_the_digest_is_of_the_cells_and_of_what_is_shown():
 # --- as the audit reads them -----------------------------------------------------------------------------------------
 
 
-def test_an_unchanged_cell_has_one_version_and_a_changed_one_has_two():
-    new, old = as_published([showing(patients_of(21), "11001A00-"), showing(patients_of(20), "11001A01-")])
+VERSIONS = ["version_beneficiaries", "version_patients"]
+
+
+def test_an_unchanged_figure_has_one_version_and_a_changed_one_has_two():
+    new, old = as_published([showing(patients_of(20), "11001A01-"), showing(patients_of(21), "11001A00-")])
     new, old = new.set_index("area_code"), old.set_index("area_code")
-    assert new["version"].is_unique
-    assert old["version"].is_unique
-    changed = {code for code in new.index if new["version"][code] != old["version"][code]}
+    assert not set(new["version_patients"]) & set(new["version_beneficiaries"])
+    assert (new["version_beneficiaries"] == old["version_beneficiaries"]).all()
+    changed = {code for code in new.index if new["version_patients"][code] != old["version_patients"][code]}
     assert changed == {"11000", "11001", "11001ZZZZ"}
-    assert not set(new["version"][[*changed]]) & set(old["version"])
+    assert not set(new["version_patients"][[*changed]]) & set(old["version_patients"])
+    assert (new["change"] == 0).all(), "patients without beneficiaries are nobody who came"
     assert new["patients"].isna().to_dict() == {code: code in ("11001A00-", "11001ZZZZ") for code in new.index}
     assert old["patients"].isna().to_dict() == {code: code in ("11001A01-", "11001ZZZZ") for code in new.index}
     assert new["beneficiaries"].isna().to_dict() == {code: code == "11001ZZZZ" for code in new.index}
     assert (new["patients"]["11001"], old["patients"]["11001"]) == (21, 20)
 
 
-def test_a_change_of_the_beneficiaries_alone_is_one():
+@pytest.mark.parametrize(
+    ("people", "patients", "change"),
+    [
+        (1, 0, 1),
+        (1, 1, 1),
+        (5, 3, 1),
+        (-1, 0, -1),
+        (-2, -2, -1),
+        (0, 0, 0),
+        (0, 1, 0),
+        (1, 2, 0),
+        (1, -1, 0),
+        (-1, 1, 0),
+    ],
+)
+def test_whether_persons_only_came_or_only_went(people, patients, change):
     changed = patients_of(20)
-    changed.loc[changed["area_code"] == "11002", "beneficiaries"] += 1
-    new, old = (
-        each.set_index("area_code")["version"] for each in as_published([showing(changed), showing(patients_of(20))])
-    )
-    assert {code for code in new.index if new[code] != old[code]} == {"11002"}
+    changed.loc[changed["area_code"] == "11002", "beneficiaries"] += people
+    changed.loc[changed["area_code"] == "11002", "patients"] += patients
+    new, old = (each.set_index("area_code") for each in as_published([showing(patients_of(20)), showing(changed)]))
+    assert new["change"]["11002"] == change
+    same = new.loc["11002", VERSIONS] == old.loc["11002", VERSIONS]
+    assert same.tolist() == [people == 0, patients == 0]
 
 
-def test_a_rest_without_a_row_has_a_version_too():
+def test_a_rest_without_a_row_has_versions_too():
     rates = patients_of(20)
     without = rates[rates["area_code"] != "11001ZZZZ"]
-    new, old = as_published([showing(without), showing(rates)])
-    version = {each.set_index("area_code")["version"]["11001ZZZZ"] for each in (new, old)}
-    assert len(version) == 1
-    assert new.set_index("area_code")["patients"].isna()["11001ZZZZ"]
+    new, old = (each.set_index("area_code") for each in as_published([showing(rates), showing(without)]))
+    assert new.loc["11001ZZZZ", VERSIONS].tolist() == old.loc["11001ZZZZ", VERSIONS].tolist()
+    assert new["patients"].isna()["11001ZZZZ"]
 
 
-def test_a_cell_that_is_as_it_was_two_releases_ago_is_the_unknown_from_then():
+def test_a_figure_that_is_as_it_was_two_releases_ago_is_the_unknown_from_then():
     releases = as_published([showing(patients_of(first)) for first in (20, 21, 20)])
-    versions = [each.set_index("area_code")["version"]["11001"] for each in releases]
+    versions = [each.set_index("area_code")["version_patients"]["11001"] for each in releases]
     assert versions[0] == versions[2] != versions[1]
 
 
@@ -274,6 +301,58 @@ def lines_with(system, name):
     return {tuple(system.cell[system.line == number]) for number in system.line[system.cell == k]}
 
 
+def with_people(rates, **more):
+    """Beneficiaries more in these municipalities, in no known sector where they have some, and in the arrondissement."""
+    rates = rates.copy()
+    for code, people in more.items():
+        code = code.removeprefix("M")
+        rates.loc[rates["area_code"].isin([code, f"{code}ZZZZ", "11000"]), "beneficiaries"] += people
+    return rates
+
+
+def test_a_figure_that_did_not_change_is_the_same_in_both_positions_of_its_cell():
+    """Beneficiaries were delivered anew, forfaits were not."""
+    old = patients_of(20)
+    both = with_earlier(system_of(with_people(old, M11002=3)), [showing(old, "11002")])
+    now, past = (
+        next(k for k, name in enumerate(names(both)) if name == "municipality 11002 total" and is_past == (k >= 6))
+        for is_past in (False, True)
+    )
+    assert both.same["patients"].tolist().count([now, past]) == 1
+    assert [now, past] not in both.same["beneficiaries"].tolist()
+    assert both.before.at_least["patients"][now] == 1
+    assert not both.before.hidden["patients"][now]
+    shown = with_earlier(system_of(with_people(old, M11002=3)), [showing(old)])
+    assert shown.before.known["patients"][now]
+    assert not shown.before.shown["patients"][now], "not with these beneficiaries"
+
+
+def test_persons_who_only_came_or_went_are_a_cell_of_their_own():
+    for more in (3, -3):
+        both = with_earlier(system_of(with_people(patients_of(20), M11002=more)), [showing(patients_of(20))])
+        changes = np.flatnonzero(both.before.is_change)
+        assert set(both.beneficiaries[changes]) == {3}
+        assert set(both.patients[changes]) == {0}
+        assert both.before.is_past[changes].all()
+        for change in changes:
+            (line,) = both.line[both.cell == change]
+            entry = both.line == line
+            assert both.sign[entry].tolist() == [1, -1, -1]
+            for value in (both.beneficiaries, both.patients):
+                assert (both.sign[entry] * value[both.cell[entry]]).sum() == 0
+
+
+def test_the_mask_of_a_release_is_kept_but_for_zeros_that_must_show():
+    old, new = patients_of(20, sector=2), patients_of(20, sector=0)
+    kept = kept_mask(system_of(new), disclosed(old, protect(old, T)))
+    hidden = {name for name, hides in zip(names(system_of(new)), kept.patients, strict=True) if hides}
+    assert hidden == {"sector 11001A00- total", "sector 11001A01- total", "sector 11001ZZZZ total"}, "R2: a zero may be"
+    kept = kept_mask(system_of(new), showing(old, "11001A00-"))
+    assert [name for name, hides in zip(names(system_of(new)), kept.patients, strict=True) if hides] == [
+        "sector 11001ZZZZ total"
+    ]
+
+
 # --- protection ------------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +363,7 @@ def test_unchanged_data_repeat_the_mask_through_three_releases(rates):
     first = protect(rates, T)
     earlier = [disclosed(rates, first)]
     for _ in range(2):
-        again = protect(rates.sample(frac=1, random_state=5), T, earlier)
+        again = protect_revision(rates.sample(frac=1, random_state=5), T, earlier).table
         assert_frame_equal(again, first)
         assert digest_of(again) == digest_of(first)
         earlier.append(disclosed(rates, again))
@@ -294,7 +373,7 @@ def test_what_an_earlier_release_hid_stays_hidden_where_it_did_not_change():
     """The sector is large enough now, and its neighbour is hidden still for what subtraction would tell of it."""
     old, new = patients_of(20, sector=2), patients_of(24, sector=6)
     first = protect(old, T)
-    second = protect(new, T, [disclosed(old, first)]).set_index("area_code")["patients"]
+    second = protect_revision(new, T, [disclosed(old, first)]).table.set_index("area_code")["patients"]
     alone = protect(new, T).set_index("area_code")["patients"]
     assert first.set_index("area_code")["patients"].isna()["11001A01-"]
     assert not alone.isna()["11001A01-"]
@@ -305,8 +384,8 @@ def test_three_releases_count_together():
     """What the oldest release hid is hidden in the third, though the second did not know of it."""
     old, middle, new = patients_of(20, sector=2), patients_of(24, sector=6), patients_of(25, sector=7)
     first = disclosed(old, protect(old, T))
-    second = disclosed(middle, protect(middle, T, [first]))
-    third = protect(new, T, [first, second]).set_index("area_code")["patients"]
+    second = disclosed(middle, protect_revision(middle, T, [first]).table)
+    third = protect_revision(new, T, [first, second]).table.set_index("area_code")["patients"]
     assert third.isna()["11001A01-"]
 
 
@@ -314,7 +393,7 @@ def test_the_arrays_of_a_release_are_not_changed():
     rates = patients_of(16, 3, sector=2)
     earlier = [showing(patients_of(20))]
     copies = rates.copy(), earlier[0].copy()
-    protect(rates, T, earlier)
+    protect_revision(rates, T, earlier)
     assert_frame_equal(rates, copies[0])
     assert_frame_equal(earlier[0], copies[1])
     assert np.array_equal(earlier[0].index, copies[1].index)

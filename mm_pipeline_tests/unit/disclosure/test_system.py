@@ -109,8 +109,8 @@ def test_a_municipality_with_sectors_has_an_unknown_one():
     rest = at(system, "sector 11001ZZZZ total")
     assert (system.beneficiaries[rest], system.patients[rest]) == (3, 0)
     assert system.is_rest.nonzero()[0].tolist() == [rest]
-    assert not system.is_sector[rest]
-    assert system.is_sector[at(system, "sector 11001A00- total")]
+    assert system.group[rest] == -1
+    assert system.group[at(system, "sector 11001A00- total")] >= 0
 
 
 def test_an_unknown_sector_that_has_a_row_is_the_rest():

@@ -61,7 +61,13 @@ def counts():
 
 
 def patients(counts: ibis.Table, area: str) -> list[int]:
-    rows = counts.filter(counts.area_code == area).order_by("threshold").to_pyarrow().to_pylist()
+    level = "country" if area == "BE" else "region"
+    rows = (
+        counts.filter((counts.area_code == area) & (counts.level == level))
+        .order_by("threshold")
+        .to_pyarrow()
+        .to_pylist()
+    )
     assert [row["threshold"] for row in rows] == list(range(1, 13))
     return [row["patients"] for row in rows]
 
@@ -80,14 +86,26 @@ def test_an_area_where_nobody_lives_has_all_its_rows(counts):
 
 
 def test_beneficiaries_are_those_of_the_area_at_every_threshold(counts):
-    rows = counts.select("area_code", "beneficiaries").distinct().to_pyarrow().to_pylist()
+    upper = counts.filter(counts.level.isin(["country", "region"]))
+    rows = upper.select("area_code", "beneficiaries").distinct().to_pyarrow().to_pylist()
     assert {(row["area_code"], row["beneficiaries"]) for row in rows} == {
         ("BE", 7),
         ("02000", 0),
         ("03000", 5),
         ("04000", 1),
     }
-    assert counts.count().execute() == 4 * 12
+    assert upper.count().execute() == 4 * 12
+
+
+def test_an_area_has_those_of_the_areas_in_it(counts):
+    table = counts.to_pandas()
+    for above, below in (("region", "province"), ("province", "arrondissement")):
+        parts = (
+            table[table["level"] == below].groupby(["parent_code", "threshold"])[["beneficiaries", "patients"]].sum()
+        )
+        whole = table[table["level"] == above].set_index(["area_code", "threshold"])[["beneficiaries", "patients"]]
+        assert len(parts)
+        assert (whole.loc[parts.index] == parts).all(axis=None)
 
 
 def test_types_and_columns_are_those_of_a_kept_table(counts):

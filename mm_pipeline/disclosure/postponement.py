@@ -1,0 +1,136 @@
+"""Changes of a revision that wait for the next one, because they are too small to be shown.
+
+One new patient in a town that showed 0 cannot be shown by himself, and every sum above gives him away. Hiding the sums up to
+the country would lose more than the one patient is worth. So his arrondissement stays as it was released, and the sums above
+leave its changes out: the table that is protected is that of a delivery in which this *unit* has not changed. It adds up,
+and each of its figures was delivered. Within a unit the release does not say what has changed: that would tell. With the
+next delivery its changes, grown or not, are looked at again.
+
+Why the arrondissement: it is the smallest area with all breakdowns of the areas above it, so that they can be added up anew
+from the tables alone. Whatever is smaller would need the finest counts of every release to be kept.
+"""
+
+from collections.abc import Iterable, Set
+from functools import cached_property
+
+import pandas as pd
+
+from mm_pipeline.disclosure.system import COLUMNS, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR, areas_of
+
+AREA = ["level", "area_code"]
+Cell = tuple[str, str, str, str]
+Area = tuple[str, str]
+
+
+class Changes:
+    """What each unit changes in each cell between a release and the rates of now.
+
+    ``rows``: ``unit``, KEY, ``beneficiaries`` and ``patients`` (new less released; not all 0).
+    """
+
+    def __init__(self, rates: pd.DataFrame, released: pd.DataFrame, rows: pd.DataFrame) -> None:
+        self._rates, self._released = rates, released[COLUMNS]
+        self._rows = rows[(rows[COUNTS] != 0).any(axis=1)]
+        areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
+        self._parent = dict(
+            zip(zip(areas["level"], areas["area_code"], strict=True), areas["parent_code"], strict=True)
+        )
+
+    def rates(self, postponed: Set[str]) -> pd.DataFrame:
+        """The rates of now as if these units were still as they were released; sorted by KEY."""
+        new, old = _keys(self._rates), _keys(self._released)
+        if not postponed:
+            return self._rates.sort_values(KEY, ignore_index=True)
+        frame = pd.concat([self._rates, self._released[~old.isin(new)]], ignore_index=True)
+        every = _keys(frame)
+        taken = self._rows[self._rows["unit"].isin(postponed)].groupby(KEY)[COUNTS].sum()
+        counts = frame[COUNTS].mul(every.isin(new), axis=0) - taken.reindex(every).fillna(0).to_numpy()
+        people = counts["beneficiaries"].where(counts["beneficiaries"] > 0)
+        per = {"rate_per_10000": 10_000.0, "rate_percent": 100.0}
+        frame = frame.assign(
+            **{column: counts[column].astype("int64") for column in COUNTS},
+            **{column: counts["patients"] * by / people for column, by in per.items() if column in frame},
+        )
+        # What only one of the two tables knows, a sector, has a row where somebody lives there.
+        is_there = (every.isin(new) & every.isin(old)) | (frame["beneficiaries"] > 0)
+        constant = [column for column in ("year",) if column in frame]
+        frame[constant] = frame[constant].ffill().astype(self._rates[constant].dtypes)
+        return frame[is_there].sort_values(KEY, ignore_index=True)
+
+    def units_for(self, cells: Iterable[Cell], postponed: Set[str]) -> set[str]:
+        """The further units to postpone for the sake of these cells: of each those that change it, else those in its area,
+        else those in the next larger area, and so on."""
+        result: set[str] = set()
+        for cell in cells:
+            level, code, *_ = cell
+            area: Area | None = ("country", "BE") if level not in LEVELS else (level, code)
+            more = self._by_cell.get(cell, set()) - postponed
+            while not more and area is not None:
+                more = self._by_area.get(area, set()) - postponed
+                area = self._above(area)
+            result |= more
+        return result
+
+    def _above(self, area: Area) -> Area | None:
+        if area[0] == LEVELS[0]:
+            return None
+        # The unknown sector of a municipality may have no row, but its code tells where it is.
+        parent = self._parent.get(area, area[1].removesuffix(UNKNOWN_SECTOR))
+        return LEVELS[LEVELS.index(area[0]) - 1], parent
+
+    @cached_property
+    def _by_cell(self) -> dict[Cell, set[str]]:
+        return self._rows.groupby(KEY)["unit"].agg(set).to_dict()
+
+    @cached_property
+    def _by_area(self) -> dict[Area, set[str]]:
+        return self._rows.groupby(AREA)["unit"].agg(set).to_dict()
+
+
+def changes_by_arrondissement(rates: pd.DataFrame, released: pd.DataFrame) -> Changes:
+    """The changes between two tables, a unit being an arrondissement with all that is in it (of a table without any, the
+    area that is nearest to one). The beneficiaries without a municipality are one as well."""
+    areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates()
+    there = [level for level in LEVELS if (areas["level"] == level).any()]
+    unit_level = [there[0], *(level for level in there if level in LEVELS[1:4])][-1]
+    before, now = (table.set_index(KEY)[COUNTS] for table in (released, rates))
+    every = before.index.union(now.index)
+    change = (now.reindex(every, fill_value=0) - before.reindex(every, fill_value=0)).reset_index()
+    change = change.merge(areas.drop_duplicates(AREA), on=AREA)
+    change["unit"] = unit_of(change, unit_level)
+    inside = change[change["unit"] != ""]
+    # An area that is elsewhere than it was, or is no more, cannot stay as it was.
+    lasting = pd.MultiIndex.from_frame(rates[AREA]).intersection(pd.MultiIndex.from_frame(released[AREA]))
+    gone = (areas["level"] != "sector") & ~pd.MultiIndex.from_frame(areas[AREA]).isin(lasting)
+    moved = areas.duplicated(AREA, keep=False) | gone
+    fixed = set(inside.merge(areas[moved], on=AREA)["unit"])
+    parts = [inside]
+    step = inside[inside["level"] == unit_level]
+    for level in reversed(LEVELS[: LEVELS.index(unit_level)]):
+        step = step.assign(level=level, area_code=step["parent_code"])
+        step = step.drop(columns="parent_code").merge(areas.drop_duplicates(AREA), on=AREA)
+        parts.append(step)
+    rows = pd.concat(parts)
+    country = change[change["level"] == LEVELS[0]].set_index(KEY)[COUNTS]
+    rest = country - rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum().reindex(country.index, fill_value=0)
+    rows = pd.concat([rows, rest.reset_index().assign(unit=UNASSIGNED)])
+    return Changes(rates, released, rows[~rows["unit"].isin(fixed)])
+
+
+def as_postponed(cells: pd.DataFrame, released: pd.DataFrame, postponed: Set[str]) -> pd.DataFrame:
+    """Other ``cells`` of the areas from the country to the units, with these units postponed."""
+    return changes_by_arrondissement(cells, released).rates(postponed) if postponed else cells
+
+
+def unit_of(cells: pd.DataFrame, level: str) -> pd.Series:
+    """The code of the area of ``level`` that each cell belongs to; empty for a cell above it."""
+    if level in (LEVELS[0], LEVELS[-1]):
+        return cells["area_code"].where(cells["level"] == level, "BE" if level == LEVELS[0] else "")
+    within = areas_of(cells)[level]
+    own = cells["level"] == level
+    codes = dict(zip(within[own], cells.loc[own, "area_code"], strict=True))
+    return pd.Series([codes.get(number, "") if number >= 0 else "" for number in within], cells.index)
+
+
+def _keys(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[KEY])
