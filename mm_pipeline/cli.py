@@ -357,25 +357,44 @@ def protect(table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[
 @main.command()
 @click.argument("table", type=_TABLE)
 @_threshold
+@click.option(
+    "--also",
+    type=_TABLE,
+    multiple=True,
+    metavar="OLD",
+    help="An earlier release of the same year, that somebody may have kept. May be repeated, oldest first.",
+)
+@click.option(
+    "--known",
+    type=_TABLE,
+    metavar="FACTS",
+    help="What somebody may know from elsewhere: a file with the columns level, area_code, dimension, category, figure "
+    "(beneficiaries or patients), at_least, at_most (one of the two may be empty).",
+)
 @_in_words
-def audit(table: Path, threshold: int | None) -> None:
+def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Path | None) -> None:
     """Audit TABLE (CSV or Parquet, columns of protected_rates): exit 1 if somebody can work out a small number."""
     from mm_pipeline.standalone import audited
 
     threshold = threshold or _settings().disclosure_threshold
-    result = audited(table, threshold)
-    _print_visibility(result.readable())
+    result = audited(table, threshold, also, known)
+    _print_visibility(result.visibility)
+    for note in result.notes:
+        click.echo(note)
+    files = ", ".join(map(str, [table, *also, *([known] if known else [])]))
     if not len(result.violations):
         click.echo(f"No violation: of no hidden figure can anybody tell that it is below {threshold}.")
         return
     rows = result.violations
     for row in rows.head(_NAMED).itertuples():
-        click.echo(f"  {row.level} {row.area_code}, {row.dimension} {row.category}: {row.figure}", err=True)
+        of = f" ({row.path})" if also else ""
+        click.echo(f"  {row.level} {row.area_code}, {row.dimension} {row.category}: {row.figure}{of}", err=True)
     more = f"  ... and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
     click.echo(more or "  that is all.", err=True)
     raise OperatorError(
-        f"{len(rows)} violation(s) in {table}: these hidden figures can be told to be below {threshold}, or narrowed to "
-        f"fewer than {threshold} values, from what is shown. Do not publish it; protect it again (mm-pipeline protect)."
+        f"{len(rows)} violation(s) in {files}: these hidden figures can be told to be below {threshold}, or narrowed to "
+        f"fewer than {threshold} values, from what is shown{' and known' if known else ''}. Do not publish it; protect it "
+        f"again (mm-pipeline protect{', with --earlier' if also else ''}{', with a higher --threshold' if known else ''})."
     )
 
 

@@ -9,8 +9,10 @@ What is wrong with a table is said with file, line and column, and never with wh
 
 import csv
 import io
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_pipeline.atomic import replacing
-from mm_pipeline.disclosure.audit import Audit, audit
-from mm_pipeline.disclosure.audit.release import CATEGORIES
+from mm_pipeline.disclosure.audit import Audit, audit, with_versions
+from mm_pipeline.disclosure.audit.release import CATEGORIES, read
 from mm_pipeline.disclosure.mask import lower_bounds
 from mm_pipeline.disclosure.protect import protect_revision
 from mm_pipeline.disclosure.revision import disclosed, mask_of
@@ -40,6 +42,19 @@ Rule = tuple[str, pd.Series, str]
 TEXT = ["level", "area_code", "parent_code", "dimension", "category"]
 DERIVED = ["rate_per_10000", "rate_percent", "status"]
 COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
+
+
+class Shape(NamedTuple):
+    """The columns of a file that are looked at."""
+
+    required: list[str]
+    optional: list[str]
+    of: str
+    """Where they are described."""
+
+
+CELLS = Shape([*TEXT, *COUNTS], ["year", *DERIVED], "of sector_rates or protected_rates")
+FACTS = Shape([*KEY, "figure", "at_least", "at_most"], [], f"{', '.join(KEY)}, figure, at_least and at_most")
 
 _CELL = ", ".join(KEY)
 _NUMBER = r"0*[0-9]{1,9}(\.0*)?"
@@ -69,7 +84,7 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
     Raises :class:`TableError` also when the one table was not made from the other.
     """
     rates, protected = read_rates(rates_path), read_protected(protected_path)
-    if len({table["year"].iat[0] for table in (now, rates, protected) if "year" in table}) > 1:
+    if _years(now, rates, protected) > 1:
         raise TableError(
             f"{rates_path}, {protected_path}: column year: of another year than the table to protect, or than each "
             "other. --earlier takes earlier releases of the same year."
@@ -119,13 +134,106 @@ def protected_table(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.Da
     return result[[column for column in COLUMNS if column in result]]
 
 
-def audited(path: Path, threshold: int) -> Audit:
-    """The audit of a table like ``protected_rates``. Raises :class:`TableError`."""
-    table = read_protected(path)
+class Audited(NamedTuple):
+    """What :func:`audited` found."""
+
+    visibility: list[dict[str, str]]
+    """Of the table, for people (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`)."""
+    violations: pd.DataFrame
+    """KEY, ``figure`` and ``path``, the table that it is of; each once."""
+    notes: list[str]
+    """What could not be audited, for people."""
+
+
+def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
+    """The audit of a table like ``protected_rates``: by itself, and as who has more can read it. Raises :class:`TableError`.
+
+    ``also``: earlier releases of its year, oldest first, taken together with it as
+    :func:`~mm_pipeline.disclosure.audit.with_versions` guesses. ``known``: a file of :func:`read_facts`. What breaks the
+    promise for who has less breaks it all the same.
+    """
+    paths = [path, *reversed(also)]
+    tables = [read_protected(each) for each in paths]
+    if _years(*tables) > 1:
+        raise TableError(
+            f"{', '.join(map(str, paths))}: column year: they are of several years. --also takes earlier releases of the "
+            "same year."
+        )
+    audits: list[tuple[list[Path], Audit]] = []
+    for name, table in zip(paths, tables, strict=True):
+        try:
+            audits.append(([name], audit(table, threshold)))
+        except OperatorError as error:
+            raise TableError(f"{name}: {error}") from None
+    told: list[pd.DataFrame | None] = [None]
+    if known is not None:
+        facts = read_facts(known, path, tables[0])
+        audits.append(([path], _audit_with(facts, known, path, tables[0], threshold)))
+        told.append(facts)
+    notes = []
+    for each in told if also else []:
+        try:
+            audits.append((paths, audit(with_versions(tables), threshold, each)))
+        except OperatorError:
+            what = "The releases" if each is None else f"The releases and {known}"
+            notes.append(f"{what} could not be audited together: more changed than can be told from the tables.")
+    violations = pd.concat(
+        result.violations[[*KEY, "figure"]].assign(path=result.violations["release"].map(dict(enumerate(names))))
+        for names, result in audits
+    )
+    return Audited(audits[-1][1].readable(), violations.drop_duplicates(ignore_index=True), notes)
+
+
+def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """What somebody knows of figures of a protected table, or of its rests: the columns FACTS.
+
+    Raises :class:`TableError` naming file, line and column.
+    """
+    text = _text(path, FACTS)
+    cells = read(table, 0)
+    is_there = pd.MultiIndex.from_frame(text[KEY]).isin(pd.MultiIndex.from_frame(cells[KEY]))
+    ends = ["at_least", "at_most"]
+    number = "a whole number from 0 to 999999999, or nothing"
+    _refuse(
+        path,
+        text,
+        [
+            (
+                "area_code",
+                ~text["area_code"].isin(cells["area_code"]),
+                f"an area of {table_path} (02000, as text with its zero)",
+            ),
+            (_CELL, pd.Series(~is_there, text.index), f"a cell of {table_path}"),
+            ("figure", ~text["figure"].isin(COUNTS), f"one of {', '.join(COUNTS)}"),
+            *((end, ~text[end].str.fullmatch(f"({_NUMBER})?"), number) for end in ends),
+            (", ".join(ends), (text[ends] == "").all(axis=1), "a number in one of them at least"),
+        ],
+        named=False,
+    )
+    facts = text.assign(**{end: pd.to_numeric(text[end].replace("", None)).astype("Int64") for end in ends})
+    crossed = (facts["at_least"] > facts["at_most"]).fillna(False).astype(bool)
+    _refuse(path, facts, [("at_most", crossed, "a number that is not below at_least")])
+    return facts
+
+
+def _audit_with(facts: pd.DataFrame, path: Path, table_path: Path, table: pd.DataFrame, threshold: int) -> Audit:
+    """The audit with facts. Raises :class:`TableError` for the first that the table and those before it contradict."""
+
+    def is_false(count: int) -> bool:
+        try:
+            audit(table, threshold, facts.head(count))
+        except OperatorError:
+            return True
+        return False
+
     try:
-        return audit(table, threshold)
-    except OperatorError as error:
-        raise TableError(f"{path}: {error}") from None
+        return audit(table, threshold, facts)
+    except OperatorError:
+        first = bisect_left(range(1, len(facts)), True, key=is_false)
+        wrong = pd.Series(np.arange(len(facts)) == first, facts.index)
+        expected = f"what {table_path} and the lines before leave possible. Correct the line, or take it out"
+        _refuse(path, facts, [("at_least, at_most", wrong, expected)])
+        raise
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -140,10 +248,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         raise TableError(f"{path} cannot be written: {error.strerror}. What was there before is unchanged.") from None
 
 
+def _years(*tables: pd.DataFrame) -> int:
+    return len({table["year"].iat[0] for table in tables if "year" in table})
+
+
 def _read(path: Path, hidden: bool) -> pd.DataFrame:
-    text = _parquet(path) if _is_parquet(path) else _csv(path)
-    if text.empty:
-        raise TableError(f"{path} holds no cell, only the names of columns. Expected is a line for each cell.")
+    text = _text(path, CELLS)
     cells = text[TEXT].copy()
     area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
     of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
@@ -263,11 +373,18 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    """The columns that are looked at, as text without blanks around; empty is ``""``."""
+def _text(path: Path, shape: Shape) -> pd.DataFrame:
+    """The columns of the shape, as text without blanks around; empty is ``""``. The index tells the line (or row)."""
+    text = _parquet(path, shape) if _is_parquet(path) else _csv(path, shape)
+    if text.empty:
+        raise TableError(f"{path} holds no cell, only the names of columns. Expected is a line for each cell.")
+    return text
+
+
+def _parquet(path: Path, shape: Shape) -> pd.DataFrame:
     try:
         with pq.ParquetFile(path) as file:
-            names = _columns(path, file.schema_arrow.names)
+            names = _columns(path, file.schema_arrow.names, shape)
             table = file.read(names).to_pandas(ignore_metadata=True).astype("string")
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise TableError(f"{path} is no Parquet file, or not a whole one: {error}. Write it again.") from None
@@ -275,11 +392,10 @@ def _parquet(path: Path) -> pd.DataFrame:
     return text.set_index(pd.RangeIndex(1, len(text) + 1, name="row"))
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    """As :func:`_parquet`."""
+def _csv(path: Path, shape: Shape) -> pd.DataFrame:
     records = _records(path)
     _, header = next(records, (1, []))
-    names = _columns(path, header)
+    names = _columns(path, header, shape)
     lines, rows = [], []
     for line, row in records:
         if len(row) != len(header):
@@ -315,15 +431,14 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _columns(path: Path, found: Sequence[str]) -> list[str]:
+def _columns(path: Path, found: Sequence[str], shape: Shape) -> list[str]:
     """The columns to look at."""
-    if missing := [column for column in (*TEXT, *COUNTS) if column not in found]:
+    if missing := [column for column in shape.required if column not in found]:
         raise TableError(
-            f"{path} lacks the column(s) {', '.join(missing)}. Expected are the columns of sector_rates or "
-            "protected_rates; a CSV file names them in its first line, separated by commas (not by semicolons, as Excel "
-            "does in some countries)."
+            f"{path} lacks the column(s) {', '.join(missing)}. Expected are the columns {shape.of}; a CSV file names them "
+            "in its first line, separated by commas (not by semicolons, as Excel does in some countries)."
         )
-    wanted = [column for column in COLUMNS if column in found]
+    wanted = [column for column in (*shape.required, *shape.optional) if column in found]
     if twice := [column for column in wanted if list(found).count(column) > 1]:
         raise TableError(
             f"{path} has the column(s) {', '.join(twice)} more than once. Which is meant? Remove the other."

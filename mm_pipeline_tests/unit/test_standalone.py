@@ -662,3 +662,96 @@ def test_an_earlier_release_of_another_year_is_refused(revised, years):
             (revised / name).write_text("\n".join([head + ",year", *(f"{line},{year}" for line in lines)]))
     message = refused("protect", "new.csv", "--out", "out.csv", "--earlier", "rates.csv", "told.csv")
     assert "column year: of another year" in message
+
+
+def test_releases_that_unmask_each_other_are_told(revised):
+    assert run("protect", "new.csv", "--out", "alone.csv").exit_code == 0
+    assert run("protect", "new.csv", "--out", "out.csv", "--earlier", "rates.csv", "told.csv").exit_code == 0
+    for table in ("told.csv", "alone.csv", "out.csv"):
+        assert run("audit", table).exit_code == 0
+    assert "No violation" in run("audit", "out.csv", "--also", "told.csv").output
+    message = refused("audit", "alone.csv", "--also", "told.csv", "--also", "told.csv")
+    assert "municipality 91002, sex M: patients (told.csv)" in message
+    assert "municipality 91004, sex M: patients (alone.csv)" in message
+    assert "protect, with --earlier)" in message
+
+
+def test_releases_that_cannot_be_taken_together_are_audited_by_themselves(folder):
+    """No figure of the municipalities that both show changed, but ten patients became men, says the arrondissement."""
+    text = protected(out="told.csv").decode()
+    (folder / "new.csv").write_text(
+        text.replace("3523,50,141.92449616803862,1.419244961680386", "3523,60,,").replace(
+            "3720,88,236.55913978494624,2.3655913978494625", "3720,78,,"
+        )
+    )
+    result = run("audit", "new.csv", "--also", "told.csv")
+    assert result.exit_code == 0
+    assert "The releases could not be audited together" in result.output
+
+
+def test_an_earlier_release_to_audit_is_of_the_same_year_and_sound(folder):
+    for year in (2023, 2024):
+        protected(frame().assign(year=year), out=f"{year}.csv")
+    assert "2024.csv, 2023.csv: column year" in refused("audit", "2024.csv", "--also", "2023.csv")
+    text = protected().decode()
+    (folder / "bad.csv").write_text(text.replace("3060,60,", "3060,61,"))
+    assert refused("audit", "out.csv", "--also", "bad.csv").startswith("mm-pipeline: bad.csv: The published table")
+
+
+# --- what somebody knows ---------------------------------------------------------------------------------------------
+
+FACT = "level,area_code,dimension,category,figure,at_least,at_most\n"
+ONE = "municipality,91004,sex,M,patients,1,1\n"
+
+
+def facts(*lines):
+    Path("facts.csv").write_text(FACT + "".join(lines))
+    return ["audit", "out.csv", "--known", "facts.csv"]
+
+
+def test_what_somebody_knows_tells_of_another_cell(folder):
+    """Whoever knows one man of 91004 knows its women, who are many; the men of 91001 in addition leave 3 to 91002."""
+    protected()
+    assert "No violation" in run(*facts(ONE)).output
+    message = refused(*facts(ONE, "municipality,91001,sex,M,patients,18,18\n"))
+    assert "municipality 91002, sex M: patients that is all." in message
+    assert "1 violation(s) in out.csv, facts.csv" in message
+    assert "with a higher --threshold" in message
+    assert run(*facts("sector,91001ZZZZ,total,total,patients,9,9\n")).exit_code == 0
+
+
+def test_what_somebody_knows_together_with_an_earlier_release(revised):
+    assert run("protect", "new.csv", "--out", "out.csv", "--earlier", "rates.csv", "told.csv").exit_code == 0
+    assert run(*facts(ONE), "--also", "told.csv").exit_code == 0
+    assert "91002, sex M: patients (told.csv)" in refused(
+        *facts("municipality,91001,sex,M,patients,18,\n", ONE), "--also", "told.csv"
+    )
+
+
+BAD_FACTS = {
+    "column missing": (FACT.replace(",at_most", "") + "a,b,c,d,e,1\n", "lacks the column(s) at_most. Expected are"),
+    "nothing": (FACT, "holds no cell"),
+    "area": (FACT + ONE.replace("91004", "91009"), "line 2, column area_code: expected is an area of out.csv"),
+    "cell": (FACT + ONE.replace("sex,M", "age_group,0-17"), "line 2, column level, area_code, dimension, category"),
+    "level": (FACT + ONE.replace("municipality", "sector"), "expected is a cell of out.csv"),
+    "figure": (FACT + ONE.replace("patients", "others"), "line 2, column figure: expected is one of beneficiaries"),
+    "negative": (FACT + ONE.replace("1,1", "-1,1"), "line 2, column at_least: expected is a whole number from 0"),
+    "not whole": (FACT + ONE + ONE.replace("1,1", "1,1.5"), "line 3, column at_most: expected is a whole number"),
+    "neither": (FACT + ONE.replace("1,1", ","), "line 2, column at_least, at_most: expected is a number in one"),
+    "crossed": (FACT + ONE.replace("1,1", "2,1"), "column at_most: expected is a number that is not below at_least"),
+    "contradiction": (FACT + ONE + ONE.replace("1,1", "17,"), "line 3 (municipality 91004 sex M), column at_least"),
+    "contradictions": (
+        FACT + ONE.replace("1,1", ",20") + ONE + "municipality,91004,sex,F,patients,16,\n" + ONE.replace("1,1", "2,"),
+        "line 4 (municipality 91004 sex F), column at_least, at_most: expected is what out.csv and the lines before",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FACTS)
+def test_facts_that_are_none_are_refused(folder, name):
+    protected()
+    content, said = BAD_FACTS[name]
+    (folder / "facts.csv").write_text(content)
+    message = refused("audit", "out.csv", "--known", "facts.csv")
+    assert message.startswith("mm-pipeline: facts.csv")
+    assert said in message

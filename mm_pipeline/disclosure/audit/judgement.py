@@ -4,14 +4,14 @@ It does not know which cells are small; it judges what a reader can conclude (``
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.audit.intervals import intervals
 from mm_pipeline.disclosure.audit.release import KEY, SHOWN, VERSIONS, contradiction, read
-from mm_pipeline.disclosure.audit.system import FIGURES, M, N, n, system_of
+from mm_pipeline.disclosure.audit.system import FIGURES, M, N, System, n, system_of
 from mm_pipeline.errors import OperatorError
 
 
@@ -50,7 +50,7 @@ class Audit:
         ]
 
 
-def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> Audit:
+def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int, known: pd.DataFrame | None = None) -> Audit:
     """Audit one release, or several of the same year (newest first), each in the shape of ``protected_rates``.
 
     Columns ``version_beneficiaries`` and ``version_patients`` tell which figures of a cell are the same in several releases
@@ -58,7 +58,11 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> A
     gained persons and lost none (1), or lost some and gained none (-1); 0 or no column: that is not known. Rows of rests
     (``<NIS5>ZZZZ``; level ``unassigned``) may be there, without figures, for their versions.
 
-    Raises :class:`OperatorError` for tables that contradict themselves or each other.
+    ``known``: what the reader knows from elsewhere of figures of the newest release, rests included: KEY, ``figure``
+    (beneficiaries or patients), ``at_least``, ``at_most`` (either may be empty). It narrows the intervals. A figure that it
+    tells of breaks the promise only if it does so without ``known``.
+
+    Raises :class:`OperatorError` for tables, or what is known, that contradict themselves or each other.
     """
     releases = [published] if isinstance(published, pd.DataFrame) else list(published)
     if not releases:
@@ -75,17 +79,51 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int) -> A
         if len(ambiguous):
             raise contradiction("cells of one version shown differently in two releases", ambiguous)
     system = system_of(rows)
-    lowest, highest = intervals(system)
+    bounds = intervals(system)
     # Each unknown once, as the newest release that has it tells of it.
     cells = rows.sort_values(["release", *KEY]).drop_duplicates("unknown").reset_index(drop=True)
     own = (3 * cells.unknown.to_numpy()[:, None]) + range(len(FIGURES))
     shows = np.isfinite(system.highest[own[:, N]])
-    lowest, highest = lowest[own], highest[own]
-    could_be_small = (lowest < threshold) & (highest > 0)
-    broken = _broken(lowest, highest, could_be_small, shows, threshold)
+    lowest, highest, could_be_small, broken = _judged(bounds, own, shows, threshold)
+    if known is not None:
+        is_told, narrowed = _told(system, rows, cells, known)
+        is_told[:, M] = is_told[:, n] & (is_told[:, N] | shows)
+        try:
+            bounds = intervals(narrowed)
+        except OperatorError:
+            raise OperatorError("What is known contradicts what is shown, or itself. Correct it.") from None
+        broken_before = broken
+        lowest, highest, could_be_small, broken = _judged(bounds, own, shows, threshold)
+        could_be_small &= ~is_told
+        broken = (broken & ~is_told) | broken_before
     newest = (cells.release == 0).to_numpy()
     widths = np.where(could_be_small, highest - lowest, np.nan)
     return Audit(_listed(cells, lowest, highest, broken), _summary(cells[newest], widths[newest]))
+
+
+def _judged(
+    bounds: tuple[np.ndarray, np.ndarray], own: np.ndarray, shows: np.ndarray, threshold: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per cell (row) and figure (column): lowest, highest, whether it could be small, whether it breaks the promise."""
+    lowest, highest = (bound[own] for bound in bounds)
+    could_be_small = (lowest < threshold) & (highest > 0)
+    return lowest, highest, could_be_small, _broken(lowest, highest, could_be_small, shows, threshold)
+
+
+def _told(system: System, rows: pd.DataFrame, cells: pd.DataFrame, known: pd.DataFrame) -> tuple[np.ndarray, System]:
+    """Which figures of ``cells`` ``known`` tells of, those of the same version included; the system with its bounds."""
+    of = known.merge(rows[rows.release == 0], on=KEY, how="left")
+    if of.unknown.isna().any():
+        raise OperatorError("What is known is of a cell that the newest release does not have. Correct it.")
+    is_told = np.zeros((len(cells), len(FIGURES)), dtype=bool)
+    for figure, version in zip(SHOWN, VERSIONS, strict=True):
+        same = pd.MultiIndex.from_frame(of.loc[of.figure == figure, [*KEY, version]])
+        is_told[:, SHOWN.index(figure)] = pd.MultiIndex.from_frame(cells[[*KEY, version]]).isin(same)
+    column = 3 * of.unknown.to_numpy(int) + of.figure.map(SHOWN.index).to_numpy(int)
+    lowest, highest = system.lowest.copy(), system.highest.copy()
+    np.maximum.at(lowest, column, of.at_least.astype("Float64").to_numpy(float, na_value=0))
+    np.minimum.at(highest, column, of.at_most.astype("Float64").to_numpy(float, na_value=np.inf))
+    return is_told, replace(system, lowest=lowest, highest=highest)
 
 
 def _broken(

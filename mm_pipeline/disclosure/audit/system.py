@@ -45,7 +45,7 @@ def system_of(rows: pd.DataFrame) -> System:
     for figure, name in enumerate(SHOWN):
         # A figure shown in two releases in two ways leaves no number between its bounds.
         shown = rows.groupby("unknown")[name]
-        lowest[:, figure] = shown.max().fillna(_at_least(rows, name).groupby(rows.unknown).max())
+        lowest[:, figure] = shown.max().fillna(at_least(rows, name).groupby(rows.unknown).max())
         highest[:, figure] = shown.min().fillna(np.inf)
 
     larger, smaller = _changes(rows)
@@ -104,7 +104,7 @@ def _same(cells: pd.DataFrame, version: str) -> tuple[np.ndarray, np.ndarray]:
     return order[:-1][follows], order[1:][follows]
 
 
-def _at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
+def at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
     """The lowest that a hidden figure can be, row by row: 1, as zeros are shown, or 0 where they may be hidden too."""
     hidden = rows[figure].isna()
     area = ["release", "level", "area_code"]

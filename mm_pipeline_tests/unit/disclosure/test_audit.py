@@ -577,3 +577,65 @@ def test_shapes_that_are_refused():
 
 def test_nothing_of_the_table_is_in_the_repr():
     assert repr(audit(table(*sexes("200 63", "100 60", "100 .")), T)) == "Audit()"
+
+
+def known(*facts: str) -> pd.DataFrame:
+    """``level area dimension category figure at_least at_most``; a dot is empty."""
+    frame = pd.DataFrame([fact.split() for fact in facts], columns=[*KEY, "figure", "at_least", "at_most"])
+    ends = ["at_least", "at_most"]
+    return frame.assign(**{end: pd.to_numeric(frame[end].replace(".", None)).astype("Int64") for end in ends})
+
+
+GROUP = "municipality 11001 age_group 18-64 patients"
+
+
+def test_what_is_known_of_one_cell_tells_of_another():
+    """The two hidden groups share 9. Whoever knows five patients of the one knows that the other has at most 4."""
+    shown = table(*ages("300 29", "100 20", "100 .", "100 ."))
+    assert audit(shown, T).violations.empty
+    result = audit(shown, T, known(f"{GROUP} 5 ."))
+    assert interval(result, "11001", "patients", "65+") == (1, 4)
+    assert broken(result) == {("11001", "65+", "patients")}
+
+
+@pytest.mark.parametrize(
+    ("fact", "shown"),
+    [
+        (f"{GROUP} . 3", ages("300 29", "100 20", "100 .", "100 .")),
+        ("municipality 11001 sex M patients 98 .", sexes("191 181", "100 .", "91 .")),
+    ],
+    ids=["patients", "others"],
+)
+def test_a_figure_that_is_known_itself_is_no_violation(fact: str, shown: list[str]):
+    assert audit(table(*shown), T, known(fact)).violations.empty
+
+
+def test_a_leak_is_a_violation_however_little_is_known_of_it():
+    result = audit(table(*sexes("200 63", "100 60", "100 .")), T, known("municipality 11001 sex F patients 0 ."))
+    assert broken(result) == {("11001", "F", "patients")}
+
+
+def test_a_figure_that_is_known_is_known_in_every_release_that_has_it():
+    """Beneficiaries of the older release are others, so its men are another cell; patients are the same."""
+    men, women, total = (f"municipality 11001 11000 {kind}" for kind in ("sex M", "sex F", "total total"))
+    older = revised((f"{total} 200 63", 0, 0, 0), (f"{men} 100 .", 0, 0, 0), (f"{women} 100 .", 0, 0, 0))
+    newer = revised((f"{total} 220 63", 1, 0, 0), (f"{men} 110 .", 1, 0, 0), (f"{women} 110 .", 1, 0, 0))
+    result = audit([newer, older], T, known("municipality 11001 sex M patients 3 3"))
+    assert result.intervals.loc[result.intervals.category == "M", "highest"].tolist() == [3, 3]
+    assert result.violations.empty
+
+
+def test_a_rest_may_be_known():
+    result = audit(table(*sectors("300 29", "100 .", "100 20")), T, known("sector 11001ZZZZ total total patients 6 ."))
+    assert interval(result, "11001A0-", "patients") == (1, 3)
+
+
+@pytest.mark.parametrize("fact", [f"{GROUP} 9 .", f"{GROUP} . 0", "municipality 11001 age_group 0-17 patients 19 19"])
+def test_what_is_known_must_agree_with_what_is_shown(fact: str):
+    with pytest.raises(OperatorError, match="contradicts"):
+        audit(table(*ages("300 29", "100 20", "100 .", "100 .")), T, known(fact))
+
+
+def test_what_is_known_is_of_a_cell_that_is_there():
+    with pytest.raises(OperatorError, match="does not have"):
+        audit(table(*sexes("200 63", "100 .", "100 .")), T, known(f"{GROUP} 5 ."))

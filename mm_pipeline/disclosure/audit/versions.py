@@ -1,0 +1,73 @@
+"""Public tables of one year together: which figures their reader takes to be the same in several of them.
+
+The pipeline knows from the counts which figures changed. A reader of the tables does not, but can guess:
+
+- A figure changed if two tables show it differently, or one shows 0 and the other would not hide a 0.
+- An area changed if one of its figures did; or if its total is hidden and the area above changed. A hidden figure of an area
+  that did not change is the same as before. N and n each by themselves.
+- Persons came and went, if n changed somewhere and nowhere by more than N or against it. Then, where N is shown, n is the
+  same if N is, and changed by no more than N if N did.
+
+He can guess wrong. Where the tables then contradict each other, the audit of them refuses.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mm_pipeline.disclosure.audit.release import ABOVE, KEY, SHOWN, VERSIONS, read
+from mm_pipeline.disclosure.audit.system import at_least
+
+
+def with_versions(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Public tables of one year, newest first, with ``version_…`` and ``change`` as the reader guesses them."""
+    oldest, *later = (read(release, 0).assign(release=0) for release in reversed(releases))
+    cells = pd.concat([oldest, *later]).drop_duplicates(KEY).set_index(KEY, drop=False)
+    lowest, highest = _bounds(oldest, cells.index)
+    version, change = lowest * 0, lowest["patients"] * 0
+    versioned = [_added(oldest, version, change)]
+    for table in later:
+        low, high = _bounds(table, cells.index)
+        changed = (low > highest) | (lowest > high)
+        is_known = (low == high) & (lowest == highest)
+        differs = changed | (_of_changed_areas(cells, changed, is_known) & ~is_known)
+        moved = (low - lowest).where(is_known)
+        people, patients = moved["beneficiaries"], moved["patients"]
+        change = people * 0
+        if changed["patients"].any() and not ((patients * people < 0) | (patients.abs() > people.abs())).any():
+            change = np.sign(people)
+            differs["patients"] = changed["patients"] | differs["patients"].where(people.isna(), people != 0)
+        version = version + differs
+        lowest, highest = low.where(differs, np.maximum(low, lowest)), high.where(differs, np.minimum(high, highest))
+        versioned.append(_added(table, version, change.fillna(0)))
+    return versioned[::-1]
+
+
+def _bounds(table: pd.DataFrame, keys: pd.MultiIndex) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the table by itself says of the figures of all cells: the lowest and the highest."""
+    at = pd.MultiIndex.from_frame(table[KEY])
+    lowest = pd.DataFrame({figure: table[figure].fillna(at_least(table, figure)) for figure in SHOWN}).set_axis(at)
+    return lowest.reindex(keys, fill_value=0), table[SHOWN].set_axis(at).reindex(keys).fillna(np.inf)
+
+
+def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.DataFrame) -> pd.DataFrame:
+    """Which figures are of an area that changed."""
+    areas = pd.MultiIndex.from_frame(cells[KEY[:2]])
+    result = changed.copy()
+    for figure in SHOWN:
+        found = set(areas[changed[figure]])
+        hidden = cells[(cells["dimension"] == "total") & ~is_known[figure]]
+        for level, above in ABOVE.items():  # from the top down
+            below = hidden[hidden["level"] == level]
+            parents = {code for of, code in found if of == above}
+            found |= {(level, code) for code in below["area_code"][below["parent_code"].isin(parents)]}
+        result[figure] = areas.isin(found)
+    return result
+
+
+def _added(table: pd.DataFrame, version: pd.DataFrame, change: pd.Series) -> pd.DataFrame:
+    at = pd.MultiIndex.from_frame(table[KEY])
+    table = table.assign(change=change[at].to_numpy()).drop(columns=["rest", "release"])
+    table[VERSIONS] = version.loc[at].to_numpy()
+    return table
