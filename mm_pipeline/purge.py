@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_pipeline import catalogue, restricted
-from mm_pipeline.assets.common import people
+from mm_pipeline.assets.common import told
 from mm_pipeline.atomic import replacing
 from mm_pipeline.clock import now
 from mm_pipeline.errors import OperatorError
@@ -201,7 +201,7 @@ def _described(settings: Settings, found: Found) -> Removed:
     rows: int | str | None = None
     if found.kind in (TABLE, QUARANTINE):
         try:
-            rows = people(pq.read_metadata(found.path).num_rows)
+            rows = told(pq.read_metadata(found.path).num_rows)
         except (OSError, pa.ArrowException):
             rows = None  # damaged: it goes all the same
     lies_there = found.path.lstat()

@@ -1,7 +1,7 @@
 """What all assets share: how they are declared, how they say what they wrote, and what of it may be shown.
 
-Metadata goes into Dagster's event log and UI, which are outside the restricted zones: no pseudonym, no key, and no
-number of people from 1 to 4 (``people``).
+Metadata goes into Dagster's event log and UI, which are outside the restricted zones: no pseudonym, no key, no number of
+people from 1 to 4 (``people``), and how many people there are, or rows of theirs, only in round numbers (``rounded``).
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from mm_pipeline import restricted
 from mm_pipeline.catalogue import Table
 from mm_pipeline.clock import now
 from mm_pipeline.errors import OperatorError, UnexpectedError, storage_error
+from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import chosen, session
@@ -30,6 +31,9 @@ from mm_pipeline.storage.lake import Engine, Lake, Provenance, Written
 SettingsParam = dg.ResourceParam[Settings]
 
 SMALLEST_SHOWN = 5
+
+ROUNDED_TO = 100
+"""Numbers of people are rounded to multiples of it; the first holds those up to 49, more than any disclosure threshold."""
 
 _INTERRUPTED = "Query interrupted"
 """A RuntimeError of DuckDB, in place of what the handler of a signal raised."""
@@ -142,19 +146,23 @@ class Step:
         self,
         written: Written,
         *,
+        rows: int | None = None,
         of_people: bool = False,
-        shows_rows: bool = True,
         data_version: str | None = None,
         **metadata: Any,
     ) -> dg.MaterializeResult:
-        """What Dagster shows: rows (of people: only if not a small number), size, seconds, and what else is given."""
+        """What Dagster shows: rows (of people: in round numbers, and none for 0), size, seconds, and what else is given.
+
+        ``rows``: how many of the table's rows are told, if not all.
+        """
+        rows = written.rows if rows is None else rows
         shown: dict[str, Any] = {
             "seconds": round(time.monotonic() - self.started, 3),
             "megabytes": round(written.bytes / 1e6, 3),
             **metadata,
         }
-        if shows_rows and not (of_people and is_small(written.rows)):
-            shown["dagster/row_count"] = written.rows
+        if not of_people or rounded(rows):
+            shown["dagster/row_count"] = rounded(rows) if of_people else rows
         version = dg.DataVersion(data_version) if data_version else None
         return dg.MaterializeResult(metadata=shown, data_version=version)
 
@@ -224,6 +232,29 @@ def is_small(count: int) -> bool:
 def people(count: int) -> int | str:
     """A number of people as it may be shown outside the restricted zones."""
     return f"1 to {SMALLEST_SHOWN - 1}" if is_small(count) else count
+
+
+def rounded(count: int) -> int:
+    """A number of people, or of rows of theirs, to the nearest 100; from 100 000 on to three digits.
+
+    Whoever knows three, of which one is the sum of the others, still knows none of them to fewer than 49
+    values (``docs/disclosure.md``, section 8).
+    """
+    step = max(ROUNDED_TO, 10 ** (len(str(count)) - 3))
+    return (count + step // 2) // step * step
+
+
+def told(count: int) -> int | str:
+    """``rounded``, or in words where that is 0: nobody and a few are told alike."""
+    return rounded(count) or f"fewer than {ROUNDED_TO // 2}"
+
+
+def usable_rows(account: Account) -> int:
+    """The delivered rows that are not in the quarantine, how many of which is told exactly.
+
+    Two round numbers and an exact one between them can leave a single value; with those delivered that would be so.
+    """
+    return account.delivered - account.quarantined
 
 
 def parts(**counts: int) -> dict[str, Any]:

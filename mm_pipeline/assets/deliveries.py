@@ -10,7 +10,16 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline import catalogue, untrusted
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import DELIVERIES, SettingsParam, declared, markdown_table, step
+from mm_pipeline.assets.common import (
+    DELIVERIES,
+    SettingsParam,
+    declared,
+    markdown_table,
+    rounded,
+    step,
+    told,
+    usable_rows,
+)
 from mm_pipeline.checks.framework import not_applicable, result
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest import delivery, files
@@ -80,15 +89,15 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
                 data_version=version,
                 file=account.file,
                 sha256=account.sha256,
-                delivered_rows=account.delivered,
-                kept_rows=account.kept,
-                ignored_rows=account.ignored,
+                usable_rows=told(usable_rows(account)),
+                kept_rows=told(account.kept),
+                ignored_rows=told(account.ignored),
                 quarantined_rows=account.quarantined,
                 ignored_columns=shown_names(account.extra_columns) or "none",
                 quarantined_share=_quarantine_plot(settings, table, work.year),
                 path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
             )
-            said = f"{account.file}: {account.delivered} rows, all columns there" + (
+            said = f"{account.file}: {told(usable_rows(account))} usable rows, all columns there" + (
                 f", as announced ({account.version})." if account.version else "; no manifest to hold it against."
             )
             if others := files.beside(settings.raw_dir / str(work.year) / account.file):
@@ -111,7 +120,9 @@ def _quarantine_plot(settings: Settings, table: catalogue.Table, year: int) -> d
         if lake.is_usable(table, other):
             account = Account.of(lake, table, other)
             if account.delivered:
-                shares[str(other)] = 100 * account.quarantined / account.delivered
+                shares[str(other)] = (
+                    100 * account.quarantined / (rounded(usable_rows(account)) + account.quarantined or 1)
+                )
     return plots.bars("Quarantined rows, % of delivered", shares)
 
 

@@ -100,7 +100,6 @@ def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.Mat
         status = Counter(pq.read_table(written.path, columns=["status"], partitioning=None)["status"].to_pylist())
         return work.result(
             written,
-            of_people=True,
             **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
             earlier_years=f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown",
             forfait=_amounts_plot(work),

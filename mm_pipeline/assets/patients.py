@@ -5,7 +5,7 @@ from ibis import _
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
-from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, counted, declared, is_small, people, step
+from mm_pipeline.assets.common import PATIENTS, SettingsParam, Step, counted, declared, rounded, step, told
 from mm_pipeline.statistic import attribution
 from mm_pipeline.statistic import forfaits as ff_mh
 from mm_pipeline.statistic import registrations as months
@@ -26,16 +26,14 @@ def registrations(context: dg.AssetExecutionContext, settings: SettingsParam) ->
         table = months.registrations(work.source(catalogue.RAW_FORFAITS))
         provenance = work.lake.derived_from(catalogue.RAW_FORFAITS, year=work.year)
         written = work.write(catalogue.REGISTRATIONS, table, provenance)
-        patients = int(work.read(catalogue.REGISTRATIONS).patient_key.nunique().execute())
-        shows_rows = not is_small(written.rows - patients)  # else, who has two houses follows from the next table
-        return work.result(written, of_people=True, shows_rows=shows_rows, registered=_registered_plot(work))
+        return work.result(written, of_people=True, registered=_registered_plot(work))
 
 
 def _registered_plot(work: Step) -> dg.MarkdownMetadataValue:
-    """Patients registered in each month, against the month with most; a bar for fewer than 5 is left out."""
+    """Patients registered in each month, against the month with most; of round numbers, and without bars for 0."""
     registered = counted(work.read(catalogue.REGISTRATIONS).agg(**months.patients_by_month()))
-    most = max(registered.values()) or 1
-    shares = {month: 100 * n / most for month, n in registered.items() if not is_small(n) and not is_small(most - n)}
+    most = rounded(max(registered.values()))
+    shares = {month: 100 * rounded(n) / most for month, n in registered.items() if rounded(n)}
     return plots.bars("Registered patients by month, % of the month with most", shares)
 
 
@@ -59,11 +57,11 @@ def forfaits_per_patient(context: dg.AssetExecutionContext, settings: SettingsPa
 
 
 def _distribution_plot(work: Step) -> dg.MarkdownMetadataValue:
-    """Share of patients by number of forfaits; a bar that stands for fewer than 5 patients is left out."""
+    """Share of patients by number of forfaits; of round numbers, and without bars for 0."""
     table = work.read(catalogue.FORFAITS_PER_PATIENT)
     counts = dict(table.group_by("forfaits").agg(n=_.count()).to_pandas().itertuples(index=False))
-    total = sum(counts.values())
-    shares = {str(k): 100 * counts.get(k, 0) / max(total, 1) for k in range(13) if not is_small(counts.get(k, 0))}
+    total = rounded(sum(counts.values()))
+    shares = {str(k): 100 * rounded(counts[k]) / total for k in range(13) if rounded(counts.get(k, 0))}
     return plots.bars("Patients by number of forfaits, %", shares)
 
 
@@ -95,8 +93,8 @@ def attributed_patients(context: dg.AssetExecutionContext, settings: SettingsPar
             written,
             of_people=True,
             threshold=settings.threshold,
-            patients_at_threshold=people(int(candidates)),
-            excluded_by_another_dmg=people(int(candidates) - written.rows),
+            patients_at_threshold=told(int(candidates)),
+            excluded_by_another_dmg=told(int(candidates) - written.rows),
         )
 
 

@@ -4,7 +4,7 @@ import dagster as dg
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import RATES, SettingsParam, declared, markdown_table, people, step
+from mm_pipeline.assets.common import RATES, SettingsParam, declared, markdown_table, step, told
 from mm_pipeline.statistic import cells, rates, sensitivity
 
 
@@ -33,7 +33,7 @@ def beneficiary_counts(context: dg.AssetExecutionContext, settings: SettingsPara
         provenance = work.lake.derived_from(catalogue.RAW_BENEFICIARIES, catalogue.GEOGRAPHY, year=work.year)
         written = work.write(catalogue.BENEFICIARY_COUNTS, counts, provenance)
         total = work.read(catalogue.BENEFICIARY_COUNTS).beneficiaries.sum().execute()
-        return work.result(written, beneficiaries=people(int(total)), sector_table=has_sector_table)
+        return work.result(written, of_people=True, beneficiaries=told(int(total)), sector_table=has_sector_table)
 
 
 @dg.asset(
@@ -53,9 +53,12 @@ def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> 
         table = rates.sector_rates(counts, patients, work.source(catalogue.GEOGRAPHY), work.year)
         provenance = work.lake.derived_from(catalogue.BENEFICIARY_COUNTS, catalogue.ATTRIBUTED_PATIENTS, year=work.year)
         written = work.write(catalogue.SECTOR_RATES, table, provenance)
-        rows = work.read(catalogue.SECTOR_RATES).group_by("level", "dimension").agg(rows=_.count())
-        by_level = rows.order_by("level", "dimension").to_pandas().to_dict("records")
-        return work.result(written, rows_by_level=markdown_table(by_level))
+        # Without unknown sectors: these have a row where somebody lives in one, and in how many that is nobody may know.
+        known = work.read(catalogue.SECTOR_RATES).filter(~_.area_code.endswith(cells.UNKNOWN))
+        by_level = known.group_by("level", "dimension").agg(rows=_.count()).order_by("level", "dimension").to_pandas()
+        return work.result(
+            written, rows=int(by_level["rows"].sum()), rows_by_level=markdown_table(by_level.to_dict("records"))
+        )
 
 
 @dg.asset(

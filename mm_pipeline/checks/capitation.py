@@ -161,6 +161,7 @@ def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing:
         check,
         counts["other"],
         counts["months"],
+        of_people=False,
         who=who,
         do="are paid at one amount",
         fault="are paid at another amount than most",
@@ -185,7 +186,7 @@ def houses_come_and_go(work: Step) -> Outcome:
         "houses_come_and_go",
         appeared + vanished,
         billing,
-        is_part=False,
+        of_people=False,
         who="houses",
         do=f"billed in {before} as well, and no other did",
         fault=f"billed in {before} but not in {work.year}, or the other way round",
@@ -205,6 +206,7 @@ def patients_near_their_house(work: Step) -> Outcome:
         "patients_near_their_house",
         counts["far"],
         counts["houses"],
+        of_people=False,
         who="houses",
         do="have less than five patients, or at most a fifth, farther away than in the next province",
         fault="have more than a fifth of their patients, and at least five, farther away than in the next province",
@@ -215,10 +217,7 @@ def patients_near_their_house(work: Step) -> Outcome:
 
 
 def _months(work: Step) -> int:
-    """Counted months of all registrations: what several checks hold their findings against.
-
-    One number for all: the difference of two would tell a small one.
-    """
+    """Counted months of all registrations: what several checks hold their findings against."""
     table = work.read(catalogue.REGISTRATIONS)
     return counted(table.agg(months=bit_count(_.months).cast("int64").sum()))["months"]
 

@@ -12,10 +12,11 @@ import pandas as pd
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, markdown_table, people
+from mm_pipeline.assets.common import Step, markdown_table, people, rounded, told, usable_rows
 from mm_pipeline.catalogue import Table
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
+    SOME,
     Check,
     Outcome,
     checks_of,
@@ -24,7 +25,6 @@ from mm_pipeline.checks.framework import (
     passed,
     percent,
     share_of_people,
-    some_of,
     warning,
 )
 from mm_pipeline.ingest.contract import MM_FORFAIT
@@ -63,14 +63,17 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
 @if_delivered
 def row_accounting(work: Step, *, table: Table) -> Outcome:
-    """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files."""
+    """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files.
+
+    Added up exactly; of rows of people the text tells round numbers.
+    """
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
     quarantined = work.lake.quarantined(table, work.year)
-    ignored = f"ignored {account.ignored}" + (f" ({account.ignored_reason})" if account.ignored else "")
-    text = f"{account.file}: delivered {account.delivered}; kept {kept}, {ignored}, quarantined {quarantined}"
+    ignored = f"ignored {told(account.ignored)}" + (f" ({account.ignored_reason})" if account.ignored else "")
+    text = f"{account.file}: kept {told(kept)}, {ignored}, quarantined {quarantined}"
     if account.delivered == kept + account.ignored + quarantined:
-        return passed(f"{text}. Every row is accounted for.")
+        return passed(f"{text}. Every row is accounted for (here in round numbers).")
     lost = account.delivered - kept - account.ignored - quarantined
     wrong = f"{lost} rows are not accounted for" if lost > 0 else f"{-lost} rows are there that were not delivered"
     return failed(
@@ -84,12 +87,12 @@ def quarantined_share(work: Step, *, table: Table) -> Outcome:
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
         return passed(f"No row of {account.file} is quarantined.")
-    share = account.quarantined / account.delivered
+    share, about = account.quarantined / account.delivered, rounded(usable_rows(account)) + account.quarantined
     reasons = markdown_table([{"column and reason": k, "rows": n} for k, n in account.quarantined_by_reason.items()])
     most = max(account.quarantined_by_reason, key=account.quarantined_by_reason.__getitem__).partition(" (")[0]
     where = work.lake.quarantine_path(table, work.year).relative_to(work.settings.data_dir.parent)
     text = (
-        f"{account.quarantined} of {account.delivered} rows of {account.file} ({percent(share)}) cannot be used; each is "
+        f"{account.quarantined} rows of {account.file} ({percent(account.quarantined / about)}) cannot be used; each is "
         f"in {where} with line, column, reason and raw line; most often {most}."
     )
     if share > work.settings.quarantine_limit:
@@ -120,9 +123,11 @@ def volume(work: Step, *, table: Table) -> Outcome:
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
     if not Account.of(work.lake, table, before).file:
         return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {before}.")
-    now, then = (Account.of(work.lake, table, year).delivered for year in (work.year, before))
-    text = f"{now} rows delivered, {then} in {before} ({100 * (now / then - 1):+.1f} %)"
-    if not (broken := broken_rules(pd.DataFrame({"ratio": [now / then]}), "delivery_volume")):
+    now, then = (Account.of(work.lake, table, year) for year in (work.year, before))
+    usable, earlier = usable_rows(now), usable_rows(then)
+    change = f" ({100 * (rounded(usable) / rounded(earlier) - 1):+.1f} %)" if rounded(earlier) else ""
+    text = f"{told(usable)} usable rows, {told(earlier)} in {before}{change}"
+    if not (broken := broken_rules(pd.DataFrame({"ratio": [now.delivered / then.delivered]}), "delivery_volume")):
         return passed(f"{text}.")
     return warning(f"{text}. {' '.join(broken)}")
 
@@ -144,7 +149,9 @@ def months_billed(work: Step) -> Outcome:
     rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
     by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
     median = float(pd.Series(by_month).median())
-    table = markdown_table([{"month": f"{work.year}-{month:02d}", "rows": n} for month, n in by_month.items()])
+    table = markdown_table(
+        [{"month": f"{work.year}-{month:02d}", "rows": told(n) if n else 0} for month, n in by_month.items()]
+    )
     if missing := [f"{work.year}-{month:02d}" for month, n in by_month.items() if n == 0]:
         return failed(
             f"No forfait at all is billed in {', '.join(missing)}. The extract is incomplete: ask for the missing "
@@ -260,11 +267,11 @@ def municipalities_assigned(work: Step) -> Outcome:
     total = work.lake.written(catalogue.RAW_BENEFICIARIES, work.year).rows
     if total == 0:
         return not_applicable(NO_BENEFICIARY)
-    if unassigned == 0:
-        return passed(f"All beneficiaries have a municipality of {work.year}.")
+    # They are a rest, of which the release may hide whether it is 0 or a few.
+    share = share_of_people(unassigned, total)
     text = (
-        f"{some_of(unassigned, total, 'beneficiaries')} have no municipality of {work.year}; they count in the country "
-        "only"
+        f"{str(told(unassigned)).capitalize()} beneficiaries{f' ({share})' if share != SOME else ''} have no "
+        f"municipality of {work.year}; they count in the country only"
     )
     if unassigned / total > UNASSIGNED_BLOCK:
         return failed(

@@ -115,7 +115,7 @@ def _in_words(rule: Any, found: dict[str, Any], row: str) -> str:
     where = ""
     if row and (count := found.get("unexpected_count")):
         names = [str(each[row]) for each in found["unexpected_index_list"][:_ROWS_NAMED]]
-        where = f" ({count} of {found['element_count']} rows: {', '.join(names)}{', ...' * (count > len(names))})"
+        where = f" ({count} rows: {', '.join(names)}{', ...' * (count > len(names))})"
     observed = found.get("observed_value")
     seen = f" (found {observed})" if observed is not None else ""
     advice = f" {meta['do']}" if meta.get("do") else ""

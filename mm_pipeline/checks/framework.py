@@ -12,7 +12,17 @@ from typing import Any
 
 import dagster as dg
 
-from mm_pipeline.assets.common import SMALLEST_SHOWN, SettingsParam, Step, is_small, people, step
+from mm_pipeline.assets.common import (
+    ROUNDED_TO,
+    SMALLEST_SHOWN,
+    SettingsParam,
+    Step,
+    is_small,
+    people,
+    rounded,
+    step,
+    told,
+)
 from mm_pipeline.catalogue import Table
 from mm_pipeline.partitions import YEARS
 
@@ -106,9 +116,6 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
     )
 
 
-ALL_BUT_A_FEW = "all but a few"
-
-
 def tolerated(
     work: Step,
     check: str,
@@ -120,33 +127,30 @@ def tolerated(
     fault: str,
     advice: str,
     nothing: str,
-    is_part: bool = True,
-    shows_total: bool = True,
+    of_people: bool = True,
     **metadata: Any,
 ) -> Outcome:
     """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
 
     ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
-    ``nothing``: why the check is not applicable when there is none to look at. ``is_part``: whether those found are among
-    those looked at; if not, the rest of them means nothing. ``shows_total``: whether the number looked at may be shown. A
-    small number is held against the tolerance as if it were the smallest that may be shown: whether the check warns
-    would tell which it is otherwise.
+    ``nothing``: why the check is not applicable when there is none to look at. ``of_people``: whether those looked at are
+    people or rows of theirs, of which only a round number may be shown; else they are houses. A small number is held
+    against the tolerance as if it were the smallest that may be shown: whether the check warns would tell which it is
+    otherwise.
     """
     if of == 0:
         return not_applicable(nothing)
     limit = work.settings.tolerances[check]
-    share = share_of_people(found, of) if is_part and found else _share(found, of)
     metadata = {
-        "found": share if share == ALL_BUT_A_FEW else people(found),
-        **({"looked_at": people(of)} if shows_total else {}),
-        "share": share,
+        "found": people(found),
+        "looked_at": told(of) if of_people else people(of),
+        "share": _share(found, rounded(of) if of_people else of) or "not shown",
         "tolerated": percent(limit),
         **metadata,
     }
     if found == 0:
-        return passed(f"All {f'{people(of)} ' if shows_total else ''}{who} {do}.", **metadata)
-    some = some_of(found, of, who) if is_part or is_small(found) else f"{found} {who} ({share})"
-    text = f"{some} {fault}"
+        return passed(f"All {who} {do}.", **metadata)
+    text = f"{some_of(found, rounded(of) if of_people else of, who)} {fault}"
     if max(found, SMALLEST_SHOWN) / of <= limit:
         return passed(f"{text}; up to {percent(limit)} is tolerated (MM_TOLERANCES).", **metadata)
     return warning(f"{text}; more than the {percent(limit)} that is tolerated (MM_TOLERANCES). {advice}", **metadata)
@@ -157,26 +161,25 @@ def percent(share: float) -> str:
 
 
 def _share(count: int, total: int) -> str:
-    return "few" if is_small(count) else percent(count / total)
+    """Of a ``total`` that may be shown; empty where none may."""
+    return "few" if is_small(count) else percent(min(1.0, count / total)) if total else ""
+
+
+SOME = "some"
 
 
 def share_of_people(count: int, total: int) -> str:
-    """``percent``, but in words where it would tell a small number of people, or of the others, to who knows ``total``."""
-    if is_small(total) and count in (0, total):
-        return "all" if count else "none"
-    if is_small(count):
-        return "few"
-    if is_small(total - count):
-        return ALL_BUT_A_FEW
-    return percent(count / total)
+    """A share of people by round numbers: to who knows ``total`` it tells ``count`` no better than :func:`told` does.
+
+    Of fewer than a thousand there is none.
+    """
+    part, whole = rounded(count), rounded(total)
+    if whole < 10 * ROUNDED_TO:
+        return SOME
+    return percent(min(1.0, part / whole)) if part else f"under {percent(ROUNDED_TO / 2 / whole)}"
 
 
 def some_of(count: int, total: int, who: str) -> str:
-    """The beginning of a sentence on ``count`` of ``total`` people, as it may be shown; ``who`` they are, in words."""
-    if is_small(total) and count in (0, total):
-        return f"All {who}" if count else f"No {who}"
-    if is_small(count):
-        return f"{people(count)} {who}"
-    if is_small(total - count):
-        return f"All {who} but a few"
-    return f"{count} {who} ({percent(count / total)})"
+    """The beginning of a sentence on ``count`` cases, ``who`` in words, of a ``total`` that may be shown."""
+    share = "" if is_small(count) else _share(count, total)
+    return f"{people(count)} {who}" + (f" ({share})" if share else "")

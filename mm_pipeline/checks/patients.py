@@ -4,7 +4,7 @@ import ibis
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step, counted, is_small, people
+from mm_pipeline.assets.common import Step, counted, is_small, people, rounded
 from mm_pipeline.checks.deliveries import COMPARE, STRANGERS_BLOCK
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import (
@@ -105,7 +105,7 @@ def among_beneficiaries(work: Step) -> Outcome:
     others = work.read(catalogue.FORFAITS_PER_PATIENT).anti_join(work.read(catalogue.RAW_BENEFICIARIES), "patient_key")
     others = others.anti_join(work.read(catalogue.ATTRIBUTED_PATIENTS), "patient_key")
     who = "attributed patients"
-    some = f"Some {who}" if is_small(int(others.count().execute())) else some_of(unknown, patients, who)
+    some = f"Some {who}" if is_small(int(others.count().execute())) else some_of(unknown, rounded(patients), who)
     text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
     if unknown > STRANGERS_BLOCK * patients:
         return failed(

@@ -9,7 +9,7 @@ import pandas as pd
 from ibis import _
 
 from mm_pipeline import catalogue
-from mm_pipeline.assets.common import SMALLEST_SHOWN, Step, markdown_table
+from mm_pipeline.assets.common import Step, markdown_table
 from mm_pipeline.checks.expectations import broken_rules
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.statistic import sensitivity
@@ -20,6 +20,9 @@ NATIONAL_SIZE = (9_000_000, 14_000_000)
 """Beneficiaries of a year that can be the whole country; the published figures mean nothing for anything else."""
 
 RATE_TOLERANCE = 1e-6
+
+COMPARED_FROM = 100
+"""Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
 
 _COUNTS = ["beneficiaries", "patients"]
 
@@ -47,7 +50,7 @@ def rates_in_range(work: Step) -> Outcome:
             f"{' '.join(broken)} The table is not what the definition gives: materialise sector_rates for {work.year} "
             "again, and report it if it stays."
         )
-    return passed(f"All {len(frame)} cells have a legal area, category, count and rate, and no cell is there twice.")
+    return passed("All cells have a legal area, category, count and rate, and no cell is there twice.")
 
 
 def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
@@ -58,7 +61,7 @@ def numerator_within_denominator(work: Step) -> Outcome:
     frame = _rates(work)
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
     if wrong.empty:
-        return passed(f"In all {len(frame)} cells the patients are among the beneficiaries.")
+        return passed("In all cells the patients are among the beneficiaries.")
     return failed(
         f"{len(wrong)} cells have more patients than beneficiaries ({_places(wrong)}). Were forfaits and beneficiaries "
         "extracted with the same pseudonyms? Correct the delivery and materialise the year again."
@@ -157,34 +160,53 @@ def _are_the_unassigned(work: Step, rest: pd.DataFrame) -> bool:
 
 
 def regional_change(work: Step) -> Outcome:
+    """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
     before = work.year - 1
     if not work.lake.is_usable(catalogue.SECTOR_RATES, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
-    now, then = (_top_rates(_rates(work, year)) for year in (work.year, before))
-    if not then:
+    now, then = (_top(_rates(work, year)) for year in (work.year, before))
+    shown_now, shown_then = (_shown(work, year) for year in (work.year, before))
+    compared = [
+        area
+        for area in then.index
+        if then["rate_per_10000"][area] > 0
+        and ((area in shown_now and area in shown_then) or then["patients"][area] >= COMPARED_FROM)
+    ]
+    if not compared:
         return not_applicable(f"neither the country nor a region has enough patients in {before} to compare with.")
-    ratios = {area: round(now.get(area, 0.0) / then[area], 6) for area in then}
-    frame = pd.DataFrame({"area": [_REGION_NAMES[area] for area in ratios], "ratio": list(ratios.values())})
+    ratios = now["rate_per_10000"].reindex(compared).fillna(0) / then["rate_per_10000"][compared]
+    frame = pd.DataFrame({"area": [_REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
     table = markdown_table(
         [
             {
-                "area": _REGION_NAMES[area],
-                f"per 10 000 in {before}": round(then[area], 1),
-                str(work.year): round(now[area], 1) if area in now else f"fewer than {SMALLEST_SHOWN} patients",
+                "area": name,
+                f"per 10 000 in {before}": _told(shown_then.get(area), 1),
+                str(work.year): _told(shown_now.get(area), 1),
             }
-            for area in then
+            for area, name in _REGION_NAMES.items()
         ]
     )
     if broken := broken_rules(frame, "regional_change", row="area"):
         return warning(f"Against {before}: {' '.join(broken)}", rates=table)
-    return passed(f"The rate changed plausibly against {before}: {', '.join(frame['area'])}.", rates=table)
+    return passed(f"The rates of the country and the regions changed plausibly against {before}.", rates=table)
 
 
-def _top_rates(frame: pd.DataFrame) -> dict[str, float]:
-    """Rate per 10 000 of the country and the regions, where it rests on enough people to be spoken of."""
+def _top(frame: pd.DataFrame) -> pd.DataFrame:
+    """The totals of the country and the regions, by area."""
     top = frame[(frame["dimension"] == "total") & frame["level"].isin(["country", "region"])]
-    top = top[top["patients"] >= SMALLEST_SHOWN]
-    return dict(zip(top["area_code"], top["rate_per_10000"].tolist(), strict=True))
+    return top.drop_duplicates("area_code").set_index("area_code")
+
+
+def _shown(work: Step, year: int) -> dict[str, float]:
+    """Rate per 10 000 of the country and the regions, where ``protected_rates`` shows it."""
+    if not work.lake.is_usable(catalogue.PROTECTED_RATES, year):
+        return {}
+    frame = work.lake.read(work.backend, catalogue.PROTECTED_RATES, year).to_pandas()
+    return _top(frame)["rate_per_10000"].dropna().to_dict()
+
+
+def _told(rate: float | None, digits: int) -> float | str:
+    return "not shown" if rate is None else round(rate, digits)
 
 
 def published_figures(work: Step) -> Outcome:
@@ -204,13 +226,13 @@ def published_figures(work: Step) -> Outcome:
             "the delivery is not of the size of the country (demonstration data of another scale?), so the published "
             "figures say nothing about it."
         )
-    found = _top_rates(frame)
+    found, shown = _top(frame)["rate_percent"].fillna(0), _shown(work, work.year)
     rows, away = [], []
     for area, rate in published.items():
-        own = round(found.get(area, 0.0) / 100, 2)
+        own = _told(shown[area] / 100 if area in shown else None, 2)
         rows.append({"area": _REGION_NAMES[area], "published %": rate, "here %": own})
-        if round(abs(own - rate), 2) > facts["tolerance_percentage_points"]:
-            away.append(f"{_REGION_NAMES[area]} {own} % (published {rate} %)")
+        if round(abs(round(found.get(area, 0.0), 2) - rate), 2) > facts["tolerance_percentage_points"]:
+            away.append(f"{_REGION_NAMES[area]} ({own}; published {rate} %)")
     if away:
         return warning(
             f"Away from the published rate by more than {facts['tolerance_percentage_points']} percentage points: "
@@ -290,16 +312,25 @@ CHECKS = [
             ),
             Check("levels_add_up", "Every level adds up to the one above.", levels_add_up, blocking=True),
             Check("breakdowns_add_up", "Every breakdown adds up to its area.", breakdowns_add_up, blocking=True),
+        ],
+    ),
+    # Apart from the other checks of its table, on which protected_rates waits.
+    checks_of(
+        catalogue.SECTOR_RATES,
+        [
             Check(
                 "regional_change",
                 "The rate of the country and the regions changed plausibly in a year (suite regional_change).",
                 regional_change,
+                after=(catalogue.PROTECTED_RATES.name,),
             ),
             Check(
                 "published_figures",
                 "National and regional rates agree with the published ones, where there are any.",
                 published_figures,
+                after=(catalogue.PROTECTED_RATES.name,),
             ),
         ],
+        name="sector_rates_against_others",
     ),
 ]

@@ -166,7 +166,8 @@ def test_what_dagster_keeps_holds_no_pseudonym_and_no_small_number_of_people(bui
             event = instance.get_latest_materialization_event(dg.AssetKey(name))
             metadata = event.asset_materialization.metadata
             assert metadata["seconds"].value >= 0 if "seconds" in metadata else name == "published_year"
-            assert "dagster/row_count" in metadata
+            # Of contributions there are fewer than 50 rows, of which none is told.
+            assert "dagster/row_count" in metadata or name == "raw_contributions"
             for key in ("dagster/row_count", "beneficiaries", "patients_at_threshold", "excluded_by_another_dmg"):
                 if key in metadata and name not in ("geography", "published_year"):
                     value = metadata[key].value

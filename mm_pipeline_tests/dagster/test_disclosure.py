@@ -1,5 +1,6 @@
 """A year that gives somebody away is not released, and one that is released again does not give the first one away."""
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +13,9 @@ from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.disclosure.system import KEY
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline_tests.support.installation import Installation, deliver, failure
+from mm_pipeline_tests.support.installation import YEARS, Installation, deliver, failure
 from mm_pipeline_tests.support.releases import content
+from mm_pipeline_tests.support.told import EXACT, Told, audit_with, facts, told_in, true_counts
 
 YEAR = 2006
 
@@ -80,13 +82,61 @@ def test_the_same_delivery_again_is_the_same_release(installation):
     assert installation.results(YEAR) == before
 
 
-def test_a_corrected_delivery_is_protected_with_what_went_out_before(installation):
-    first = digests(installation, catalogue.RELEASES)
+@pytest.fixture(scope="module")
+def revised(built, tmp_path_factory):
+    """The three years, one of which was delivered anew, and what became of it."""
+    installation = built.copied_to(tmp_path_factory.mktemp("revised"))
     deliver(installation.settings, [YEAR], seed=2)
-    result = run(installation)
+    return installation, run(installation)
+
+
+def test_a_corrected_delivery_is_protected_with_what_went_out_before(built, revised):
+    installation, result = revised
     assert result.outcome == BUILT
     assert not [problem for problem in result.problems if "revisions_audit" in problem]
-    assert digests(installation, catalogue.DISCLOSED_RATES) == digests(installation, catalogue.RELEASES) > first
+    released = digests(installation, catalogue.RELEASES)
+    assert digests(installation, catalogue.DISCLOSED_RATES) == released > digests(built, catalogue.RELEASES)
+
+
+def test_the_event_log_tells_no_number_of_persons_as_it_is(built, revised):
+    """Of both deliveries of the year and of the others; what is public, areas and houses may be told."""
+    with revised[0].instance() as instance:
+        told = [one for one in told_in(instance) if not {one.asset, one.check} & set(EXACT)]
+    assert {one.year for one in told if one.check} >= set(YEARS)
+    for year in YEARS:
+        exact = {count for each in (built, revised[0]) for count in true_counts(Lake(each.settings.lake_dir), year)}
+        assert len(exact) > 10
+        assert not [one for one in told if one.year == year and one.numbers & exact]
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_the_event_log_narrows_nothing(revised, year):
+    """Joined with the release, it leaves every hidden figure what it must have."""
+    installation, _ = revised
+    with installation.instance() as instance:
+        told = list(told_in(instance))
+    path = Lake(installation.settings.lake_dir).path(catalogue.PROTECTED_RATES, year)
+    table = pq.read_table(path, partitioning=None).to_pandas()
+    assert not len(audit_with(table, facts(told, table), 5).violations)
+
+
+@pytest.mark.parametrize(
+    ("asset", "check", "name", "text", "tells"),
+    [
+        ("sector_rates", "regional_change", "rates", "| 1 | 2 |\n|---|---|\n| Brussels | 1 | 433.9 |", True),
+        ("sector_rates", "regional_change", "rates", "| 1 | 2 |\n|---|---|\n| Brussels | 1 | not shown |", False),
+        ("attributed_patients", "", "dagster/row_count", "2300", False),
+    ],
+)
+def test_what_the_event_log_would_tell_is_seen(asset, check, name, text, tells):
+    """Of a release that hides Brussels, for 4 patients live in no region."""
+    rows = [("country", "BE", "", 207_647, 2_333), ("region", "02000", "BE", 120_105, 510)]
+    rows += [("region", "03000", "BE", 66_161, 911), ("region", "04000", "BE", 20_925, None)]
+    table = pd.DataFrame(rows, columns=["level", "area_code", "parent_code", "beneficiaries", "patients"])
+    table = table.assign(year=YEAR, dimension="total", category="total").astype({"patients": "Int64"})
+    strangers = Told(YEAR, "attributed_patients", "patients_are_beneficiaries", "text", "6 attributed patients are")
+    bounds = facts([Told(YEAR, asset, check, name, text), strangers], table)
+    assert bool(len(audit_with(table, bounds, 5).violations)) == tells
 
 
 def test_a_year_that_was_stopped_does_not_go_out_by_itself(installation, monkeypatch):

@@ -265,10 +265,10 @@ class SmallYear:
 _PSEUDONYMS = re.compile(r"pseudonym-|house-|household-|practice-")
 _NOT_PEOPLE = (
     r"\b1 to 4\b",
-    r"\b\d+ of \d+ rows\b",
+    r"\b\d+ of (\d+|fewer than 50) rows\b|\(\d+ rows: ",
     r"\b\d+ rows (delivered|are not accounted for|are there that|have another nomenclature code|were counted)",
     r"\b(delivered|kept|ignored|quarantined) \d+",
-    r"rows delivered, \d+ in \d{4}",
+    r"usable rows, \d+ in \d{4}|\d+ rows of \w+\.csv \(",
     r"\b\d+ ((sensitive|suppressed|published) )?(cells|lines|areas|municipalities|breakdowns|unknown-sector rows)\b",
     r"\band \d+ are not the sum of their sectors",
     r"\b\d+ of level \w+, \d+ expected",

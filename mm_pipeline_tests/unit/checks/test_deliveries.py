@@ -6,6 +6,7 @@ import shutil
 import dagster as dg
 import pytest
 
+from mm_pipeline.assets.common import rounded
 from mm_pipeline.assets.deliveries import CONTRACT_CHECK, raw_beneficiaries, raw_dmg, raw_forfaits
 from mm_pipeline.catalogue import GEOGRAPHY, RAW_BENEFICIARIES, RAW_DMG, RAW_FORFAITS
 from mm_pipeline.checks import deliveries as checks
@@ -49,9 +50,9 @@ def test_contract_holds(year):
     (folder / "manifest.json").write_text(json.dumps({"version": "final", "files": {"dmg.csv": {"rows": 141}}}))
     found, materialised = contract(year)
     assert found == {
-        "raw_forfaits": (PASSED, "forfaits.csv: 567 rows, all columns there, as announced (final)."),
-        "raw_beneficiaries": (PASSED, "beneficiaries.csv: 600 rows, all columns there, as announced (final)."),
-        "raw_dmg": (PASSED, "dmg.csv: 141 rows, all columns there, as announced (final)."),
+        "raw_forfaits": (PASSED, "forfaits.csv: 600 usable rows, all columns there, as announced (final)."),
+        "raw_beneficiaries": (PASSED, "beneficiaries.csv: 600 usable rows, all columns there, as announced (final)."),
+        "raw_dmg": (PASSED, "dmg.csv: 100 usable rows, all columns there, as announced (final)."),
     }
     assert materialised == set(found)
 
@@ -65,7 +66,7 @@ def test_a_second_file_of_the_same_data_is_told(year):
     state, said = found["raw_forfaits"]
     assert state == WARNING
     assert said == (
-        "forfaits.csv: 567 rows, all columns there; no manifest to hold it against. Beside it lies Forfaits old.CSV, "
+        "forfaits.csv: 600 usable rows, all columns there; no manifest to hold it against. Beside it lies Forfaits old.CSV, "
         "forfaits_part2.csv, which is not read: if it is a part of the delivery, join the two and build the year "
         "again; else "
         "move it away."
@@ -83,7 +84,7 @@ def test_contract_is_broken(year):
     found, materialised = contract(year)
     assert found["raw_beneficiaries"] == (
         PASSED,
-        "beneficiaries.csv: 600 rows, all columns there; no manifest to hold it against.",
+        "beneficiaries.csv: 600 usable rows, all columns there; no manifest to hold it against.",
     )
     state, said = found["raw_forfaits"]
     assert state == FAILED
@@ -102,9 +103,9 @@ def test_contract_is_broken(year):
 @every_raw_table
 def test_rows_are_accounted_for(year, table):
     outcome = year.outcome_of(checks.row_accounting, table=table)
-    delivered = year.account(table)["delivered"]
+    kept = rounded(year.account(table)["delivered"])
     assert outcome.state == PASSED
-    assert f"delivered {delivered}; kept {delivered}, ignored 0, quarantined 0." in outcome.text
+    assert f"kept {kept}, ignored fewer than 50, quarantined 0." in outcome.text
 
 
 def test_ignored_and_quarantined_rows_are_accounted_for(year):
@@ -114,7 +115,7 @@ def test_ignored_and_quarantined_rows_are_accounted_for(year):
     )
     outcome = year.outcome_of(checks.row_accounting, table=RAW_FORFAITS)
     assert outcome.state == PASSED
-    assert "delivered 567; kept 565, ignored 1 (another nomenclature code than 109616), quarantined 1." in outcome.text
+    assert "kept 600, ignored fewer than 50 (another nomenclature code than 109616), quarantined 1." in outcome.text
 
 
 @every_raw_table
@@ -163,7 +164,7 @@ def test_a_quarantined_row_warns(year):
     year.deliver(beneficiaries=[rows[0] | {"sex": "X"}, *rows[1:]])
     outcome = year.outcome_of(checks.quarantined_share, table=RAW_BENEFICIARIES)
     assert outcome.state == WARNING
-    assert outcome.text.startswith("1 of 600 rows of beneficiaries.csv (0.17 %) cannot be used")
+    assert outcome.text.startswith("1 rows of beneficiaries.csv (0.17 %) cannot be used")
     assert "raw line; most often sex: not M or F. The year goes on without them" in outcome.text
     assert f"data/lake/quarantine/beneficiaries/year={YEAR}/part-0.parquet" in outcome.text
     assert "ask the sender" in outcome.text
@@ -176,7 +177,7 @@ def test_the_quarantine_limit(year, table, bad, state):
     year.set_account(table, delivered=600, quarantined=bad, quarantined_by_reason={"column: reason": bad})
     outcome = year.outcome_of(checks.quarantined_share, table=table)
     assert outcome.state == state
-    assert f"{bad} of 600 rows" in outcome.text
+    assert f"{bad} rows of" in outcome.text
     if state == FAILED:
         assert "more than 1.00 % (MM_QUARANTINE_LIMIT): the year stops here" in outcome.text
         assert "Have the delivery corrected" in outcome.text
@@ -215,7 +216,7 @@ def test_keys_collide(year, table, collisions, said):
 
 @pytest.mark.parametrize(
     ("now", "state", "change"),
-    [(800, PASSED, "-20.0 %"), (1200, PASSED, "+20.0 %"), (799, WARNING, "-20.1 %"), (1201, WARNING, "+20.1 %")],
+    [(800, PASSED, "-20.0 %"), (1200, PASSED, "+20.0 %"), (799, WARNING, "-20.0 %"), (1201, WARNING, "+20.0 %")],
 )
 @every_raw_table
 def test_volume(year, table, now, state, change):
@@ -223,7 +224,7 @@ def test_volume(year, table, now, state, change):
     year.set_account(table, delivered=now)
     outcome = year.outcome_of(checks.volume, table=table)
     assert outcome.state == state
-    assert outcome.text.startswith(f"{now} rows delivered, 1000 in {YEAR - 1} ({change})")
+    assert outcome.text.startswith(f"{rounded(now)} usable rows, 1000 in {YEAR - 1} ({change})")
     assert ("Ask the sender whether the extract is complete" in outcome.text) == (state == WARNING)
 
 
@@ -332,13 +333,14 @@ def test_without_a_beneficiary_the_year_stops(year):
 
 
 def test_the_population_is_like_belgium(year):
+    year.put(RAW_BENEFICIARIES, year.rows(RAW_BENEFICIARIES) * 20)
     outcome = year.outcome_of(checks.population_profile)
     assert outcome.state == PASSED
     assert outcome.metadata == {
         "women": "50.00 %",
-        "under_18": "22.00 %",
-        "from_65": "18.00 %",
-        "from_85": "2.00 %",
+        "under_18": "21.67 %",  # 2 600 of 12 000 in round numbers; in truth 22 %
+        "from_65": "18.33 %",
+        "from_85": "1.67 %",
         "preferential": "20.00 %",
         "mean_age": "40.3",
     }
@@ -349,7 +351,7 @@ def test_the_sexes_are_wrong(year):
     outcome = year.outcome_of(checks.population_profile)
     assert outcome.state == WARNING
     assert "The share of women is outside 49 to 53 %. Are the sexes coded 1 = male, 2 = female?" in outcome.text
-    assert f"Found: women {outcome.metadata['women']}, under 18 22.00 %" in outcome.text
+    assert "Found: women some, under 18 some" in outcome.text
 
 
 def test_the_ages_are_wrong(year):
@@ -371,8 +373,8 @@ def test_a_small_share_is_not_told(year):
     year.change(RAW_BENEFICIARIES, few_are_old)
     outcome = year.outcome_of(checks.population_profile)
     assert outcome.state == WARNING
-    assert "from 85 few" in outcome.text
-    assert outcome.metadata["from_85"] == "few"
+    assert "from 85 some" in outcome.text
+    assert outcome.metadata["from_85"] == "some"
 
 
 # --- sector_codes_known -----------------------------------------------------------------------------------------------
@@ -396,7 +398,7 @@ def test_sector_codes_are_known(year):
     outcome = year.outcome_of(checks.sector_codes)
     assert outcome.state == PASSED
     assert outcome.text == (
-        "100.00 % of the delivered sector codes are known to the year's sector table, in their own municipality."
+        "Some of the delivered sector codes are known to the year's sector table, in their own municipality."
     )
 
 
@@ -409,7 +411,6 @@ def test_sector_codes_are_unknown(year, share, state, said, code):
     spoil_sectors(year, share, code)
     outcome = year.outcome_of(checks.sector_codes)
     assert outcome.state == state
-    assert outcome.text.startswith(f"9{7 if state == WARNING else 4}.")
     assert f"in their own municipality{said}. The others count as unknown sector" in outcome.text
     assert f"put sectors_{YEAR}.geojson[.zip] into data/reference and materialise geography" in outcome.text
 
@@ -442,19 +443,13 @@ def test_a_sector_of_another_municipality_is_not_known(year):
     assert year.outcome_of(checks.sector_codes).state == FAILED
 
 
-def test_few_unknown_sector_codes_are_not_counted_out(year):
-    spoil_sectors(year, 0.007, "nonsense")
-    outcome = year.outcome_of(checks.sector_codes)
-    assert outcome.text.startswith("All but a few of the delivered sector codes are known")
-
-
 def test_without_a_sector_table_a_code_must_be_well_formed(year):
     without_sector_table(year)
     spoil_sectors(year, 0.5, "25112A001")
     outcome = year.outcome_of(checks.sector_codes)
     assert (outcome.state, outcome.text) == (
         PASSED,
-        "100.00 % of the delivered sector codes are well formed (no sector table).",
+        "Some of the delivered sector codes are well formed (no sector table).",
     )
     spoil_sectors(year, 0.03, "nonsense")
     outcome = year.outcome_of(checks.sector_codes)
@@ -494,18 +489,12 @@ def unassign(year, number, code):
 @pytest.mark.parametrize(
     ("number", "state", "said"),
     [
-        (0, PASSED, f"All beneficiaries have a municipality of {YEAR}."),
-        (4, PASSED, f"1 to 4 beneficiaries have no municipality of {YEAR}; they count in the country only."),
-        (5, PASSED, f"5 beneficiaries (0.83 %) have no municipality of {YEAR}; they count in the country only."),
-        (
-            6,
-            WARNING,
-            f"6 beneficiaries (1.00 %) have no municipality of {YEAR}; they count in the country only. Less than",
-        ),
-        (300, WARNING, f"300 beneficiaries (50.00 %) have no municipality of {YEAR}; they count in the country only."),
-        (301, FAILED, f"301 beneficiaries (50.17 %) have no municipality of {YEAR}; they count in the country only."),
-        (598, FAILED, "All beneficiaries but a few have no municipality"),
-        (600, FAILED, "600 beneficiaries (100.00 %) have no municipality"),
+        (0, PASSED, "Fewer than 50"),  # that it is nobody, or a few, is not told
+        (5, PASSED, "Fewer than 50"),
+        (6, WARNING, "Fewer than 50"),
+        (300, WARNING, "300"),
+        (301, FAILED, "300"),
+        (600, FAILED, "600"),
     ],
 )
 @pytest.mark.parametrize("code", [None, "999", "44001"])
@@ -513,7 +502,9 @@ def test_municipalities_assigned(year, number, state, said, code):
     unassign(year, number, code)
     outcome = year.outcome_of(checks.municipalities_assigned)
     assert outcome.state == state
-    assert outcome.text.startswith(said)
+    assert outcome.text.startswith(
+        f"{said} beneficiaries have no municipality of {YEAR}; they count in the country only."
+    )
     if state == WARNING:
         assert f"are the codes those of another year than 31 December {YEAR}?" in outcome.text
 
@@ -534,24 +525,16 @@ COMPARE = (
 
 
 @pytest.mark.parametrize(
-    ("gone", "state", "said"),
-    [
-        (0, PASSED, "100.00 % of the beneficiaries"),
-        (3, PASSED, "All but a few of the beneficiaries"),
-        (300, PASSED, "50.00 % of the beneficiaries"),
-        (301, FAILED, "49.83 % of the beneficiaries"),
-        (597, FAILED, "Few of the beneficiaries"),
-        (600, FAILED, "0.00 % of the beneficiaries"),
-    ],
+    ("gone", "state"), [(0, PASSED), (3, PASSED), (300, PASSED), (301, FAILED), (597, FAILED), (600, FAILED)]
 )
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
-def test_the_people_of_the_year_before(year, gone, state, said, links, monkeypatch):
+def test_the_people_of_the_year_before(year, gone, state, links, monkeypatch):
     if not links:  # a file system that has none
         monkeypatch.setattr(checks.os, "link", _cannot)
     strangers(year, RAW_BENEFICIARIES, gone)
     outcome = year.outcome_of(checks.same_people_as_the_year_before)
     assert outcome.state == state
-    assert outcome.text.startswith(f"{said} of {YEAR - 1} are there again")
+    assert outcome.text.startswith(f"Some of the beneficiaries of {YEAR - 1} are there again")
     if state == FAILED:
         assert "; at least 50.00 % are needed. Most people stay insured" in outcome.text
         assert COMPARE in outcome.text
@@ -596,23 +579,19 @@ def test_years_that_cannot_be_compared(year):
 @pytest.mark.parametrize(
     ("unknown", "state", "said"),
     [
-        (0, PASSED, "100.00 % of the DMGs are of a beneficiary."),
-        (7, PASSED, "95.04 % of the DMGs are of a beneficiary."),
-        (
-            8,
-            WARNING,
-            "94.33 % of the DMGs are of a beneficiary; 95.00 % are expected. The patients of the others may have",
-        ),
-        (70, WARNING, "50.35 % of the DMGs are of a beneficiary; 95.00 % are expected."),
-        (71, FAILED, "49.65 % of the DMGs are of a beneficiary; at least 50.00 % are needed: patients with a DMG"),
-        (141, FAILED, "0.00 % of the DMGs are of a beneficiary; at least"),
+        (0, PASSED, "."),
+        (7, PASSED, "."),
+        (8, WARNING, "; 95.00 % are expected. The patients of the others may have"),
+        (70, WARNING, "; 95.00 % are expected."),
+        (71, FAILED, "; at least 50.00 % are needed: patients with a DMG"),
+        (141, FAILED, "; at least"),
     ],
 )
 def test_dmgs_are_of_beneficiaries(year, unknown, state, said):
     strangers(year, RAW_DMG, unknown)
     outcome = year.outcome_of(checks.dmg_of_beneficiaries)
     assert outcome.state == state
-    assert outcome.text.startswith(said)
+    assert outcome.text.startswith(f"Some of the DMGs are of a beneficiary{said}")
     assert (COMPARE in outcome.text) == (state != PASSED)
 
 

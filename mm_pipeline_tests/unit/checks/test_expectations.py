@@ -143,7 +143,7 @@ def test_every_rule_can_be_broken_alone(suite, number):
     assert said.startswith(rule["meta"]["what"])
     assert said.endswith(rule["meta"].get("do", "."))
     if row and change:
-        assert f" of {len(looked_at)} rows: " in said
+        assert " rows: " in said
         assert str(looked_at[row].iloc[-1]) in said
 
 
@@ -151,7 +151,7 @@ def test_the_first_rows_are_named():
     ratios = pd.DataFrame({"area": [f"area {n}" for n in range(12)], "ratio": 2.0})
     (said,) = broken_rules(ratios, "regional_change", row="area")
     named = ", ".join(f"area {n}" for n in range(10))
-    assert f"(12 of 12 rows: {named}, ...). Look at" in said
+    assert f"(12 rows: {named}, ...). Look at" in said
 
 
 def test_a_rule_without_words_shows_itself(suites):
