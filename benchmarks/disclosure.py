@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.disclosure_attacks import rerun, revisions, worths
 from benchmarks.disclosure_lines import KEY, primary_only, two_a_line
 from benchmarks.disclosure_optimum import ROUNDS, Block, optimum
 from benchmarks.material import YEAR, ingested, settings_at
@@ -266,7 +267,7 @@ def print_table(titles: list[str], rows: list[list[object]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.disclosure", description=__doc__)
-    parts = ["optimum", "provinces", "rules", "growth"]
+    parts = ["optimum", "provinces", "rules", "growth", "worth", "revisions", "rerun"]
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)} (default: all)", default=parts)
     parser.add_argument("--table", type=Path, help="sector_rates of a year (default: a synthetic year of the country)")
     parser.add_argument("--threshold", type=int, default=5)
@@ -284,6 +285,26 @@ def main() -> None:
         against_rules(rates, arguments.threshold)
     if "growth" in arguments.parts:
         growth(path, arguments.threshold)
+    if "worth" in arguments.parts:
+        print("\n## What a total is worth\n")
+        visible = ["municipality totals visible", "sectors visible", "age groups visible"]
+        print_table(["worth", *visible, "suppressed rows", "violations"], list(worths(rates, arguments.threshold)))
+    if "revisions" in arguments.parts:
+        print("\n## Simulated revisions\n")
+        titles = [
+            "persons more",
+            "they are",
+            "units that wait",
+            "newly hidden",
+            "newly shown",
+            "violations",
+            "protect, s",
+        ]
+        print_table(titles, list(revisions(rates, arguments.threshold)))
+    if "rerun" in arguments.parts:
+        print("\n## Whoever runs the protection again\n")
+        titles = ["small hidden sectors", "known exactly", "fewer than t values", "known to be small"]
+        print_table(titles, [rerun(blocks(rates, "municipality"), arguments.threshold)])
 
 
 if __name__ == "__main__":

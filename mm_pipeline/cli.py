@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -336,22 +337,44 @@ _threshold = click.option(
     metavar="RATES PROTECTED",
     help="An earlier release of the same year: the rates it was made from, and what was released. May be repeated.",
 )
+@click.option(
+    "--counts",
+    type=TablePath(dir_okay=False),
+    help="With --earlier, where changes wait: a file for the counts that the protected table is made from. Confidential: it "
+    "is the RATES of this release for the next one.",
+)
 @_in_words
-def protect(table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...]) -> None:
+def protect(
+    table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...], counts: Path | None
+) -> None:
     """Protect TABLE (CSV or Parquet, columns of sector_rates), so that nobody can work out a small number."""
-    from mm_pipeline.standalone import protected_table, read_earlier, read_rates, write_table
+    from mm_pipeline.standalone import protection, read_earlier, read_rates, write_table
 
-    if out.exists() and any(out.samefile(path) for path in (table, *chain(*earlier))):
-        raise click.UsageError(
-            f"--out {out} would replace a table that is read, and later releases need it: rename it."
-        )
-    threshold = threshold or _settings().disclosure_threshold
+    for option, path in {"--out": out, "--counts": counts}.items():
+        if path and path.exists() and any(path.samefile(read) for read in (table, *chain(*earlier))):
+            raise click.UsageError(
+                f"{option} {path} would replace a table that is read, and later releases need it: rename it."
+            )
+    if counts and counts.resolve() == out.resolve():
+        raise click.UsageError(f"--counts and --out are both {out}. The counts are confidential: name another file.")
+    settings = _settings()
+    settings = replace(settings, disclosure_threshold=threshold or settings.disclosure_threshold)
     rates = read_rates(table)
     past = [read_earlier(*paths, rates) for paths in earlier]
-    result = protected_table(rates, threshold, past)
-    write_table(result, out)
-    hidden = int((result["status"] == "suppressed").sum())
-    click.echo(f"{out}: {len(result)} cells, {hidden} suppressed (threshold {threshold}).")
+    result = protection(rates, settings, past)
+    waits = ", ".join(sorted(result.postponed))
+    if waits and not counts:
+        raise click.UsageError(
+            f"Changes in {waits} are too small to be shown: they wait, and the table has other counts than"
+            f" {table}. The next release needs them. Name a file for them with --counts (it is confidential), and run again."
+        )
+    if counts:
+        write_table(result.rates, counts)
+    write_table(result.table, out)
+    hidden = int((result.table["status"] == "suppressed").sum())
+    click.echo(f"{out}: {len(result.table)} cells, {hidden} suppressed (threshold {settings.disclosure_threshold}).")
+    if waits:
+        click.echo(f"Changes wait in {waits}. For the next release: --earlier {counts} {out}")
 
 
 @main.command()

@@ -66,7 +66,7 @@ class Settings:
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
     disclosure_threshold: int = 5
     """Smallest number of people that may be shown."""
-    total_worth: int = 100
+    total_worth: int = 150
     """How many categories the total of an area is worth, where the disclosure control must hide one of them."""
     revision_may_hide: str = "arrondissement"
     """The highest level of which a year that is released again may hide a figure that was shown."""
@@ -353,7 +353,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             5,
             "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
         ),
-        total_worth=_parsed(env, "MM_TOTAL_WORTH", _whole_number(1, 1000), 100, "a whole number from 1 to 1000"),
+        total_worth=_parsed(env, "MM_TOTAL_WORTH", _whole_number(1, 1000), 150, "a whole number from 1 to 1000"),
         revision_may_hide=_parsed(
             env, "MM_REVISION_MAY_HIDE", _level, "arrondissement", f"one of {', '.join(MAY_HIDE)}"
         ),

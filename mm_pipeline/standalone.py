@@ -23,7 +23,7 @@ from mm_pipeline.atomic import replacing
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
 from mm_pipeline.disclosure.audit.release import CATEGORIES, read
 from mm_pipeline.disclosure.mask import lower_bounds
-from mm_pipeline.disclosure.protect import protect_revision
+from mm_pipeline.disclosure.protect import Protection, protect_revision
 from mm_pipeline.disclosure.revision import disclosed, mask_of
 from mm_pipeline.disclosure.system import (
     AGE_GROUP_OF,
@@ -35,6 +35,7 @@ from mm_pipeline.disclosure.system import (
     system_of,
 )
 from mm_pipeline.errors import OperatorError, TableError
+from mm_pipeline.settings import Settings
 
 Rule = tuple[str, pd.Series, str]
 """A column, the rows in which it is wrong, and what is expected there."""
@@ -124,14 +125,24 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
     return released
 
 
-def protected_table(rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """:func:`read_rates` -> the columns of ``protected_rates``. ``earlier``: as :func:`read_earlier` gives them."""
+def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.DataFrame]) -> Protection:
+    """:func:`read_rates` -> the columns of ``protected_rates``, and the counts that they are made from.
+
+    ``earlier``: as :func:`read_earlier` gives them.
+    """
     people = rates["beneficiaries"].where(rates["beneficiaries"] > 0).astype("float64")
     rates = rates.assign(
         rate_per_10000=rates["patients"] * 10_000.0 / people, rate_percent=rates["patients"] * 100.0 / people
     )
-    result = protect_revision(rates, threshold, earlier).table
-    return result[[column for column in COLUMNS if column in result]]
+    result = protect_revision(
+        rates,
+        settings.disclosure_threshold,
+        earlier,
+        highest=settings.revision_may_hide,
+        total_worth=settings.total_worth,
+    )
+    table, counts = (each[[column for column in COLUMNS if column in each]] for each in (result.table, result.rates))
+    return Protection(table, counts, result.postponed)
 
 
 class Audited(NamedTuple):

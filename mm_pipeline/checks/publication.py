@@ -46,6 +46,9 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         "published cells differ from the statistic": _differs(both, "beneficiaries", among=published | suppressed)
         | _differs(both, "patients", "rate_per_10000", "rate_percent", among=published),
         "cells are not in the statistic": people.isna(),
+        "cells are remembered otherwise than they show": pd.concat(
+            [both[f"shows_{figure}"].ne(both[figure].notna()) for figure in _COUNTS], axis=1
+        ).any(axis=1),
         "cells are there twice": both.duplicated(_KEY),
     }
     found = [f"{int(rows.sum())} {what}" for what, rows in problems.items() if rows.any()]
@@ -140,7 +143,11 @@ def revisions_audit(work: Step) -> Outcome:
         )
     if not len(_of_now(result.violations, before)):
         return warning(f"{text} The earlier ones gave them away already, which cannot be taken back.", seconds=seconds)
-    return failed(f"{text} Nothing of {work.year} may be published; report it.", seconds=seconds)
+    return failed(
+        f"{text} Nothing of {work.year} may be published. If areas were renamed, came or went since the last release, their "
+        "changes cannot wait: set MM_REVISION_MAY_HIDE=country for this year and build it again. Otherwise report it.",
+        seconds=seconds,
+    )
 
 
 def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
@@ -152,20 +159,15 @@ def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
 def postponed_changes(work: Step) -> Outcome:
     """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
     kept = releases_of(work.read(catalogue.DISCLOSED_RATES).to_pandas())
-    if work.lake.has(catalogue.RELEASES, work.year):
-        # With everything postponed the table is the last release, and no new one.
-        released = set(work.read(catalogue.RELEASES).to_pandas()["digest"])
-        kept = [*kept, kept[-1]] if kept[-1]["digest"].iat[0] in released else kept
+    # With everything postponed the table is an earlier release, and no new one.
+    released = kept if _is_public(work, kept[-1]) else kept[:-1]
     counted = work.read(catalogue.SECTOR_RATES).to_pandas()
     now, before = (table.set_index(_KEY)[_COUNTS] for table in (kept[-1], counted))
     if now.sort_index().equals(before.sort_index()):
         return passed(f"All that was counted of {work.year} is in the table.")
-    if len(kept) == 1:
-        return failed(f"The table of {work.year} is not what was counted: materialise protected_rates again.")
-    tables = {"now": kept[-1], "counted": counted, "released": kept[-2]}
-    now, counted_units, released_units = (_units(table) for table in tables.values())
-    waiting = [unit for unit, rows in now.items() if not rows.equals(counted_units.get(unit))]
-    strange = [unit for unit in waiting if not now[unit].equals(released_units.get(unit))]
+    now_units, counted_units, *released_units = (_units(table) for table in (kept[-1], counted, *released))
+    waiting = [unit for unit in sorted({*now_units, *counted_units}) if not _same(unit, now_units, counted_units)]
+    strange = [unit for unit in waiting if not any(_same(unit, now_units, units) for units in released_units)]
     if strange or not _adds_up(kept[-1]):
         where = f"arrondissement {', '.join(strange)}" if strange else "the sums of the arrondissements"
         return failed(
@@ -178,6 +180,17 @@ def postponed_changes(work: Step) -> Outcome:
         "if it may. To release them now and hide figures of provinces, regions or the country for it: MM_REVISION_MAY_HIDE.",
         waiting=len(waiting),
     )
+
+
+def _same(unit: str, units: dict[str, pd.DataFrame], others: dict[str, pd.DataFrame]) -> bool:
+    return unit in units and unit in others and units[unit].equals(others[unit])
+
+
+def _is_public(work: Step, table: pd.DataFrame) -> bool:
+    """Whether what a remembered table shows has been released already."""
+    if not work.lake.has(catalogue.RELEASES, work.year):
+        return False
+    return table["digest"].iat[0] in set(work.read(catalogue.RELEASES).to_pandas()["digest"])
 
 
 def _units(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -204,7 +217,7 @@ def _adds_up(table: pd.DataFrame) -> bool:
 def totals_stay_visible(work: Step) -> Outcome:
     """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
     kept = releases_of(work.read(catalogue.DISCLOSED_RATES).to_pandas())
-    if len(kept) == 1:
+    if len(kept) == 1 or _is_public(work, kept[-1]):
         return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
     now, before = (table.set_index(_KEY) for table in kept[-1:-3:-1])
     above = LEVELS[: LEVELS.index(work.settings.revision_may_hide)]

@@ -44,7 +44,7 @@ class Needs:
         figure: Figure = "patients" if aim == "others" else aim
         before, value = self._system.before, self._system.value(aim)[cells]
         secret = mask[figure][cells] & ~before.shown[figure][cells] & ~before.is_change[cells]
-        lowest, highest = proofs.lowest[aim][cells], proofs.highest[aim][cells]
+        lowest, highest = proofs.lowest(aim)[cells], proofs.highest(aim)[cells]
         short = (highest < self.cap(aim, mask, cells)) | (highest - lowest < self._t - 1)
         return secret & (value < 2 * (self._t - 1)) & short
 

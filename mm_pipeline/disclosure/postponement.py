@@ -13,6 +13,7 @@ from the tables alone. Whatever is smaller would need the finest counts of every
 from collections.abc import Iterable, Set
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.system import COLUMNS, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR, areas_of
@@ -28,8 +29,8 @@ class Changes:
     ``rows``: ``unit``, KEY, ``beneficiaries`` and ``patients`` (new less released; not all 0).
     """
 
-    def __init__(self, rates: pd.DataFrame, released: pd.DataFrame, rows: pd.DataFrame) -> None:
-        self._rates, self._released = rates, released[COLUMNS]
+    def __init__(self, rates: pd.DataFrame, released: pd.DataFrame, rows: pd.DataFrame, level: str) -> None:
+        self._rates, self._released, self._level = rates, released[COLUMNS], level
         self._rows = rows[(rows[COUNTS] != 0).any(axis=1)]
         areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
         self._parent = dict(
@@ -51,10 +52,11 @@ class Changes:
             **{column: counts[column].astype("int64") for column in COUNTS},
             **{column: counts["patients"] * by / people for column, by in per.items() if column in frame},
         )
-        # What only one of the two tables knows, a sector, has a row where somebody lives there.
-        is_there = (every.isin(new) & every.isin(old)) | (frame["beneficiaries"] > 0)
+        # A sector that only one of the two tables has: a unit that waits has its old rows.
+        is_there = np.where(unit_of(frame, self._level).isin(postponed), every.isin(old), every.isin(new))
         constant = [column for column in ("year",) if column in frame]
         frame[constant] = frame[constant].ffill().astype(self._rates[constant].dtypes)
+        is_there |= (frame["beneficiaries"] > 0).to_numpy()
         return frame[is_there].sort_values(KEY, ignore_index=True)
 
     def units_for(self, cells: Iterable[Cell], postponed: Set[str]) -> set[str]:
@@ -63,7 +65,7 @@ class Changes:
         result: set[str] = set()
         for cell in cells:
             level, code, *_ = cell
-            area: Area | None = ("country", "BE") if level not in LEVELS else (level, code)
+            area: Area | None = (level, code)
             more = self._by_cell.get(cell, set()) - postponed
             while not more and area is not None:
                 more = self._by_area.get(area, set()) - postponed
@@ -74,6 +76,8 @@ class Changes:
     def _above(self, area: Area) -> Area | None:
         if area[0] == LEVELS[0]:
             return None
+        if area[0] == UNASSIGNED:
+            return LEVELS[0], "BE"
         # The unknown sector of a municipality may have no row, but its code tells where it is.
         parent = self._parent.get(area, area[1].removesuffix(UNKNOWN_SECTOR))
         return LEVELS[LEVELS.index(area[0]) - 1], parent
@@ -90,31 +94,41 @@ class Changes:
 def changes_by_arrondissement(rates: pd.DataFrame, released: pd.DataFrame) -> Changes:
     """The changes between two tables, a unit being an arrondissement with all that is in it (of a table without any, the
     area that is nearest to one). The beneficiaries without a municipality are one as well."""
-    areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates()
+    areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
     there = [level for level in LEVELS if (areas["level"] == level).any()]
     unit_level = [there[0], *(level for level in there if level in LEVELS[1:4])][-1]
     before, now = (table.set_index(KEY)[COUNTS] for table in (released, rates))
     every = before.index.union(now.index)
     change = (now.reindex(every, fill_value=0) - before.reindex(every, fill_value=0)).reset_index()
-    change = change.merge(areas.drop_duplicates(AREA), on=AREA)
+    change = change.merge(areas, on=AREA)
     change["unit"] = unit_of(change, unit_level)
     inside = change[change["unit"] != ""]
-    # An area that is elsewhere than it was, or is no more, cannot stay as it was.
-    lasting = pd.MultiIndex.from_frame(rates[AREA]).intersection(pd.MultiIndex.from_frame(released[AREA]))
-    gone = (areas["level"] != "sector") & ~pd.MultiIndex.from_frame(areas[AREA]).isin(lasting)
-    moved = areas.duplicated(AREA, keep=False) | gone
-    fixed = set(inside.merge(areas[moved], on=AREA)["unit"])
     parts = [inside]
     step = inside[inside["level"] == unit_level]
     for level in reversed(LEVELS[: LEVELS.index(unit_level)]):
         step = step.assign(level=level, area_code=step["parent_code"])
-        step = step.drop(columns="parent_code").merge(areas.drop_duplicates(AREA), on=AREA)
+        step = step.drop(columns="parent_code").merge(areas, on=AREA)
         parts.append(step)
     rows = pd.concat(parts)
     country = change[change["level"] == LEVELS[0]].set_index(KEY)[COUNTS]
     rest = country - rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum().reindex(country.index, fill_value=0)
-    rows = pd.concat([rows, rest.reset_index().assign(unit=UNASSIGNED)])
-    return Changes(rates, released, rows[~rows["unit"].isin(fixed)])
+    rest = rest.reset_index().assign(unit=UNASSIGNED)
+    rows = pd.concat([rows, rest, rest.assign(level=UNASSIGNED, area_code=UNASSIGNED)])
+    fixed = _units_of_moved(rates, released, unit_level)
+    return Changes(rates, released, rows[~rows["unit"].isin(fixed)], unit_level)
+
+
+def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str) -> set[str]:
+    """The units that lost or got an area, other than a sector that came or went: they cannot stay as they were."""
+    old, new = (
+        table.assign(unit=unit_of(table, unit_level)).drop_duplicates(AREA).set_index(AREA)[["unit", "parent_code"]]
+        for table in (released, rates)
+    )
+    both = old.join(new, how="outer", lsuffix="_old", rsuffix="_new")
+    is_sector = both.index.get_level_values("level") == LEVELS[-1]
+    came_or_went = both[["unit_old", "unit_new"]].isna().any(axis=1)
+    moved = both[(both["parent_code_old"] != both["parent_code_new"]) & ~(is_sector & came_or_went)]
+    return {*moved["unit_old"].dropna(), *moved["unit_new"].dropna()} - {""}
 
 
 def as_postponed(cells: pd.DataFrame, released: pd.DataFrame, postponed: Set[str]) -> pd.DataFrame:

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.disclosure.mask import Mask
-from mm_pipeline.disclosure.postponement import Changes, changes_by_arrondissement
+from mm_pipeline.disclosure.postponement import Cell, changes_by_arrondissement
 from mm_pipeline.disclosure.revision import is_as_released, kept_mask, with_earlier
 from mm_pipeline.disclosure.search import Search
-from mm_pipeline.disclosure.system import FIGURES, KEY, TOTAL_WORTH, UNKNOWN_SECTOR, system_of
+from mm_pipeline.disclosure.system import FIGURES, KEY, LEVELS, TOTAL_WORTH, UNKNOWN_SECTOR, System, system_of
 
 HIGHEST = "arrondissement"
 """The highest level of which a revision may hide a figure that was shown (``MM_REVISION_MAY_HIDE``)."""
@@ -50,7 +50,6 @@ def protect_revision(
     threshold: int,
     earlier: Sequence[pd.DataFrame],
     *,
-    changes: Changes | None = None,
     highest: str = HIGHEST,
     total_worth: int = TOTAL_WORTH,
 ) -> Protection:
@@ -58,38 +57,64 @@ def protect_revision(
 
     ``earlier``: what was released (:func:`mm_pipeline.disclosure.revision.disclosed`), oldest first; none: a first release.
     What was shown stays shown and what was hidden stays hidden, but where the promise needs otherwise; of levels above
-    ``highest`` nothing more is hidden. What cannot be protected then waits (``changes``: by default by arrondissement). The
-    last release again, with nothing changed or everything postponed, keeps its mask.
+    ``highest`` nothing more is hidden. What cannot be protected then waits, by arrondissement, and no arrondissement waits
+    in vain. The last release again, with nothing changed or everything postponed, keeps its mask.
     """
     rates = rates.sort_values(KEY, ignore_index=True)
     if not earlier:
         return Protection(protect(rates, threshold, total_worth=total_worth), rates)
-    changes = changes_by_arrondissement(rates, earlier[-1]) if changes is None else changes
-    held: set[str] = set()
-    while True:
-        current = changes.rates(held)
-        alone = system_of(current, total_worth)
-        start = kept_mask(alone, earlier[-1])
-        if is_as_released(current, earlier[-1]) and _was_made_at(earlier[-1], threshold):
-            return Protection(_table(current, start), current, frozenset(held))
-        system = with_earlier(alone, earlier)
-        search = Search(system, threshold, start, highest=highest)
-        together = search.mask()
-        failed = [tuple(row) for row in system.cells[KEY].iloc[search.failed].itertuples(index=False)]
-        more = changes.units_for(failed, held)
-        if not more:
-            break
-        held |= more
-    mask = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+    changes = changes_by_arrondissement(rates, earlier[-1])
+
+    def tried(waits: frozenset[str]) -> _Trial:
+        return _try(changes.rates(waits), threshold, earlier, highest, total_worth)
+
+    waits: frozenset[str] = frozenset()
+    trial = tried(waits)
+    while more := changes.units_for(trial.failed, waits):
+        waits |= more
+        trial = tried(waits)
+    for unit in sorted(waits) if len(waits) > 1 and not trial.failed else ():
+        fewer = tried(waits - {unit})
+        if not fewer.failed:
+            waits, trial = waits - {unit}, fewer
+    mask, before = trial.mask, trial.system.before
+    alone = slice(0, len(mask.patients))
     # What an earlier release gave away is not protected together with it. By itself this one keeps the promise all the same.
-    if failed or any((mask[figure] & system.before.known[figure][: len(alone)]).any() for figure in FIGURES):
-        mask = Search(alone, threshold, mask).mask()
-    return Protection(_table(current, mask), current, frozenset(held))
+    if trial.failed or any((mask[figure] & before.known[figure][alone]).any() for figure in FIGURES):
+        mask = Search(system_of(trial.rates, total_worth), threshold, mask).mask()
+    return Protection(_table(trial.rates, mask), trial.rates, waits)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What comes of ``rates`` next to the earlier releases; ``failed``: the cells that cannot be protected so."""
+
+    rates: pd.DataFrame
+    system: System
+    mask: Mask
+    failed: list[Cell]
+
+
+def _try(
+    rates: pd.DataFrame, threshold: int, earlier: Sequence[pd.DataFrame], highest: str, total_worth: int
+) -> _Trial:
+    alone = system_of(rates, total_worth)
+    start = kept_mask(alone, earlier[-1])
+    if is_as_released(rates, earlier[-1]) and _was_made_at(earlier[-1], threshold):
+        return _Trial(rates, alone, start, [])
+    system = with_earlier(alone, earlier)
+    search = Search(system, threshold, start, highest=highest)
+    together = search.mask()
+    mask = Mask(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+    is_above = alone.cells["level"].isin(LEVELS[: LEVELS.index(highest)]).to_numpy(dtype=bool)
+    lost = [np.flatnonzero(is_above & mask[figure] & ~start[figure]) for figure in FIGURES]
+    failed = system.cells[KEY].iloc[np.concatenate([search.failed, *lost]).astype(int)]
+    return _Trial(rates, system, mask, list(failed.itertuples(index=False, name=None)))
 
 
 def _was_made_at(release: pd.DataFrame, threshold: int) -> bool:
-    """Whether a release may have this threshold; one that does not say may."""
-    return "threshold" not in release or int(release["threshold"].iat[0]) >= threshold
+    """Whether a release says that it was made at this threshold, or a higher one."""
+    return "threshold" in release and int(release["threshold"].iat[0]) >= threshold
 
 
 def _table(rates: pd.DataFrame, mask: Mask) -> pd.DataFrame:

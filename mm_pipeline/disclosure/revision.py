@@ -84,10 +84,20 @@ def remembered(
     """What a later release must take into account: of ``kept`` what was ``released`` (digests), and what is made now.
 
     ``kept`` has the columns of ``now`` (:func:`disclosed`) and ``release``, ``digest``, ``threshold``; it may be empty.
-    A table that never went out is forgotten. The one made now comes last.
+    A table that never went out is forgotten; of one that went out and shows the same as another, but was made from other
+    hidden counts, both are kept. The one made now comes last.
     """
-    tables = [*_tables(kept, released - {digest}), now.assign(digest=digest, threshold=threshold)]
-    return pd.concat([table.assign(release=number) for number, table in enumerate(tables, 1)], ignore_index=True)
+    now = now.assign(digest=digest, threshold=threshold)
+    before = [table for table in _tables(kept, released) if not _is_same(table, now)]
+    tables = [table.assign(release=number) for number, table in enumerate([*before, now], 1)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _is_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two remembered tables show the same and were made from the same: hidden figures may differ alone."""
+    columns = [*COLUMNS, "digest"]
+    rows, others = (each[columns].sort_values(KEY, ignore_index=True) for each in (table, other))
+    return len(rows) == len(others) and bool((rows.to_numpy(dtype=object) == others.to_numpy(dtype=object)).all())
 
 
 def is_as_released(rates: pd.DataFrame, release: pd.DataFrame) -> bool:
@@ -194,7 +204,8 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         known={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
         shown={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
         hidden={figure: is_change.copy() for figure in FIGURES},
-        at_least={figure: np.zeros(size, dtype="int64") for figure in FIGURES},
+        # Of a cell that grew or shrank its persons came or went: at least one.
+        at_least={"beneficiaries": is_change.astype("int64"), "patients": np.zeros(size, dtype="int64")},
     )
     for here, mask, lowest in told:
         for figure in FIGURES:

@@ -59,9 +59,11 @@ class Search:
         self._blocks: dict[tuple[Scope, bool], Block] = {}
         self._rooms: dict[Block, tuple[bytes, Room]] = {}
         self._plain: dict[Aim, Flags] | None = None
+        self._is_plain_old = False
         above = LEVELS[: LEVELS.index(highest)]
         self._stays_shown = system.before.is_past | system.cells["level"].isin(above).to_numpy(dtype=bool)
-        self._must = not system.before.is_past.any()
+        before = system.before
+        self._must = not before.is_past.any() and not any(before.known[figure].any() for figure in FIGURES)
         self.failed: list[int] = []
 
     def mask(self) -> Mask:
@@ -181,30 +183,33 @@ class Search:
     def _satisfied_by(self, block: Block, cell: int, aim: Aim, *, free: bool = False) -> bool:
         """Take the cheapest movements in a block that the figure needs: up to t first, then to its full width."""
         value, cap = int(self._system.value(aim)[cell]), int(self._needs.cap(aim, self._mask, np.array([cell]))[0])
-        if self._proofs.highest[aim][cell] < cap:
+        if self._proofs.highest(aim)[cell] < cap:
             movement = self._cheapest(block, cell, aim, cap - value, free)
             if movement is None:
                 return False
             self._take(block, movement)
         while True:
-            low, high = int(self._proofs.lowest[aim][cell]), int(self._proofs.highest[aim][cell])
+            low, high = int(self._proofs.lowest(aim)[cell]), int(self._proofs.highest(aim)[cell])
             missing = self._t - 1 - (high - low)
             for further in range(missing, 0, -1):
-                ways = (self._cheapest(block, cell, aim, to - value, free) for to in (low - further, high + further))
-                found = [movement for movement in ways if movement is not None]
-                if found:
-                    self._take(block, min(found, key=lambda movement: movement.cost))
+                movement = self._cheapest(block, cell, aim, low - further - value, free)
+                if movement is None or movement.cost > 0:
+                    upwards = self._cheapest(block, cell, aim, high + further - value, free)
+                    if movement is None or (upwards is not None and upwards.cost < movement.cost):
+                        movement = upwards
+                if movement is not None:
+                    self._take(block, movement)
                     break
             else:
                 return missing <= 0
 
     def _could_be_small(self, cell: int, aim: Aim) -> bool:
         """Whether a figure that is not sensitive could be taken for one that is, given what is hidden so far."""
-        if self._known()[aim][cell]:
+        if self._is_plainly_known(cell, aim):
             return False
         value = int(self._system.value(aim)[cell])
         by = 1 if value == 0 else self._t - 1 - value
-        if self._proofs.highest[aim][cell] - value >= by > 0 or self._proofs.lowest[aim][cell] - value <= by < 0:
+        if self._proofs.highest(aim)[cell] - value >= by > 0 or self._proofs.lowest(aim)[cell] - value <= by < 0:
             return True
         # Nobody, in a cell that may have people: whether all of them would be patients.
         also: list[tuple[Aim, int]] = [("patients", 1)] if aim == "others" and value == 0 else []
@@ -215,10 +220,11 @@ class Search:
             for asked, to in questions
         )
 
-    def _known(self) -> dict[Aim, Flags]:
-        if self._plain is None:
-            self._plain = plainly_known(self._system, self._mask)
-        return self._plain
+    def _is_plainly_known(self, cell: int, aim: Aim) -> bool:
+        # What is not known stays so while more is hidden.
+        if self._plain is None or (self._is_plain_old and self._plain[aim][cell]):
+            self._plain, self._is_plain_old = plainly_known(self._system, self._mask), False
+        return bool(self._plain[aim][cell])
 
     def _cheapest(self, block: Block, cell: int, aim: Aim, by: int, free: bool = False) -> Movement | None:
         """The cheapest movement, also if a total were hidden first: R1 gives its breakdowns more room."""
@@ -242,11 +248,11 @@ class Search:
     # --- trying -------------------------------------------------------------------------------------------------------
 
     def _state(self) -> "_State":
-        return _State(self._mask.copy(), self._proofs.copy())
+        return _State(self._mask.copy(), self._proofs.copy(), self._plain, self._is_plain_old)
 
     def _restore(self, state: "_State") -> None:
         self._mask, self._proofs = state.mask, state.proofs
-        self._changed()
+        self._plain, self._is_plain_old = state.plain, state.is_plain_old
 
     def _attempt(self, way: Callable[[], bool]) -> "_State | None":
         """What a way leads to, and what is lost by it; None if it does not lead anywhere. Nothing is changed."""
@@ -254,7 +260,7 @@ class Search:
         succeeded = way()
         weight = self._system.weight
         lost = sum(weight[self._mask[figure] & ~before.mask[figure]].sum() for figure in FIGURES)
-        after = _State(self._mask, self._proofs, float(lost))
+        after = _State(self._mask, self._proofs, self._plain, self._is_plain_old, float(lost))
         self._restore(before)
         return after if succeeded else None
 
@@ -287,7 +293,6 @@ class Search:
             False
         )
         self._mask.patients[cell] = False
-        self._changed()
         # What is in need without it never was small enough to tell.
         harmless = {aim: self._unmet(aim) for aim in AIMS}
         self._proofs = self._proofs.without(touched)
@@ -303,36 +308,33 @@ class Search:
 
     def _take(self, block: Block, movement: Movement) -> None:
         """Hide what the movement moves, and remember how far each figure goes by it, and by its reverse if that can be."""
-        cells, moved = movement.cells, movement.change
         if movement.cost > 0:
             if movement.total is not None:
                 self._mask.patients[movement.total] = True
-            for figure, change in moved.items():
-                self._mask[figure][cells[change != 0]] = True
+            for figure, change in movement.change.items():
+                self._mask[figure][movement.cells[change != 0]] = True
             self._grown()
-        n = moved["patients"]
-        people = moved.get("beneficiaries", np.zeros_like(n))
-        for sign in (1, -1):
-            if sign == 1 or self._can_be(block, -n, -people):
-                changes: dict[Aim, Counts] = {"patients": n, "beneficiaries": people, "others": people - n}
-                self._proofs.add(cells, {aim: sign * change for aim, change in changes.items()})
+        places = np.flatnonzero(np.any(list(movement.change.values()), axis=0))
+        cells, n = movement.cells[places], movement.change["patients"][places]
+        people = movement.change["beneficiaries"][places] if "beneficiaries" in movement.change else np.zeros_like(n)
+        change = np.stack([people, n, people - n])
+        self._proofs.add(cells, change)
+        if self._can_be(block, places, -n, -people):
+            self._proofs.add(cells, -change)
 
-    def _can_be(self, block: Block, n: Counts, people: Counts) -> bool:
-        """Whether the cells of a block, hidden where they change, can change so as far as each of them is concerned."""
+    def _can_be(self, block: Block, places: Positions, n: Counts, people: Counts) -> bool:
+        """Whether cells of a block, hidden where they change, can change so as far as each of them is concerned."""
         room = self._room(block)
         changes: dict[Figure, Counts] = {"patients": n, "beneficiaries": people}
         within = all(
-            (change <= room.up[figure]).all() and (-change <= room.down[figure]).all()
+            (change <= room.up[figure][places]).all() and (-change <= room.down[figure][places]).all()
             for figure, change in changes.items()
         )
-        return within and bool((n - people <= self._system.others[block.cells]).all())
+        return within and bool((n - people <= self._system.others[block.cells[places]]).all())
 
     def _grown(self) -> None:
         complete(self._system, self._mask)
-        self._changed()
-
-    def _changed(self) -> None:
-        self._plain = None
+        self._is_plain_old = True
 
     def _room(self, block: Block) -> Room:
         """How far the cells of a block may move as the mask stands, and what it costs to hide what is shown."""
@@ -373,4 +375,6 @@ class Search:
 class _State:
     mask: Mask
     proofs: Proofs
+    plain: dict[Aim, Flags] | None
+    is_plain_old: bool
     loss: float = 0.0

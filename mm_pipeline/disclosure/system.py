@@ -35,7 +35,7 @@ WORTH = {
     UNASSIGNED: 1,
 }
 """What the figure of a category is worth at each level, when it comes to what must be hidden: a sector is worth 1."""
-TOTAL_WORTH = 100
+TOTAL_WORTH = 150
 """How many categories of an area its total is worth (``MM_TOTAL_WORTH``); of sectors there are only totals, worth 1."""
 AGE_GROUP_OF = {
     "0-17": "0-17",
@@ -136,13 +136,19 @@ class System:
 
     def lines_of(self, figure: Figure) -> tuple[Positions, Positions, Positions]:
         """``line``, ``cell``, ``sign`` of all that binds a figure: the sums, and that an unchanged one is the same."""
-        pairs = self.same[figure]
-        numbers = np.arange(len(pairs)) + (self.line.max() + 1 if len(self.line) else 0)
-        return (
-            np.concatenate([self.line, np.repeat(numbers, 2)]),
-            np.concatenate([self.cell, pairs.ravel()]),
-            np.concatenate([self.sign, np.tile([1, -1], len(pairs))]),
-        )
+        return self._lines[figure]
+
+    @cached_property
+    def _lines(self) -> dict[Figure, tuple[Positions, Positions, Positions]]:
+        lines: dict[Figure, tuple[Positions, Positions, Positions]] = {}
+        for figure, pairs in self.same.items():
+            numbers = np.arange(len(pairs)) + (self.line.max() + 1 if len(self.line) else 0)
+            lines[figure] = (
+                np.concatenate([self.line, np.repeat(numbers, 2)]),
+                np.concatenate([self.cell, pairs.ravel()]),
+                np.concatenate([self.sign, np.tile([1, -1], len(pairs))]),
+            )
+        return lines
 
     def value(self, aim: Aim) -> Counts:
         return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[aim]

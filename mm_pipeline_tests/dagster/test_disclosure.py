@@ -1,9 +1,13 @@
 """A year that gives somebody away is not released, and one that is released again does not give the first one away."""
 
+from collections import Counter
+
+import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pandas.testing import assert_frame_equal
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import releases
@@ -13,7 +17,8 @@ from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.disclosure.system import KEY
 from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline_tests.support.installation import YEARS, Installation, deliver, failure
+from mm_pipeline_tests.support.canaries import changed, read
+from mm_pipeline_tests.support.installation import YEARS, Installation, checks_of_year, deliver, failure
 from mm_pipeline_tests.support.releases import content
 from mm_pipeline_tests.support.told import EXACT, Told, audit_with, facts, told_in, true_counts
 
@@ -170,3 +175,35 @@ def test_a_table_that_the_memory_does_not_know_does_not_go_out(installation):
     checksum_path(kept).unlink()  # an old copy comes with its own
     result = installation.materialise("published_year", year=YEAR, fails=True)
     assert "does not hold every table that was released" in failure(result)
+
+
+def test_one_patient_where_there_was_none_waits(installation):
+    """He would be told by every sum above; so his arrondissement stays as it was, and no total is hidden."""
+    folder = installation.settings.published_dir / str(YEAR)
+    before = pd.read_parquet(folder / "rates.parquet")
+    is_free = (before["level"] == "arrondissement") & (before["category"] == "85+") & (before["patients"] == 0)
+    (arrondissement,) = before.loc[is_free, "area_code"]
+    places = set(before.loc[before["parent_code"] == arrondissement, "area_code"])
+
+    header, people, _ = read(installation.raw(YEAR) / "beneficiaries.csv.gz")
+    who, born, where = map(header.index, ("patient_id", "birth_year", "municipality_code"))
+    elsewhere = set(pd.read_parquet(installation.raw(YEAR) / "dmg.parquet")["patient_id"])  # with their file
+    old = [row[who] for row in people if row[where] in places and YEAR - int(row[born] or YEAR) > 90]
+    person = next(each for each in old if each not in elsewhere)
+
+    def in_place_of_another(header, rows):
+        ((other, _),) = Counter(row[0] for row in rows).most_common(1)
+        return header, [[person, *row[1:]] if row[0] == other else row for row in rows]
+
+    changed(installation.raw(YEAR), "forfaits.csv.gz", in_place_of_another)
+    check = dg.AssetCheckKey(dg.AssetKey("protected_rates"), "postponed_changes")
+    with installation.backfill(revision_may_hide="arrondissement") as (backfill, instance):
+        (result,) = backfill.years([YEAR])
+        (found,) = checks_of_year(instance, [check], YEAR).values()
+    assert result.outcome == BUILT, result.problems
+    assert f"Changes wait in {arrondissement}:" in found.event.asset_check_evaluation.description
+    after = pd.read_parquet(folder / "rates.parquet")
+    of_it = before["area_code"].isin([arrondissement, *places])
+    assert_frame_equal(after[of_it.to_numpy()], before[of_it])
+    above = before["level"].isin(["country", "region", "province"])
+    assert (after.loc[above, "status"] == before.loc[above, "status"]).all()

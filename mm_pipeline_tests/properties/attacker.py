@@ -164,7 +164,7 @@ def _add_release(system: System, position: int, rows: list[dict[str, Any]]) -> N
             more, less = (newer, version[cell]) if change > 0 else (version[cell], newer)
             came = (cell, ("change", more, less))
             for figure in FIGURES:
-                system.lowest[(*came, figure)] = 0
+                system.lowest[(*came, figure)] = int(figure == "beneficiaries")  # somebody came
                 terms = (unknown_of(cell, less, figure), (*came, figure))
                 system.lines.add((unknown_of(cell, more, figure), terms))
             people, patients, others = ((*came, figure) for figure in FIGURES)

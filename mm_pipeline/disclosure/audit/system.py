@@ -51,7 +51,8 @@ def system_of(rows: pd.DataFrame) -> System:
     larger, smaller = _changes(rows)
     changes = len(cells) + np.arange(len(larger))
     cells = pd.concat([cells, cells.iloc[larger]], ignore_index=True)
-    lowest = np.concatenate([lowest, np.zeros((len(changes), 3))])
+    # Somebody came or went.
+    lowest = np.concatenate([lowest, np.tile([1.0, 0.0, 0.0], (len(changes), 1))])
     highest = np.concatenate([highest, np.full((len(changes), 3), np.inf)])
 
     lines = _lines(rows)

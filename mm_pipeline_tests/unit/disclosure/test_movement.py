@@ -8,7 +8,7 @@ import pytest
 
 from mm_pipeline.disclosure.mask import complete
 from mm_pipeline.disclosure.movement import Block, room_of
-from mm_pipeline.disclosure.system import FIGURES, system_of
+from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, system_of
 from mm_pipeline_tests.support.systems import at, line_of, mask_of, names, table
 
 MOST = 40
@@ -135,14 +135,14 @@ def test_the_price_of_hiding_rises_with_level_people_and_companions():
     assert 1 < cost["municipality 11002 M"] < 1.2
     # Two more cells are hidden with the total of the municipality, of which the breakdowns cost nothing besides.
     both = 2 * (1 + 0.02 * np.log(501))
-    assert cost["municipality 11002 total"] == pytest.approx(100 * (1 + 0.02 * np.log(1001)) + both, rel=0.01)
-    assert cost["arrondissement 11000 total"] == pytest.approx(300 * (1 + 0.02 * np.log(1101)), rel=0.01)
+    assert cost["municipality 11002 total"] == pytest.approx(TOTAL_WORTH * (1 + 0.02 * np.log(1001)) + both, rel=0.01)
+    assert cost["arrondissement 11000 total"] == pytest.approx(3 * TOTAL_WORTH * (1 + 0.02 * np.log(1101)), rel=0.01)
     assert len(set(cost.values())) == len(cost)
     # Hidden beneficiaries take the patients along, where these are shown.
     n, people = case.room.cost["patients"], case.room.cost["beneficiaries"]
     first, second = at(case.system, "municipality 11001 total"), at(case.system, "municipality 11002 M")
     assert people[second] == pytest.approx(2 * n[second])
-    assert 100 < people[first] < 110
+    assert TOTAL_WORTH < people[first] < 1.1 * TOTAL_WORTH
 
 
 def test_what_an_earlier_release_showed_and_what_is_past_stays():

@@ -43,7 +43,7 @@ def test_up_to_t_and_over_t_values(lowest, highest, unmet):
     mask, proofs = mask_of(system, f"n {FIRST}"), Proofs.none(system)
     cell = np.array([at(system, FIRST)])
     for there in (lowest, highest):
-        proofs.add(cell, {"patients": np.array([there - 3])})
+        proofs.add(cell, np.array([[0], [there - 3], [3 - there]]))
     assert Needs(system, 5).unmet("patients", mask, proofs, cell).tolist() == [unmet]
 
 

@@ -113,7 +113,13 @@ def test_what_never_went_out_is_forgotten():
 @pytest.mark.parametrize("released", [{"a"}, {"a", "b"}])
 def test_the_same_table_again_is_no_new_release(released):
     past = kept(release(patients_of(20), "a"), release(patients_of(21), "b"))
-    assert in_order(remember(past, "b", released)) == [(1, "a", T), (2, "b", T)]
+    again = remember(past, "b", released, rates=patients_of(21))
+    assert in_order(again) == [(1, "a", T), (2, "b", T)]
+
+
+def test_the_same_table_made_from_other_hidden_counts_is_remembered_as_well():
+    past = kept(release(patients_of(20), "a"))
+    assert in_order(remember(past, "a", {"a"}, rates=patients_of(21))) == [(1, "a", T), (2, "a", T)]
 
 
 def test_a_release_keeps_its_threshold():
