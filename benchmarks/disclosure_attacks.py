@@ -11,7 +11,8 @@ from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect, protect_revision
 from mm_pipeline.disclosure.revision import as_published, disclosed
 from mm_pipeline.disclosure.rule import sensitive
-from mm_pipeline.disclosure.system import AGE_GROUP_OF, COUNTS, KEY, LEVELS
+from mm_pipeline.disclosure.system import AGE_GROUP_OF, COUNTS, KEY, LEVELS, with_rates
+from mm_pipeline.statistic.rates import CATEGORIES
 
 WORTHS = (1, 3, 10, 30, 100, 150)
 SHARES = (0.001, 0.004, 0.01, 0.02)
@@ -58,15 +59,12 @@ def with_people(rates: pd.DataFrame, people: int, seed: int = 1) -> pd.DataFrame
     for level in reversed(LEVELS[: LEVELS.index(finest) + 1]):
         keyed = new.assign(level=level, area_code=area)
         further += [
-            keyed.assign(dimension=name, category=keyed[name]).groupby(KEY)[COUNTS].sum()
-            for name in ("total", "sex", "age_group", "age_class", "preferential")
+            keyed.assign(dimension=name, category=keyed[name]).groupby(KEY)[COUNTS].sum() for name in CATEGORIES
         ]
         area = area.map(parent[level])
     keys = pd.MultiIndex.from_frame(rates[KEY])
     counts = rates[COUNTS] + pd.concat(further).reindex(keys, fill_value=0).to_numpy()
-    inhabitants = counts["beneficiaries"].where(counts["beneficiaries"] > 0)
-    per_inhabitant = counts["patients"] / inhabitants
-    return rates.assign(**counts, rate_per_10000=1e4 * per_inhabitant, rate_percent=1e2 * per_inhabitant)
+    return with_rates(rates.assign(**counts))
 
 
 def revisions(rates: pd.DataFrame, threshold: int) -> Iterator[Row]:
@@ -99,9 +97,10 @@ def rerun(blocks: Iterator[tuple[str, pd.DataFrame]], threshold: int) -> Row:
     and he is told how many live in the unknown sector. Counted are sectors whose n or N - n is small.
     """
     tried = narrowed = exact = known = 0
-    for _, block in islice(((code, rates) for code, rates in blocks if _tables(rates, threshold)), MOST_MUNICIPALITIES):
-        seen = _hidden(block, threshold)
-        possible = [table for table in _tables(block, threshold) if _hidden(table, threshold).equals(seen)]
+    with_tables = ((block, tables) for _, block in blocks if (tables := _tables(block, threshold)))
+    for block, tables in islice(with_tables, MOST_MUNICIPALITIES):
+        seen = _hidden(block, protect(block, threshold))
+        possible = [table for table in tables if _hidden(table, protect(table, threshold)).equals(seen)]
         for cell in np.flatnonzero(seen & (block["level"] == "sector")):
             truth, people = int(block["patients"].iat[cell]), int(block["beneficiaries"].iat[cell])
             if not (0 < truth < threshold or 0 < people - truth < threshold):
@@ -116,9 +115,9 @@ def rerun(blocks: Iterator[tuple[str, pd.DataFrame]], threshold: int) -> Row:
     return [tried, *shares]
 
 
-def _hidden(rates: pd.DataFrame, threshold: int) -> pd.Series:
-    """Of each row whether its patients are hidden; an unknown sector always is."""
-    published = protect(rates, threshold).set_index(KEY)["status"]
+def _hidden(rates: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+    """Of each row whether its patients are hidden in the protected ``table``; an unknown sector always is."""
+    published = table.set_index(KEY)["status"]
     return published.reindex(pd.MultiIndex.from_frame(rates[KEY])).ne("published").reset_index(drop=True)
 
 
@@ -128,7 +127,7 @@ def _tables(block: pd.DataFrame, threshold: int) -> list[pd.DataFrame]:
     if table["beneficiaries"].isna().any() or table.loc[table["level"] == "municipality", "patients"].isna().any():
         return []
     is_rest = block["area_code"].str.endswith("ZZZZ")
-    hidden = _hidden(block, threshold)
+    hidden = _hidden(block, table)
     if hidden.equals(is_rest):
         return []
     # Where an inhabited sector is shown, a hidden one is not 0; otherwise zeros are hidden as well (R2).

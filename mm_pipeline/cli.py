@@ -369,7 +369,7 @@ def protect(
             f" {table}. The next release needs them. Name a file for them with --counts (it is confidential), and run again."
         )
     if counts:
-        write_table(result.rates, counts)
+        write_table(result.rates, counts, mode=0o600)
     write_table(result.table, out)
     hidden = int((result.table["status"] == "suppressed").sum())
     click.echo(f"{out}: {len(result.table)} cells, {hidden} suppressed (threshold {settings.disclosure_threshold}).")

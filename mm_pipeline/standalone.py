@@ -33,6 +33,7 @@ from mm_pipeline.disclosure.system import (
     LEVELS,
     UNKNOWN_SECTOR,
     system_of,
+    with_rates,
 )
 from mm_pipeline.errors import OperatorError, TableError
 from mm_pipeline.settings import Settings
@@ -130,12 +131,8 @@ def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.Dat
 
     ``earlier``: as :func:`read_earlier` gives them.
     """
-    people = rates["beneficiaries"].where(rates["beneficiaries"] > 0).astype("float64")
-    rates = rates.assign(
-        rate_per_10000=rates["patients"] * 10_000.0 / people, rate_percent=rates["patients"] * 100.0 / people
-    )
     result = protect_revision(
-        rates,
+        with_rates(rates),
         settings.disclosure_threshold,
         earlier,
         highest=settings.revision_may_hide,
@@ -247,10 +244,10 @@ def _audit_with(facts: pd.DataFrame, path: Path, table_path: Path, table: pd.Dat
         raise
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the name of the file; whole or not at all."""
+def write_table(table: pd.DataFrame, path: Path, *, mode: int = 0o644) -> None:
+    """Write a table as CSV or Parquet, by the name of the file; whole or not at all. ``mode``: who may read it."""
     try:
-        with replacing(path, mode=0o644) as temporary:
+        with replacing(path, mode=mode) as temporary:
             if _is_parquet(path):
                 table.to_parquet(temporary, index=False)
             else:

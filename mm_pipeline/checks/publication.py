@@ -11,9 +11,10 @@ from mm_pipeline.assets.common import Step, markdown_table
 from mm_pipeline.assets.releases import clear, sensitivity_totals
 from mm_pipeline.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.disclosure.audit import Audit, audit
+from mm_pipeline.disclosure.audit.release import VERSIONS
 from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
 from mm_pipeline.disclosure.postponement import unit_of
-from mm_pipeline.disclosure.revision import as_published, releases_of, threshold_counts, thresholds_of
+from mm_pipeline.disclosure.revision import SHOWS, as_published, releases_of, threshold_counts, thresholds_of
 from mm_pipeline.disclosure.system import UNASSIGNED
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.release.files import broken_checksums
@@ -152,7 +153,7 @@ def revisions_audit(work: Step) -> Outcome:
 
 def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     """The violations that were not there without the newest release."""
-    unknown = [*_KEY, "figure", *(f"version_{figure}" for figure in ("beneficiaries", "patients"))]
+    unknown = [*_KEY, "figure", *VERSIONS]
     return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
 
 
@@ -221,8 +222,8 @@ def totals_stay_visible(work: Step) -> Outcome:
         return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
     now, before = (table.set_index(_KEY) for table in kept[-1:-3:-1])
     above = LEVELS[: LEVELS.index(work.settings.revision_may_hide)]
-    shown = ["shows_beneficiaries", "shows_patients"]
-    both = before[shown].join(now[shown], rsuffix="_now", how="left")
+    shown = list(SHOWS.values())
+    both = before[shown].join(now[shown].add_suffix("_now"), how="left")
     lost = both[[f"{name}_now" for name in shown]].eq(False).to_numpy() & both[shown].to_numpy()
     cells = both.index[lost.any(axis=1) & both.index.get_level_values("level").isin(above)]
     if len(cells):

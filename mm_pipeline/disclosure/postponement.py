@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.system import COLUMNS, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR, areas_of
+from mm_pipeline.disclosure.system import COLUMNS, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR, areas_of, with_rates
 
 AREA = ["level", "area_code"]
 Cell = tuple[str, str, str, str]
@@ -46,12 +46,9 @@ class Changes:
         every = _keys(frame)
         taken = self._rows[self._rows["unit"].isin(postponed)].groupby(KEY)[COUNTS].sum()
         counts = frame[COUNTS].mul(every.isin(new), axis=0) - taken.reindex(every).fillna(0).to_numpy()
-        people = counts["beneficiaries"].where(counts["beneficiaries"] > 0)
-        per = {"rate_per_10000": 10_000.0, "rate_percent": 100.0}
-        frame = frame.assign(
-            **{column: counts[column].astype("int64") for column in COUNTS},
-            **{column: counts["patients"] * by / people for column, by in per.items() if column in frame},
-        )
+        frame = frame.assign(**counts.astype("int64"))
+        if "rate_percent" in frame:
+            frame = with_rates(frame)
         # A sector that only one of the two tables has: a unit that waits has its old rows.
         is_there = np.where(unit_of(frame, self._level).isin(postponed), every.isin(old), every.isin(new))
         constant = [column for column in ("year",) if column in frame]
@@ -124,7 +121,7 @@ def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str
         table.assign(unit=unit_of(table, unit_level)).drop_duplicates(AREA).set_index(AREA)[["unit", "parent_code"]]
         for table in (released, rates)
     )
-    both = old.join(new, how="outer", lsuffix="_old", rsuffix="_new")
+    both = old.add_suffix("_old").join(new.add_suffix("_new"), how="outer")
     is_sector = both.index.get_level_values("level") == LEVELS[-1]
     came_or_went = both[["unit_old", "unit_new"]].isna().any(axis=1)
     moved = both[(both["parent_code_old"] != both["parent_code_new"]) & ~(is_sector & came_or_went)]

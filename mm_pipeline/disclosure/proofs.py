@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import count
 
 import numpy as np
 
@@ -14,9 +13,9 @@ LOWEST, HIGHEST = 0, 1
 
 @dataclass
 class _Movements:
-    """The movements found: a number each, and of each cell those that move it."""
+    """How many movements were found, which numbers them, and of each cell those that move it."""
 
-    numbers: count = field(default_factory=count)
+    count: int = 0
     of_cell: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -50,7 +49,8 @@ class Proofs:
 
     def add(self, cells: Positions, change: Counts) -> None:
         """Remember a movement: the cells that move, and by how much each of their figures does (figures x cells)."""
-        number = next(self.movements.numbers)
+        number = self.movements.count
+        self.movements.count += 1
         there = self.value[:, cells] + change
         reach = self.reach[:, :, cells]
         side, aim, place = np.nonzero([there < reach[LOWEST], there > reach[HIGHEST]])
@@ -62,7 +62,7 @@ class Proofs:
     def without(self, cells: Flags) -> "Proofs":
         """What stays proved if these cells stand still."""
         # One place more than there are numbers: -1 is none of them.
-        is_void = np.zeros(next(self.movements.numbers) + 1, dtype=bool)
+        is_void = np.zeros(self.movements.count + 1, dtype=bool)
         for cell in np.flatnonzero(cells).tolist():
             is_void[self.movements.of_cell.get(cell, [])] = True
         result = self.copy()

@@ -154,6 +154,14 @@ class System:
         return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[aim]
 
 
+def with_rates(cells: pd.DataFrame) -> pd.DataFrame:
+    """``cells`` with ``rate_per_10000`` and ``rate_percent`` of their counts; none where nobody lives."""
+    people = cells["beneficiaries"].where(cells["beneficiaries"] > 0).astype("float64")
+    return cells.assign(
+        rate_per_10000=cells["patients"] * 10_000.0 / people, rate_percent=cells["patients"] * 100.0 / people
+    )
+
+
 def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
     """The system of a table in the shape of ``sector_rates`` (in any order of rows; parts of a table as well)."""
     rests = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]

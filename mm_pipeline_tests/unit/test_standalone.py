@@ -611,12 +611,12 @@ municipality,11002,11000,total,total,100,0
 municipality,12014,12000,total,total,700,160
 """
 )
+ONE_MORE = WAITS.replace("100,0", "100,1").replace("300,40", "300,41").replace("1000,200", "1000,201")
 
 
 def test_changes_that_wait_are_named_and_their_counts_kept_for_the_next_release(folder):
     protected(WAITS, out="told.csv")
-    new = WAITS.replace("100,0", "100,1").replace("300,40", "300,41").replace("1000,200", "1000,201")
-    (folder / "new.csv").write_text(new)
+    (folder / "new.csv").write_text(ONE_MORE)
     arguments = ["protect", "new.csv", "--out", "out.csv", "--earlier", "in.csv", "told.csv"]
     assert "Changes in 11000 are too small to be shown" in refused(*arguments, code=2)
     assert "--counts and --out are both out.csv" in refused(*arguments, "--counts", "out.csv", code=2)
@@ -624,11 +624,12 @@ def test_changes_that_wait_are_named_and_their_counts_kept_for_the_next_release(
     assert result.exit_code == 0, result.output
     assert "Changes wait in 11000. For the next release: --earlier counts.csv out.csv" in result.output
     assert (folder / "out.csv").read_text() == (folder / "told.csv").read_text()
+    assert (folder / "counts.csv").stat().st_mode & 0o777 == 0o600, "confidential"
     assert "counts.csv would replace a table" in refused(
         *("protect", "new.csv", "--out", "next.csv", "--earlier", "counts.csv", "out.csv", "--counts", "counts.csv"),
         code=2,
     )
-    again = new.replace("100,1", "100,9").replace("300,41", "300,49").replace("1000,201", "1000,209")
+    again = ONE_MORE.replace("100,1", "100,9").replace("300,41", "300,49").replace("1000,201", "1000,209")
     (folder / "again.csv").write_text(again)
     result = run("protect", "again.csv", "--out", "next.csv", "--earlier", "counts.csv", "out.csv")
     assert result.exit_code == 0, result.output
@@ -637,8 +638,7 @@ def test_changes_that_wait_are_named_and_their_counts_kept_for_the_next_release(
 
 def test_what_a_revision_may_hide_is_the_setting_s(folder, monkeypatch):
     protected(WAITS, out="told.csv")
-    new = WAITS.replace("100,0", "100,1").replace("300,40", "300,41").replace("1000,200", "1000,201")
-    (folder / "new.csv").write_text(new)
+    (folder / "new.csv").write_text(ONE_MORE)
     monkeypatch.setenv("MM_REVISION_MAY_HIDE", "country")
     result = run("protect", "new.csv", "--out", "out.csv", "--earlier", "in.csv", "told.csv")
     assert result.exit_code == 0, result.output
