@@ -59,11 +59,10 @@ class BuildProcesses:
         assert process.stdin
         assert process.stdout
         self._orders, self._answers, self._log = process.stdin, process.stdout, log
-        self._said_before = 0
 
     def start(self, installation: Installation, **limits: int) -> int:
         """Id of a process that builds the installation, as the account ``uid``, with no file above ``file_size`` bytes."""
-        self._said_before = self._log.stat().st_size
+        os.truncate(self._log, 0)  # A process that may not write large files could not go on with a long log.
         print(json.dumps([str(installation.root), limits]), file=self._orders, flush=True)
         return int(self._answers.readline())
 
@@ -77,14 +76,14 @@ class BuildProcesses:
     @property
     def said(self) -> str:
         """What the process wrote."""
-        return self._log.read_bytes()[self._said_before :].decode()
+        return self._log.read_text(encoding="utf-8")
 
 
 @contextmanager
 def build_processes(log: Path) -> Iterator[BuildProcesses]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with (
-        log.open("w") as said,
+        log.open("a") as said,
         subprocess.Popen(
             module(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
         ) as process,
