@@ -14,8 +14,8 @@ from mm_pipeline.assets.deliveries import observe
 from mm_pipeline.checks.series import STATUS_CHECKS
 from mm_pipeline.clock import LAG_YEARS
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.locks import SERIES, Locks
 from mm_pipeline.ingest.delivery import trace
-from mm_pipeline.locks import SERIES, Locks
 from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger, YearState
@@ -241,7 +241,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
     Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
     running counts in the queue, and the schedule waits for it.
     """
-    locks = Locks(settings)
+    locks = Locks(settings.lake_dir)
     ended = _unmarked(instance, locks)
     for unmarked in ended:
         _end(instance, unmarked)

@@ -19,8 +19,8 @@ from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, end_abandoned_runs
 from mm_pipeline.checks.framework import FAILED, WARNING
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.instance import CODE_LOCATION
-from mm_pipeline.locks import SERIES, Locks, command_line
 from mm_pipeline.settings import Settings
 from mm_pipeline.state import Ledger
 from mm_pipeline.status import recorded_checks, state_of
@@ -52,7 +52,7 @@ class Backfill:
     """The jobs over one instance; resolve once, run many years."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
-        self._settings, self._instance, self._locks = settings, instance, Locks(settings)
+        self._settings, self._instance, self._locks = settings, instance, Locks(settings.lake_dir)
         definitions = build_definitions(settings=settings, locks=self._locks)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()

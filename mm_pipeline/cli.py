@@ -474,9 +474,9 @@ def _progress(description: str, total: int) -> Any:
 
 def _making_deliveries(settings: "Settings") -> AbstractContextManager[Any]:
     """Of two that make synthetic deliveries at once the second waits, and finds those of the first."""
-    from mm_pipeline.locks import DELIVERIES, Locks, command_line
+    from mm_pipeline.files.locks import DELIVERIES, Locks, command_line
 
-    return Locks(settings).held([DELIVERIES], by=command_line(), say=click.echo)
+    return Locks(settings.lake_dir).held([DELIVERIES], by=command_line(), say=click.echo)
 
 
 def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: int) -> None:

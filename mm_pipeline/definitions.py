@@ -28,7 +28,7 @@ from mm_pipeline.checks import publication as publication_checks
 from mm_pipeline.checks import rates as rate_checks
 from mm_pipeline.checks import series as series_checks
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.locks import Locks
+from mm_pipeline.files.locks import Locks
 from mm_pipeline.settings import Settings, from_environment
 from mm_pipeline.signed_releases import signed_releases
 from mm_pipeline.sweep import clean_up_under
@@ -52,7 +52,7 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
         else:
             say = context.log.info if context.log else print
             names = locks_of(context.run)
-            held = (locks or Locks(settings)).held_by_run(context.run.run_id, names, say=say)
+            held = (locks or Locks(settings.lake_dir)).held_by_run(context.run.run_id, names, say=say)
             try:
                 assert_has_a_year(context.run)
             except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped

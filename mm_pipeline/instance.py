@@ -6,12 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from mm_pipeline import restricted
-from mm_pipeline.atomic import replacing
 from mm_pipeline.errors import SettingsError
-from mm_pipeline.locks import locked
+from mm_pipeline.files import permissions
+from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.locks import locked
+from mm_pipeline.files.safe_names import short
 from mm_pipeline.settings import DECODED, Settings
-from mm_pipeline.untrusted import short
 
 CODE_LOCATION = "mm_pipeline.definitions"
 """What Dagster calls the code in ``mm-pipeline ui``: the module that it loads."""
@@ -28,9 +28,9 @@ def dagster_home(settings: Settings) -> Path:
             f"DAGSTER_HOME is {short(own)}; expected a folder whose full path has no % before two hexadecimal digits (such "
             "as %20): the history would be kept in another folder. Rename it or choose another one."
         )
-    home = restricted.folder(Path(own or settings.data_dir / "dagster"))
+    home = permissions.folder(Path(own or settings.data_dir / "dagster"))
     if not own:
-        restricted.close(home)
+        permissions.close(home)
     target = home / "dagster.yaml"
     if not target.exists():
         with replacing(target, mode=0o644) as whole:  # another process that starts now must not read half of it

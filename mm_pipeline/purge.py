@@ -19,16 +19,17 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline import catalogue, restricted
+from mm_pipeline import catalogue
 from mm_pipeline.assets.common import told
-from mm_pipeline.atomic import replacing
 from mm_pipeline.clock import now
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files import permissions
+from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.files.locks import Locks, Say, command_line
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.files import fingerprint
-from mm_pipeline.locks import Locks, Say, command_line
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline.sweep import clean_up_after_the_dead, clean_up_under
 
@@ -110,7 +111,7 @@ def purge(
 
     Waits for runs of these years. The receipt lies there before the first file goes.
     """
-    locks = Locks(settings)
+    locks = Locks(settings.lake_dir)
     clean_up_after_the_dead(settings, locks)  # what killed runs left holds persons too
     years = {str(each.year) for each in to_purge(settings, before, deliveries=deliveries)}
     with locks.held(years, by=command_line(), say=say):
@@ -119,7 +120,7 @@ def purge(
         if not found:
             return None
         at = now()
-        path = restricted.folder(_receipts(settings)) / f"purge-{at:%Y%m%dT%H%M%S.%f}.json"
+        path = permissions.folder(_receipts(settings)) / f"purge-{at:%Y%m%dT%H%M%S.%f}.json"
         files = tuple(_described(settings, each) for each in found)
         receipt = Receipt(_user(), at.isoformat(timespec="seconds"), before, PLANNED, files)
         receipt.write(path)

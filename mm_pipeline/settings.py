@@ -16,11 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from mm_pipeline import restricted
-from mm_pipeline.atomic import replacing
 from mm_pipeline.errors import SettingsError
-from mm_pipeline.locks import ID_KEY, locked
-from mm_pipeline.untrusted import short
+from mm_pipeline.files import permissions
+from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.locks import ID_KEY, locked
+from mm_pipeline.files.safe_names import short
 
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ class Settings:
                 if not path.exists():
                     with replacing(path, mode=0o600, durable=True) as file:  # mode 0600 from the start
                         file.write_text(secrets.token_hex(32) + "\n")
-        restricted.close(path)
+        permissions.close(path)
         secret = path.read_text().strip()
         if not secret:
             raise SettingsError(

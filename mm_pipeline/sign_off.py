@@ -15,9 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from mm_pipeline.atomic import replacing, replacing_folder
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.locks import SIGN_OFF, locked
+from mm_pipeline.files.atomic import replacing, replacing_folder
+from mm_pipeline.files.locks import SIGN_OFF, locked
 from mm_pipeline.release.files import CHECKSUMS, sha256
 from mm_pipeline.settings import Settings
 

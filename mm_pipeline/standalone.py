@@ -19,7 +19,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline.atomic import replacing
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
 from mm_pipeline.disclosure.audit.release import CATEGORIES, read
 from mm_pipeline.disclosure.mask import lower_bounds
@@ -36,6 +35,7 @@ from mm_pipeline.disclosure.system import (
     with_rates,
 )
 from mm_pipeline.errors import OperatorError, TableError
+from mm_pipeline.files.atomic import replacing
 from mm_pipeline.settings import Settings
 
 Rule = tuple[str, pd.Series, str]

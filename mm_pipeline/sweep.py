@@ -1,14 +1,14 @@
 """What processes that were killed left behind is removed.
 
-Who replaces a file or folder of a year or of the series holds its lock (:mod:`mm_pipeline.locks`). So whoever holds the
-lock knows that what lies there half-made is nobody's. Scratch folders have a lock of their own.
+Who replaces a file or folder of a year or of the series holds its lock (:mod:`~mm_pipeline.files.locks`). So whoever holds
+the lock knows that what lies there half-made is nobody's. Scratch folders have a lock of their own.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mm_pipeline.atomic import clean_up, left_beside
-from mm_pipeline.locks import ID_KEY, SERIES, SIGN_OFF, Locks
+from mm_pipeline.files.atomic import clean_up, left_beside
+from mm_pipeline.files.locks import ID_KEY, SERIES, SIGN_OFF, Locks
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake

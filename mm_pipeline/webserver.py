@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.locks import UI, hold_until_exit
+from mm_pipeline.files.locks import UI, hold_until_exit
 
 if TYPE_CHECKING:
     from mm_pipeline.settings import Settings
@@ -72,7 +72,7 @@ def hold_place(settings: "Settings", host: str, port: int, *, alone: bool) -> No
     """
     if alone:
         try:
-            hold_until_exit(settings, UI)
+            hold_until_exit(settings.lake_dir, UI)
         except BlockingIOError:
             raise OperatorError(
                 f"another mm-pipeline ui serves {settings.data_dir} already; expected one, since two daemons would start "

@@ -18,10 +18,10 @@ import dagster as dg
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import restricted
 from mm_pipeline.catalogue import Table
 from mm_pipeline.clock import now
 from mm_pipeline.errors import OperatorError, UnexpectedError, storage_error
+from mm_pipeline.files import permissions
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.partitions import YEARS
 from mm_pipeline.settings import Settings
@@ -171,9 +171,9 @@ class Step:
 def step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings) -> Iterator[Step]:
     """The work of an asset or a group of checks on a year: all that it makes is private, and its errors are contained."""
     year = int(context.partition_key)
-    with contained(settings, f"{year}-{_name(context)}"), restricted.making_private_files():
+    with contained(settings, f"{year}-{_name(context)}"), permissions.making_private_files():
         for folder in (settings.lake_dir, settings.raw_dir / str(year)):
-            if not restricted.close(folder):
+            if not permissions.close(folder):
                 context.log.warning(
                     f"{folder} can be read by other accounts, and belongs to one of them, so that it was left as it is. It "
                     f"holds persons: have its owner run chmod -R go= {folder}."
@@ -210,7 +210,7 @@ def contained(settings: Settings, what: str) -> Iterator[None]:
 def _unexpected(error: Exception, settings: Settings, what: str) -> UnexpectedError:
     path = settings.lake_dir / ".errors" / f"{now():%Y%m%dT%H%M%S.%f}-{what}.txt"
     try:
-        restricted.write(path, "".join(traceback.format_exception(error)))
+        permissions.write(path, "".join(traceback.format_exception(error)))
         details = f"are in {path.relative_to(settings.data_dir.parent)}, which is as restricted as the lake"
     except OSError as failure:
         details = f"could not be written to {path.parent} ({failure.strerror})"

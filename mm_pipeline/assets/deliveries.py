@@ -8,7 +8,7 @@ import dagster as dg
 import ibis
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from mm_pipeline import catalogue, untrusted
+from mm_pipeline import catalogue
 from mm_pipeline.assets import plots
 from mm_pipeline.assets.common import (
     DELIVERIES,
@@ -22,6 +22,7 @@ from mm_pipeline.assets.common import (
 )
 from mm_pipeline.checks.framework import not_applicable, result
 from mm_pipeline.errors import DeliveryError
+from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import delivery, files
 from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.ingest import Account, ingest
@@ -102,7 +103,7 @@ def _raw_asset(name: str, table: catalogue.Table) -> dg.AssetsDefinition:
             )
             if others := files.beside(settings.raw_dir / str(work.year) / account.file):
                 said += (
-                    f" Beside it lies {untrusted.listed(others)}, which is not read: if it is a part of the delivery, join "
+                    f" Beside it lies {safe_names.listed(others)}, which is not read: if it is a part of the delivery, join "
                     "the two and build the year again; else move it away."
                 )
             yield dg.AssetCheckResult(

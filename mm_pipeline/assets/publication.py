@@ -27,12 +27,12 @@ from mm_pipeline.assets.common import (
 )
 from mm_pipeline.assets.deliveries import reference_sources
 from mm_pipeline.assets.releases import assert_cleared, mark_released, protect_year
-from mm_pipeline.atomic import replacing_folder
 from mm_pipeline.checks.framework import Outcome, not_applicable, passed, result, warning
 from mm_pipeline.clock import now
 from mm_pipeline.errors import ReleaseError
+from mm_pipeline.files.atomic import replacing_folder
+from mm_pipeline.files.locks import reading_all_years, switching_a_year
 from mm_pipeline.ingest.files import fingerprint
-from mm_pipeline.locks import reading_all_years, switching_a_year
 from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.reference.geojson import files_by_year
@@ -164,7 +164,7 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
     with step(context, settings) as work:
-        with switching_a_year(settings, context.log.info):
+        with switching_a_year(settings.lake_dir, context.log.info):
             metadata, signed_off = publish_year(work)
         if metadata is None:
             yield dg.MaterializeResult(metadata={"awaits": signed_off.text}, tags={AWAITS_TAG: "signatures"})
@@ -347,7 +347,7 @@ def published_series(context: dg.AssetExecutionContext, settings: SettingsParam)
 
 def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
     place, releases = settings.published_dir / SERIES, settings.published_dir / RELEASES
-    with reading_all_years(settings, context.log.info), replacing_folder(place) as folder:
+    with reading_all_years(settings.lake_dir, context.log.info), replacing_folder(place) as folder:
         years = {year: settings.published_dir / str(year) for year in released_years(settings)}
         version = series_version(settings)
         history = write_series(

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files import safe_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> li
         if error := next((info for info in infos if isinstance(info, dict) and info.get("raised_exception")), None):
             raise OperatorError(
                 f"{_file(suite_name)}, rule {_number(suite, rule)}: {rule.type} on {_arguments(rule)} could not be "
-                f"evaluated ({untrusted.shown(str(error.get('exception_message')), 200)}); expected a rule on a column of "
+                f"evaluated ({safe_names.shown(str(error.get('exception_message')), 200)}); expected a rule on a column of "
                 f"the table ({', '.join(map(str, frame.columns))}) with bounds that fit. Undo the last change of the file."
             )
         if not outcome.success:

@@ -27,7 +27,7 @@ from mm_pipeline.demo.registrations import Registrations, rates, registered, reg
 from mm_pipeline.demo.residents import beneficiaries
 from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, with_other_contributions
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.restricted import making_private_files
+from mm_pipeline.files.permissions import making_private_files
 
 #: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
 PERSONS_AT_A_TIME, REGISTRATIONS_AT_A_TIME = 1 << 19, 1 << 16

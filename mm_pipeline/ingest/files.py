@@ -27,10 +27,10 @@ import numpy as np
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from mm_pipeline import untrusted
 from mm_pipeline.clock import now
 from mm_pipeline.errors import DeliveryError
-from mm_pipeline.untrusted import size
+from mm_pipeline.files import safe_names
+from mm_pipeline.files.safe_names import size
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
 _IS_DATA = re.compile(r"\.(csv|parquet|txt|tsv|xlsx?|sas7bdat|dat|zip|gz)$", re.IGNORECASE)
@@ -90,9 +90,9 @@ class Identity:
 
     @classmethod
     def of(cls, path: Path) -> "Identity":
-        """Raises OSError where nothing lies there, untrusted.NotAFileError where it is no regular file."""
-        if what := untrusted.irregular(path, follow=False):
-            raise untrusted.NotAFileError(0, what, str(path))
+        """Raises OSError where nothing lies there, safe_names.NotAFileError where it is no regular file."""
+        if what := safe_names.irregular(path, follow=False):
+            raise safe_names.NotAFileError(0, what, str(path))
         seen = path.stat(follow_symlinks=False)
         return cls(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
 
@@ -175,7 +175,7 @@ def find(folder: Path, dataset: str) -> Path:
             "expected one file. Keep the right one and move the others away."
         )
     others = names_in(folder)
-    there = f"the folder holds {untrusted.listed(others)}" if others else "the folder is missing or empty"
+    there = f"the folder holds {safe_names.listed(others)}" if others else "the folder is missing or empty"
     raise DeliveryError(
         f"{folder.name}: {dataset} is missing; expected {names} in data/raw/{folder.name}/; {there}. "
         "Put the file there under this name and materialise the year again."
@@ -188,7 +188,7 @@ def lookalikes(folder: Path, dataset: str) -> list[str]:
     Their names as they can be shown.
     """
     alike = [name for name in names_in(folder) if is_like(name, dataset)]
-    return [untrusted.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
+    return [safe_names.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
 
 
 def beside(path: Path) -> list[str]:
@@ -198,7 +198,7 @@ def beside(path: Path) -> list[str]:
     """
     dataset = path.name.partition(".")[0]
     alike = (name for name in names_in(path.parent) if name.lower().startswith(dataset) and name != path.name)
-    return [untrusted.shown(name) for name in alike if _IS_DATA.search(name)]
+    return [safe_names.shown(name) for name in alike if _IS_DATA.search(name)]
 
 
 def is_like(name: str, dataset: str) -> bool:
@@ -216,7 +216,7 @@ def fingerprint(path: Path, *, follow: bool = True) -> str:
 
     One that was not touched since this process read it is not read again.
     """
-    with untrusted.opened(path, follow=follow) as file:
+    with safe_names.opened(path, follow=follow) as file:
         seen = _state(os.fstat(file.fileno()))
         if (known := _known.get(path)) and known[0] == seen:
             return known[1]
@@ -293,7 +293,7 @@ def readable(path: Path) -> Iterator[None]:
     """What the system says of a file that cannot be read, as :class:`DeliveryError`."""
     try:
         yield
-    except untrusted.NotAFileError as error:
+    except safe_names.NotAFileError as error:
         raise DeliveryError(
             f"{label(path)} is {error.strerror}; expected a file of its own: nothing outside data/raw is read as a "
             "delivery, and no link is followed. Put the file itself there."
@@ -330,7 +330,7 @@ def too_large(path: Path, how: str, largest: int) -> DeliveryError:
 
 def _hold_footer(path: Path) -> None:
     """A Parquet file ends with the length of its footer, which is read whole."""
-    with untrusted.opened(path) as file:
+    with safe_names.opened(path) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
         length = int.from_bytes(file.read(4), "little")
         if file.read(4) == b"PAR1" and length > _LARGEST_FOOTER:
@@ -457,7 +457,7 @@ def too_many_rows(path: Path, rows: object) -> DeliveryError:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    with untrusted.opened(path) as file:
+    with safe_names.opened(path) as file:
         yield from iter(partial(file.read, _CHUNK), b"")
 
 

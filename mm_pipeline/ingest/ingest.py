@@ -22,8 +22,9 @@ import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue, untrusted
+from mm_pipeline import catalogue
 from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
+from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files, manifest, reader
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
 from mm_pipeline.settings import Settings, check_value
@@ -216,12 +217,12 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
     if alike := files.lookalikes(folder, name):
         names = " or ".join(f"{name}{suffix}" for suffix in files.FORMATS)
         raise DeliveryError(
-            f"{folder.name}: {untrusted.listed(alike)} cannot be read under this name; expected {names}. Rename the "
+            f"{folder.name}: {safe_names.listed(alike)} cannot be read under this name; expected {names}. Rename the "
             "file and materialise the year again, or move it away if it is none of this year's."
         )
     if lost := [file for file in announced.files if file.partition(".")[0] == name]:
         raise DeliveryError(
-            f"{folder.name}: {name} is missing; {manifest.NAME} announces {untrusted.listed(lost)}, so it is expected in "
+            f"{folder.name}: {name} is missing; {manifest.NAME} announces {safe_names.listed(lost)}, so it is expected in "
             f"data/raw/{folder.name}/. Put the file there and materialise the year again; if it was withdrawn, ask the "
             "sender for a manifest without it."
         )
@@ -253,7 +254,7 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
         is_there = os.path.lexists(file.path.parent / name)
         if is_data or not (is_there or any(files.is_like(name, other) for other in others)):
             raise DeliveryError(
-                f"{file.label}: {manifest.NAME} announces {untrusted.shown(name)}, which is "
+                f"{file.label}: {manifest.NAME} announces {safe_names.shown(name)}, which is "
                 f"{'not what is read' if is_there else 'not there'}; expected every file as it was announced. Put it there "
                 "as it was sent (packed or not, under this name), or ask the sender for the right manifest."
             )
@@ -409,7 +410,7 @@ def _within_bounds(
         total += len(row[3])
         if total > MOST_QUARANTINED_BYTES:
             raise DeliveryError(
-                f"{file.label}: its bad rows hold more than {untrusted.size(MOST_QUARANTINED_BYTES)}; expected a few bad "
+                f"{file.label}: its bad rows hold more than {safe_names.size(MOST_QUARANTINED_BYTES)}; expected a few bad "
                 "rows at most. Nothing was kept: ask the sender to deliver the file again."
             )
         yield row

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import DeliveryError
+from mm_pipeline.files import safe_names
+from mm_pipeline.files.safe_names import short
 from mm_pipeline.ingest import files
-from mm_pipeline.untrusted import short
 
 NAME = "manifest.json"
 _LARGEST = 1 << 20
@@ -52,7 +52,7 @@ def read(folder: Path) -> Manifest:
     except UnicodeDecodeError:
         raise _wrong(path, "it is not UTF-8", "a JSON object in UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise _wrong(path, f"not JSON: {untrusted.shown(str(error), 150)}", "a JSON object") from None
+        raise _wrong(path, f"not JSON: {safe_names.shown(str(error), 150)}", "a JSON object") from None
     entries = content.get("files", {}) if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
@@ -81,7 +81,7 @@ def _hold_spelling(path: Path, whose: str, members: dict[str, Any]) -> None:
     for member in members:
         known = plain.get(re.sub("[^a-z0-9]", "", member.lower()))
         if known and member != known:
-            raise _wrong(path, f"a member '{untrusted.shown(member)}' {whose}", f"'{known}', spelt so")
+            raise _wrong(path, f"a member '{safe_names.shown(member)}' {whose}", f"'{known}', spelt so")
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -89,11 +89,11 @@ def _bytes(path: Path) -> bytes | None:
         raise _wrong(path.with_name(other), f"the name {other}", f"{NAME}, spelt so")
     with files.readable(path):
         try:
-            return untrusted.content(path, _LARGEST)
+            return safe_names.content(path, _LARGEST)
         except FileNotFoundError:
             return None
-        except untrusted.TooLargeError:
-            raise _wrong(path, f"more than {untrusted.size(_LARGEST)}", "a few lines") from None
+        except safe_names.TooLargeError:
+            raise _wrong(path, f"more than {safe_names.size(_LARGEST)}", "a few lines") from None
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def _name(path: Path, name: str) -> str:
     if name in ("", ".", "..") or len(name) > 255 or re.search(r"[/\\]", name) or not name.isprintable():
         expected = f"the plain name of a file in data/raw/{path.parent.name}, without a path"
-        raise _wrong(path, f"it announces a file '{untrusted.shown(name)}'", expected)
+        raise _wrong(path, f"it announces a file '{safe_names.shown(name)}'", expected)
     return name
 
 
@@ -120,7 +120,7 @@ def _text(path: Path, content: dict[str, Any], member: str) -> str:
 
 def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
     rows, sha256 = entry.get("rows"), entry.get("sha256")
-    whose = untrusted.shown(name)
+    whose = safe_names.shown(name)
     if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or abs(rows) >= 10**18):
         raise _wrong(path, f"rows of {whose} is {short(rows)}", "a whole number")
     if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9A-Fa-f]{64}", sha256)):

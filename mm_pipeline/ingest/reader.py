@@ -23,9 +23,9 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.errors import DeliveryError
+from mm_pipeline.files.safe_names import listed, size
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import AGENCY_NAMES, DATES, Dataset
-from mm_pipeline.untrusted import listed, size
 
 _STRUCTURE = {
     "MISSING COLUMNS": "fewer values than the header has columns",

@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.files import safe_names
+from mm_pipeline.files.safe_names import short
 from mm_pipeline.reference.refnis import not_utf8, read_bytes, refusal, too_large
-from mm_pipeline.untrusted import short
 
 FILE_NAME = re.compile(r"(sectors|municipalities)_([0-9]{4})\.geojson(\.zip)?")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -143,8 +143,8 @@ def _unzipped(path: Path) -> bytes:
             if archive.getinfo(inside[0]).file_size > LARGEST:
                 raise too_large(path, LARGEST, "unpacked")
             with archive.open(inside[0]) as member:
-                return untrusted.at_most(member, LARGEST)
-    except untrusted.TooLargeError:
+                return safe_names.at_most(member, LARGEST)
+    except safe_names.TooLargeError:
         raise too_large(path, LARGEST, "unpacked") from None
     # RuntimeError: an encrypted member; NotImplementedError (its subclass): an unknown compression; the others: what the
     # compressions and a directory that is not one come to.
@@ -158,7 +158,7 @@ def _unzipped(path: Path) -> bytes:
         ValueError,
         struct.error,
     ) as error:
-        found = f"a broken archive ({untrusted.shown(str(error), 100)})"
+        found = f"a broken archive ({safe_names.shown(str(error), 100)})"
         raise refusal(path, "", found, "a zip file with one GeoJSON", AGAIN) from error
 
 
@@ -198,7 +198,7 @@ def required(
         raise refusal(
             path,
             f"feature {number}, property {names[0]}",
-            f"no value (properties: {untrusted.listed(sorted(properties)) or 'none'})",
+            f"no value (properties: {safe_names.listed(sorted(properties)) or 'none'})",
             f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}",
             f"Rename the property if another one holds it. {AGAIN}",
         )

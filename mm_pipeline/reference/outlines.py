@@ -26,8 +26,8 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.files import safe_names
 from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.areas import COUNTRY, LEVELS, refnis_file
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
@@ -185,7 +185,7 @@ def _sectors(path: Path) -> Iterator[tuple[str, str, BaseGeometry]]:
         yield (
             sector.code,
             sector.municipality_code,
-            _polygon(path, f"feature {number} (sector {untrusted.shown(sector.code)})", geometry),
+            _polygon(path, f"feature {number} (sector {safe_names.shown(sector.code)})", geometry),
         )
 
 
@@ -207,12 +207,12 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
 
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        raise wrong("geometry", untrusted.short(kind) if kind else "no geometry", "a Polygon or a MultiPolygon")
+        raise wrong("geometry", safe_names.short(kind) if kind else "no geometry", "a Polygon or a MultiPolygon")
     try:
         polygon = shapely.force_2d(shape(geometry))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
         raise wrong(
-            "coordinates", f"no {kind} ({untrusted.shown(str(error), 100)})", "closed rings of at least four positions"
+            "coordinates", f"no {kind} ({safe_names.shown(str(error), 100)})", "closed rings of at least four positions"
         ) from error
     points = shapely.get_coordinates(polygon)
     if not len(points):

@@ -18,9 +18,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.untrusted import short
+from mm_pipeline.files import safe_names
+from mm_pipeline.files.safe_names import short
 
 LEVELS = ("region", "province", "arrondissement", "municipality")
 
@@ -141,8 +141,8 @@ def refusal(path: Path, where: str, found: str, expected: str, todo: str) -> Ref
 def read_bytes(path: Path, most: int) -> bytes:
     """The content of a reference file. ReferenceDataError where it cannot be read, or has more than ``most``."""
     try:
-        return untrusted.content(path, most, follow=True)
-    except untrusted.TooLargeError:
+        return safe_names.content(path, most, follow=True)
+    except safe_names.TooLargeError:
         raise too_large(path, most) from None
     except OSError as error:
         raise refusal(
@@ -153,7 +153,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 def too_large(path: Path, most: int, where: str = "") -> ReferenceDataError:
     """The error of a file, or of what an archive unpacks to, that is no reference data of this country any more."""
     todo = "It is damaged, or another file: take it again from its source."
-    return refusal(path, where, f"more than {untrusted.size(most)}", f"at most {untrusted.size(most)}", todo)
+    return refusal(path, where, f"more than {safe_names.size(most)}", f"at most {safe_names.size(most)}", todo)
 
 
 def not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> ReferenceDataError:
@@ -185,7 +185,7 @@ def read_refnis(path: Path) -> list[Unit]:
     for column, title in form.columns.items():
         if title.lower() not in titles:
             columns = f"the columns {', '.join(form.columns.values())}, separated by {form.delimiter!r}"
-            found = f"no such column (header: {untrusted.listed(header, 20)})"
+            found = f"no such column (header: {safe_names.listed(header, 20)})"
             raise refusal(path, f"line {line}, column {title}", found, columns, form.restore)
         positions[column] = titles.index(title.lower())
     units = [_unit(path, form, number, row, len(titles), positions) for number, row in rows]
@@ -257,7 +257,7 @@ def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
         raise refusal(
             path,
             f"line {line}",
-            f"a malformed row ({untrusted.shown(str(error), 100)})",
+            f"a malformed row ({safe_names.shown(str(error), 100)})",
             "one unit a line",
             form.restore,
         ) from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mm_pipeline.files.safe_names import short, shown
 from mm_pipeline.reference.geojson import (
     AGAIN,
     FILE_NAME,
@@ -26,7 +27,6 @@ from mm_pipeline.reference.geojson import (
     year_of,
 )
 from mm_pipeline.reference.refnis import refusal
-from mm_pipeline.untrusted import short, shown
 
 # What Statbel calls them, in capitals or not: as in 2021, as since, and in its files with a year in the names.
 _SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR", "CS0101<YYYY>", "CS01<YYYY>")

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mm_pipeline.atomic import replacing_folder
 from mm_pipeline.errors import ReleaseError
+from mm_pipeline.files.atomic import replacing_folder
 from mm_pipeline.release.files import CHECKSUMS, broken_checksums, sha256
 from mm_pipeline.release.history import History, read_history
 

@@ -1,7 +1,7 @@
 """The lake: one Parquet file per table and year, replaced whole.
 
 A partition is written beside its place and moved there with ``os.replace``: a reader sees the old one or the new one.
-Beside it lies its checksum (:mod:`mm_pipeline.storage.checksum`); what is damaged is not read.
+Beside it lies its checksum (:mod:`mm_pipeline.files.checksum`); what is damaged is not read.
 Every write goes through :meth:`Lake._write`, which asserts the physical schema against the catalogue. A partition
 carries where it comes from (:class:`Provenance`) in its Parquet footer, so that data and account cannot part.
 """
@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.atomic import replacing
 from mm_pipeline.catalogue import (
     CLEARED,
     DISCLOSED_RATES,
@@ -29,7 +28,8 @@ from mm_pipeline.catalogue import (
     Table,
 )
 from mm_pipeline.errors import LakeError
-from mm_pipeline.storage.checksum import is_intact, is_lost, put_with_checksum
+from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.checksum import is_intact, is_lost, put_with_checksum
 
 if TYPE_CHECKING:
     from mm_pipeline.storage.spark import Spark

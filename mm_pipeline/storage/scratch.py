@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mm_pipeline.locks import lies_at
+from mm_pipeline.files.locks import lies_at
 from mm_pipeline.storage.lake import Lake
 
 _LOCK = ".lock"

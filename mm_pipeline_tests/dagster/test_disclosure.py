@@ -15,7 +15,7 @@ from mm_pipeline.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.disclosure.system import KEY
-from mm_pipeline.storage.checksum import checksum_path
+from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.canaries import changed, read
 from mm_pipeline_tests.support.installation import YEARS, Installation, checks_of_year, deliver, failure

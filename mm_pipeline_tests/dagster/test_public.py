@@ -19,7 +19,7 @@ import pytest
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import publication
-from mm_pipeline.storage.checksum import checksum_path
+from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure
 from mm_pipeline_tests.support.releases import content

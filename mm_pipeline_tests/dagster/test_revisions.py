@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline import atomic
+from mm_pipeline.files import atomic
 from mm_pipeline.release.files import broken_checksums, sha256
 from mm_pipeline_tests.support.installation import Installation, deliver
 from mm_pipeline_tests.support.releases import check, content, rewrite

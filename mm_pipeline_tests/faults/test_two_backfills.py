@@ -18,8 +18,8 @@ from mm_pipeline import automation
 from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, abandoned_runs, end_abandoned_runs
 from mm_pipeline.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.locks import SERIES, Locks, reading_all_years
-from mm_pipeline.locks import command_line as command_line_itself
+from mm_pipeline.files.locks import SERIES, Locks, reading_all_years
+from mm_pipeline.files.locks import command_line as command_line_itself
 from mm_pipeline.release.files import broken_checksums
 from mm_pipeline_tests.support.installation import YEARS, Installation, deliver
 from mm_pipeline_tests.support.server import (
@@ -104,7 +104,7 @@ def test_the_ui_and_the_command_line_build_the_same_years(ui, tmp_path):
     with ExitStack() as stack:
         # Both are brought to wait for one year, so that they do meet, whatever the machine is busy with.
         meeting = stack.enter_context(ExitStack())
-        meeting.enter_context(Locks(installation.settings).held(["2005"], by="the test", say=never))
+        meeting.enter_context(Locks(installation.settings.lake_dir).held(["2005"], by="the test", say=never))
         arguments = ("backfill", "--years", f"{YEARS[0]}:{YEARS[-1]}", "--force")
         cli = stack.enter_context(command_line(installation, tmp_path / "cli.log", *arguments))
         backfill_id = ui.launch_backfill(yearly, YEARS)
@@ -148,7 +148,7 @@ def test_the_ui_and_the_command_line_build_the_same_years(ui, tmp_path):
 def test_a_run_that_waits_can_be_ended_from_the_ui(ui):
     installation = ui.installation
     before = installation.results()
-    with Locks(installation.settings).held(["2004"], by="the test", say=never):
+    with Locks(installation.settings.lake_dir).held(["2004"], by="the test", say=never):
         backfill_id = ui.launch_backfill(["published_year"], [2004])  # one asset by itself, as its page launches it
 
         def waiting() -> str | None:
@@ -169,7 +169,7 @@ def test_a_run_that_waits_can_be_ended_from_the_ui(ui):
 
         assert ui.wait_for("the run ends", ended, PATIENCE) is dg.DagsterRunStatus.CANCELED
     assert installation.results() == before
-    assert list(Locks(installation.settings).abandoned()) == []
+    assert list(Locks(installation.settings.lake_dir).abandoned()) == []
 
 
 # --- Two command lines
@@ -213,7 +213,7 @@ def test_no_year_is_switched_while_the_series_reads_them(copy, tmp_path):
     published = {path: content for path, content in copy.results().items() if "published" in path.parts}
     with ExitStack() as stack:
         reading = stack.enter_context(ExitStack())
-        reading.enter_context(reading_all_years(copy.settings, never))
+        reading.enter_context(reading_all_years(copy.settings.lake_dir, never))
         cli = stack.enter_context(command_line(copy, tmp_path / "log", "backfill", "--years", "2005", "--force"))
         folder = copy.settings.published_dir / "2005"
         inode = folder.stat().st_ino
@@ -294,7 +294,7 @@ def test_a_run_that_was_killed_where_it_holds_no_lock_is_ended(copy, monkeypatch
         (left,) = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
         assert end_abandoned_runs(instance, copy.settings) == [left.run_id[:8]]
         assert instance.get_run_by_id(left.run_id).status is dg.DagsterRunStatus.FAILURE
-    assert list(Locks(copy.settings).abandoned()) == []
+    assert list(Locks(copy.settings.lake_dir).abandoned()) == []
 
 
 def test_who_is_killed_while_it_ends_a_run_leaves_that_to_the_next_one(copy, monkeypatch):

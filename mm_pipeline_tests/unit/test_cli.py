@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mm_pipeline.cli import Years, main
-from mm_pipeline.locks import DELIVERIES, Locks
+from mm_pipeline.files.locks import DELIVERIES, Locks
 from mm_pipeline.settings import Settings
 
 
@@ -128,7 +128,7 @@ def test_synthetic_deliveries_are_made_by_one_at_a_time(run, tmp_path, monkeypat
         echo(message, **rest)
 
     monkeypatch.setattr(click, "echo", heard)
-    with Locks(Settings(tmp_path / "data")).held([DELIVERIES], by="the other", say=echo):
+    with Locks(Settings(tmp_path / "data").lake_dir).held([DELIVERIES], by="the other", say=echo):
         arguments = ("synthesize", "--years", "2024", "--scale", "0.001")
         second = threading.Thread(target=lambda: results.append(run(*arguments)), daemon=True)
         second.start()

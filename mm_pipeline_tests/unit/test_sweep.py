@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_pipeline.locks import ID_KEY, SERIES, Locks
+from mm_pipeline.files.locks import ID_KEY, SERIES, Locks
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline.storage.scratch import remove_abandoned, scratch
@@ -86,12 +86,12 @@ def test_whoever_holds_the_lock_removes_what_lies_under_it(settings):
 @pytest.mark.parametrize("held", ["2004", SERIES, ID_KEY])
 def test_all_is_removed_but_where_somebody_is_at_work(settings, held):
     left = everything_half_made(settings)
-    with Locks(settings).held([held], by="the test", say=never):
-        clean_up_after_the_dead(settings, Locks(settings))
+    with Locks(settings.lake_dir).held([held], by="the test", say=never):
+        clean_up_after_the_dead(settings, Locks(settings.lake_dir))
         assert {name: [path.exists() for path in paths] for name, paths in left.items()} == {
             name: [name == held] * len(paths) for name, paths in left.items()
         }
-    clean_up_after_the_dead(settings, Locks(settings))
+    clean_up_after_the_dead(settings, Locks(settings.lake_dir))
     assert not any(path.exists() for paths in left.values() for path in paths)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mm_pipeline import untrusted
 from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.delivery import data_version, delivery, years_delivered
 from mm_pipeline.reference.areas import areas
@@ -130,7 +130,7 @@ def test_a_file_that_is_exchanged_for_a_link_in_between(ingestion: Ingestion, mo
     """Between being found regular and being opened."""
     path = ingestion.put("dmg.csv", DMG)
     secret = outside(ingestion) / "dmg.csv"
-    irregular, looks = untrusted.irregular, []
+    irregular, looks = safe_names.irregular, []
 
     def exchanged(asked: Path, *, follow: bool) -> str:
         what = irregular(asked, follow=follow)
@@ -140,7 +140,7 @@ def test_a_file_that_is_exchanged_for_a_link_in_between(ingestion: Ingestion, mo
             path.symlink_to(secret)
         return what
 
-    monkeypatch.setattr(untrusted, "irregular", exchanged)
+    monkeypatch.setattr(safe_names, "irregular", exchanged)
     assert ingestion.refused("dmg").startswith("2019/dmg.csv cannot be read (Too many levels of symbolic links)")
 
 
@@ -151,9 +151,9 @@ def test_a_file_that_cannot_be_read(ingestion: Ingestion, monkeypatch: pytest.Mo
     def forbidden(path: Path, **_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(untrusted, "opened", forbidden)
+    monkeypatch.setattr(safe_names, "opened", forbidden)
     assert ingestion.refused("dmg").startswith("2019/manifest.json cannot be read (Permission denied); ")
-    monkeypatch.setattr(untrusted, "content", lambda path, _: (_ for _ in ()).throw(FileNotFoundError()))
+    monkeypatch.setattr(safe_names, "content", lambda path, _: (_ for _ in ()).throw(FileNotFoundError()))
     assert ingestion.refused("dmg").startswith(
         "2019/dmg.csv cannot be read (Permission denied); expected a readable file."
     )

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from mm_pipeline import atomic
-from mm_pipeline.atomic import replacing_folder
+from mm_pipeline.files import atomic
+from mm_pipeline.files.atomic import replacing_folder
 
 
 def fill(folder, text: str) -> None:

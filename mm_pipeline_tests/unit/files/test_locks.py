@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from mm_pipeline import automation
-from mm_pipeline.locks import SERIES, Locks, reading_all_years, switching_a_year
+from mm_pipeline.files.locks import SERIES, Locks, reading_all_years, switching_a_year
 from mm_pipeline.settings import Settings
 
 PATIENCE = 60
@@ -23,10 +23,11 @@ PATIENCE = 60
 HOLDER = """
 import signal, sys, time
 from pathlib import Path
-from mm_pipeline.locks import Locks
+from mm_pipeline.files.locks import Locks
 from mm_pipeline.settings import Settings
 signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ignored if whoever started the tests ignores SIGINT, as in the background
-with Locks(Settings(Path(sys.argv[1]))).held_by_run(sys.argv[2], sys.argv[3:], say=lambda said: print(said, flush=True)):
+locks = Locks(Settings(Path(sys.argv[1])).lake_dir)
+with locks.held_by_run(sys.argv[2], sys.argv[3:], say=lambda said: print(said, flush=True)):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -67,7 +68,7 @@ def test_who_comes_second_waits_and_says_for_whom(settings):
             threading.Timer(1, first.kill).start()
 
         before = time.process_time()
-        with Locks(settings).held(["2004"], by="the test", say=hear) as waited:
+        with Locks(settings.lake_dir).held(["2004"], by="the test", say=hear) as waited:
             assert waited
         assert time.process_time() - before < 0.5, "it slept meanwhile"
         (said,) = heard
@@ -78,7 +79,7 @@ def test_who_comes_second_waits_and_says_for_whom(settings):
 def test_another_year_does_not_wait(settings):
     with holding(settings, "2004") as first:
         assert said_by(first) == "held"
-        with Locks(settings).held(["2003", "2005", SERIES], by="the test", say=never) as waited:
+        with Locks(settings.lake_dir).held(["2003", "2005", SERIES], by="the test", say=never) as waited:
             assert not waited
 
 
@@ -87,19 +88,19 @@ def test_a_lock_goes_with_its_holder_killed_outright(settings):
         assert said_by(first) == "held"
         os.kill(first.pid, signal.SIGKILL)
         first.wait(PATIENCE)
-        with Locks(settings).held(["2004"], by="the test", say=never) as waited:
+        with Locks(settings.lake_dir).held(["2004"], by="the test", say=never) as waited:
             assert not waited
 
 
 def test_who_waits_can_be_ended(settings):
-    with Locks(settings).held(["2004"], by="the test", say=never), holding(settings, "2004") as second:
+    with Locks(settings.lake_dir).held(["2004"], by="the test", say=never), holding(settings, "2004") as second:
         assert "2004: the test is working on it" in said_by(second)
         second.send_signal(signal.SIGTERM)
         assert second.wait(PATIENCE) == -signal.SIGTERM
 
 
 def test_what_is_held_is_not_waited_for_by_its_holder(settings):
-    locks, path = Locks(settings), settings.lake_dir / ".locks" / "2004"
+    locks, path = Locks(settings.lake_dir), settings.lake_dir / ".locks" / "2004"
     with locks.held(["2004"], by="outer", say=never):
         with locks.held_by_run("abcdefgh-1", ["2004"], say=never):
             assert path.read_text().startswith("run abcdefgh (process ")
@@ -115,12 +116,12 @@ def test_several_are_taken_in_one_order(settings):
         assert said_by(first) == "held"
         with holding(settings, SERIES, "2004", run_id="b") as second:
             assert said_by(second).startswith("2004: ")
-            with Locks(settings).held([SERIES], by="the test", say=never):
+            with Locks(settings.lake_dir).held([SERIES], by="the test", say=never):
                 pass
 
 
 def test_folders_are_private(settings):
-    with Locks(settings).held(["2004"], by="the test", say=never):
+    with Locks(settings.lake_dir).held(["2004"], by="the test", say=never):
         folder = settings.lake_dir / ".locks"
         modes = [path.stat().st_mode & 0o777 for path in (settings.lake_dir, folder, folder / "2004")]
     assert modes == [0o700, 0o700, 0o600]
@@ -128,8 +129,10 @@ def test_folders_are_private(settings):
 
 def test_years_are_switched_side_by_side_but_not_while_all_are_read(settings):
     heard: list[str] = []
-    with switching_a_year(settings, never), switching_a_year(settings, never):
-        reader = threading.Thread(target=lambda: reading_all_years(settings, heard.append).__enter__(), daemon=True)
+    with switching_a_year(settings.lake_dir, never), switching_a_year(settings.lake_dir, never):
+        reader = threading.Thread(
+            target=lambda: reading_all_years(settings.lake_dir, heard.append).__enter__(), daemon=True
+        )
         reader.start()
         end = time.monotonic() + PATIENCE
         while not heard and time.monotonic() < end:
@@ -142,7 +145,7 @@ def test_years_are_switched_side_by_side_but_not_while_all_are_read(settings):
 
 class TestAbandonedRuns:
     def test_only_what_was_killed_is_abandoned(self, settings):
-        locks = Locks(settings)
+        locks = Locks(settings.lake_dir)
         with holding(settings, "2004", run_id="killed") as first, holding(settings, "2005", run_id="lives") as second:
             assert said_by(first) == said_by(second) == "held"
             assert list(locks.abandoned()) == []
@@ -155,25 +158,28 @@ class TestAbandonedRuns:
             assert list(locks.abandoned()) == []
 
     def test_who_was_killed_while_it_waited_is_abandoned_too(self, settings):
-        with Locks(settings).held(["2004"], by="the test", say=never), holding(settings, "2004", run_id="k") as second:
+        with (
+            Locks(settings.lake_dir).held(["2004"], by="the test", say=never),
+            holding(settings, "2004", run_id="k") as second,
+        ):
             assert said_by(second)
             second.kill()
             second.wait(PATIENCE)
-            assert list(Locks(settings).abandoned()) == [("k", True)]
+            assert list(Locks(settings.lake_dir).abandoned()) == [("k", True)]
 
     def test_the_mark_of_who_makes_a_run_is_there_before_and_after_it(self, settings):
-        locks, mark = Locks(settings), settings.lake_dir / ".locks" / "run-abc"
+        locks, mark = Locks(settings.lake_dir), settings.lake_dir / ".locks" / "run-abc"
         with locks.marked("abc"):
             assert mark.read_text() == ""
             with locks.held_by_run("abc", ["2004"], say=never):
                 assert mark.read_text().startswith("run abc (")
             assert mark.exists()
-            assert list(Locks(settings).abandoned()) == []
+            assert list(Locks(settings.lake_dir).abandoned()) == []
         assert not mark.exists()
 
     @pytest.mark.parametrize("beyond_errors", [True, False])
     def test_an_error_leaves_a_mark_only_if_its_end_may_be_unknown(self, settings, beyond_errors):
-        locks = Locks(settings)
+        locks = Locks(settings.lake_dir)
 
         def fail() -> None:
             with (
@@ -184,18 +190,18 @@ class TestAbandonedRuns:
 
         with pytest.raises(OSError):  # noqa: PT011 - no other can come
             fail()
-        assert list(Locks(settings).abandoned()) == ([("a", True)] if beyond_errors else [])
+        assert list(Locks(settings.lake_dir).abandoned()) == ([("a", True)] if beyond_errors else [])
 
     def test_who_was_killed_before_it_began(self, settings):
-        with Locks(settings).marked("a"):
+        with Locks(settings.lake_dir).marked("a"):
             pass
         mark = settings.lake_dir / ".locks" / "run-a"
         mark.touch()
-        assert list(Locks(settings).abandoned()) == [("a", False)]
+        assert list(Locks(settings.lake_dir).abandoned()) == [("a", False)]
 
     def test_who_ends_while_it_is_asked_for_is_not_abandoned(self, settings, monkeypatch):
         """Its mark was opened before it was removed, and is free after that."""
-        locks, flock = Locks(settings), fcntl.flock
+        locks, flock = Locks(settings.lake_dir), fcntl.flock
         with ExitStack() as run:
             run.enter_context(locks.held_by_run("abc", [], say=never))
 
@@ -204,10 +210,10 @@ class TestAbandonedRuns:
                 flock(file, kind)
 
             monkeypatch.setattr(fcntl, "flock", ended_meanwhile)
-            assert list(Locks(settings).abandoned()) == []
+            assert list(Locks(settings.lake_dir).abandoned()) == []
 
     def test_where_nothing_ever_ran_there_is_none(self, settings):
-        assert list(Locks(settings).abandoned()) == []
+        assert list(Locks(settings.lake_dir).abandoned()) == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from mm_pipeline import catalogue
 from mm_pipeline.errors import LakeError
-from mm_pipeline.storage import checksum
-from mm_pipeline.storage.checksum import checksum_path, is_intact, put_with_checksum
+from mm_pipeline.files import checksum
+from mm_pipeline.files.checksum import checksum_path, is_intact, put_with_checksum
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import MEMORY, Lake, Provenance
 from mm_pipeline_tests.support.damage import DAMAGE, flip

@@ -7,7 +7,7 @@ lies there and the one that comes. Whenever the process is killed, the file that
 import hashlib
 from pathlib import Path
 
-from mm_pipeline.atomic import replacing
+from mm_pipeline.files.atomic import replacing
 
 _MODE = 0o600
 

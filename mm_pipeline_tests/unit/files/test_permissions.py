@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import pytest
 
-from mm_pipeline import restricted
 from mm_pipeline.assets.common import step
+from mm_pipeline.files import permissions
 from mm_pipeline.instance import dagster_home
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.pipeline import settings_for
@@ -38,13 +38,13 @@ class TestClose:
     @pytest.mark.parametrize("given", [0o755, 0o777, 0o750, 0o701])
     def test_takes_it_from_others(self, tmp_path: Path, given: int) -> None:
         tmp_path.chmod(given)
-        assert restricted.close(tmp_path)
+        assert permissions.close(tmp_path)
         assert mode(tmp_path) == given & 0o700
 
     def test_leaves_what_is_not_ours(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tmp_path.chmod(0o755)
         monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-        assert not restricted.close(tmp_path)
+        assert not permissions.close(tmp_path)
         assert mode(tmp_path) == 0o755
 
     def test_leaves_what_a_link_leads_to(self, tmp_path: Path) -> None:
@@ -52,11 +52,11 @@ class TestClose:
         elsewhere.mkdir()
         elsewhere.chmod(0o775)
         (tmp_path / "2019").symlink_to(elsewhere)
-        assert restricted.close(tmp_path / "2019")
+        assert permissions.close(tmp_path / "2019")
         assert mode(elsewhere) == 0o775
 
     def test_what_is_not_there_is_not_open(self, tmp_path: Path) -> None:
-        assert restricted.close(tmp_path / "x")
+        assert permissions.close(tmp_path / "x")
 
 
 def test_a_delivery_that_others_could_read_is_closed(tmp_path: Path) -> None:

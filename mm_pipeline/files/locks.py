@@ -11,10 +11,9 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mm_pipeline.settings import Settings
+FOLDER = ".locks"
+"""In the lake."""
 
 SERIES = "series"
 """Lock of what is made from all years."""
@@ -41,8 +40,8 @@ Say = Callable[[str], None]
 class Locks:
     """The locks of one data folder. What this object holds already it takes again without waiting for itself."""
 
-    def __init__(self, settings: "Settings") -> None:
-        self._folder = settings.lake_dir / ".locks"
+    def __init__(self, lake_dir: Path) -> None:
+        self._folder = lake_dir / FOLDER
         self._held: dict[str, int] = {}
         self._marked: dict[str, int] = {}
 
@@ -126,16 +125,16 @@ class Locks:
 
 
 @contextmanager
-def switching_a_year(settings: "Settings", say: Say) -> Iterator[None]:
+def switching_a_year(lake_dir: Path, say: Say) -> Iterator[None]:
     """While the folder of a released year is switched: others may switch theirs, but nobody reads all of them."""
-    with locked(settings.lake_dir / ".locks" / _PUBLISHED, say, shared=True):
+    with locked(lake_dir / FOLDER / _PUBLISHED, say, shared=True):
         yield
 
 
 @contextmanager
-def reading_all_years(settings: "Settings", say: Say) -> Iterator[None]:
+def reading_all_years(lake_dir: Path, say: Say) -> Iterator[None]:
     """While the folders of all released years are read: none is switched."""
-    with locked(settings.lake_dir / ".locks" / _PUBLISHED, say):
+    with locked(lake_dir / FOLDER / _PUBLISHED, say):
         yield
 
 
@@ -181,12 +180,12 @@ def locked(
             os.close(descriptor)
 
 
-def hold_until_exit(settings: "Settings", name: str) -> None:
+def hold_until_exit(lake_dir: Path, name: str) -> None:
     """Hold a lock until this process ends, also where it becomes another program (``exec``).
 
     BlockingIOError when another process holds it.
     """
-    with locked(settings.lake_dir / ".locks" / name, wait=False) as (descriptor, _):
+    with locked(lake_dir / FOLDER / name, wait=False) as (descriptor, _):
         # The lock is that of the open file: it lasts until the copy is closed as well.
         os.set_inheritable(os.dup(descriptor), True)
 
