@@ -16,10 +16,10 @@ from mm_pipeline.clock import LAG_YEARS
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks
 from mm_pipeline.ingest.delivery import trace
+from mm_pipeline.operations.recovery import remove_stale_files
+from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.settings import Settings
-from mm_pipeline.state import Ledger, YearState
-from mm_pipeline.sweep import clean_up_after_the_dead
 
 YEARLY_JOB, CHECKS_JOB, SERIES_JOB, STATUS_JOB = "year", "checks", "series", "status"
 SERIES_ASSETS = ("published_series", "atlas_page")
@@ -253,7 +253,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
             _end(instance, run)
             ended.append(run)
         locks.forget(run_id)  # only now: who is killed here leaves it to the next one
-    clean_up_after_the_dead(settings, locks)
+    remove_stale_files(settings, locks)
     return [run.run_id[:8] for run in ended]
 
 

@@ -27,7 +27,7 @@ from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
-    from mm_pipeline.backfill import YearResult
+    from mm_pipeline.operations.backfill import YearResult
     from mm_pipeline.settings import Settings
 
 DEMO_SCALE, DEMO_SEED = 0.02, 1
@@ -207,8 +207,8 @@ def status(years: list[int] | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mm_pipeline.status import SHORT
-    from mm_pipeline.status import status as status_of
+    from mm_pipeline.operations.status import SHORT
+    from mm_pipeline.operations.status import status as status_of
 
     with _instance(_settings()) as backfill:
         ledger = backfill.ledger()
@@ -234,7 +234,7 @@ def status(years: list[int] | None) -> None:
 @_in_words
 def sign_off(year: int, name: str | None, manifest: str) -> None:
     """What of YEAR awaits the signatures of two people (MM_SIGN_OFF), or sign it."""
-    from mm_pipeline.sign_off import awaited, nothing_awaits, sign
+    from mm_pipeline.operations.sign_off import awaited, nothing_awaits, sign
 
     settings = _settings()
     waiting = awaited(settings, year) if name is None else sign(settings, year, name, manifest)
@@ -249,7 +249,7 @@ def sign_off(year: int, name: str | None, manifest: str) -> None:
 @_in_words
 def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> None:
     """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
-    from mm_pipeline.instance import open_instance
+    from mm_pipeline.operations.dagster_home import open_instance
     from mm_pipeline.webserver import hold_place
 
     if host not in ("127.0.0.1", "localhost", "::1"):
@@ -284,9 +284,9 @@ def purge(before: int, deliveries: bool, yes: bool) -> None:
 
     A receipt is kept in data/lake/receipts.
     """
-    from mm_pipeline.instance import open_instance
-    from mm_pipeline.purge import purge as remove
-    from mm_pipeline.purge import to_purge
+    from mm_pipeline.operations.dagster_home import open_instance
+    from mm_pipeline.operations.purge import purge as remove
+    from mm_pipeline.operations.purge import to_purge
 
     settings = _settings()
     found = to_purge(settings, before, deliveries=deliveries)
@@ -348,7 +348,7 @@ def protect(
     table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...], counts: Path | None
 ) -> None:
     """Protect TABLE (CSV or Parquet, columns of sector_rates), so that nobody can work out a small number."""
-    from mm_pipeline.standalone import protection, read_earlier, read_rates, write_table
+    from mm_pipeline.operations.table_files import protection, read_earlier, read_rates, write_table
 
     for option, path in {"--out": out, "--counts": counts}.items():
         if path and path.exists() and any(path.samefile(read) for read in (table, *chain(*earlier))):
@@ -397,7 +397,7 @@ def protect(
 @_in_words
 def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Path | None) -> None:
     """Audit TABLE (CSV or Parquet, columns of protected_rates): exit 1 if somebody can work out a small number."""
-    from mm_pipeline.standalone import audited
+    from mm_pipeline.operations.table_files import audited
 
     threshold = threshold or _settings().disclosure_threshold
     result = audited(table, threshold, also, known)
@@ -452,8 +452,8 @@ class _instance:  # noqa: N801 - a context manager, used like a function
         self._settings = settings
 
     def __enter__(self) -> Any:
-        from mm_pipeline.backfill import Backfill
-        from mm_pipeline.instance import open_instance
+        from mm_pipeline.operations.backfill import Backfill
+        from mm_pipeline.operations.dagster_home import open_instance
 
         self._dagster = open_instance(self._settings)
         return Backfill(self._settings, self._dagster.__enter__())
@@ -527,7 +527,7 @@ def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
     from rich import box
     from rich.table import Table
 
-    from mm_pipeline.status import STATES
+    from mm_pipeline.operations.status import STATES
 
     synthetic = any(result.synthetic for result in results)
     title = "stat_003_007: patients of a maison médicale" + (" (SYNTHETIC DATA)" if synthetic else "")

@@ -29,9 +29,9 @@ from mm_pipeline.checks import rates as rate_checks
 from mm_pipeline.checks import series as series_checks
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import Locks
+from mm_pipeline.operations.recovery import clean_up_under
 from mm_pipeline.settings import Settings, from_environment
 from mm_pipeline.signed_releases import signed_releases
-from mm_pipeline.sweep import clean_up_under
 
 
 def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:

@@ -83,7 +83,7 @@ class Settings:
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
     spark_master: str = "local[*]"
     sign_off: bool = False
-    """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.sign_off`)."""
+    """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.operations.sign_off`)."""
     release_url: str = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
     ui_hosts: tuple[str, ...] = ()

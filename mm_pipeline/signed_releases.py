@@ -4,8 +4,8 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.automation import YEARLY_JOB
+from mm_pipeline.operations.sign_off import awaited, years_awaiting
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import awaited, years_awaiting
 
 PUBLISHED_YEAR = dg.AssetKey("published_year")
 

@@ -19,7 +19,7 @@ from mm_pipeline_tests.support import examples
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-    from mm_pipeline.backfill import YearResult
+    from mm_pipeline.operations.backfill import YearResult
     from mm_pipeline_tests.support.ingestion import Ingestion
     from mm_pipeline_tests.support.installation import Installation
 

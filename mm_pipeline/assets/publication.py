@@ -33,6 +33,15 @@ from mm_pipeline.errors import ReleaseError
 from mm_pipeline.files.atomic import replacing_folder
 from mm_pipeline.files.locks import reading_all_years, switching_a_year
 from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.operations.sign_off import (
+    AWAITS_TAG,
+    awaited,
+    keep_signature,
+    manifest_of,
+    signed_before,
+    stop_waiting,
+    waiting_folder,
+)
 from mm_pipeline.partitions import YEARS, all_years
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.reference.geojson import files_by_year
@@ -48,15 +57,6 @@ from mm_pipeline.release.series import thresholds_of, write_series
 from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import (
-    AWAITS_TAG,
-    awaited,
-    keep_signature,
-    manifest_of,
-    signed_before,
-    stop_waiting,
-    waiting_folder,
-)
 from mm_pipeline.storage.lake import Lake, Provenance
 
 SERIES = "series"
@@ -212,7 +212,7 @@ def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
 
 def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
     """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
-    where it awaits these (:mod:`mm_pipeline.sign_off`): then nothing goes out, and nothing is marked.
+    where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
 
     The switch is the last thing that can fail: whatever is worked out of the release is worked out before.
 

@@ -17,8 +17,8 @@ from mm_pipeline.disclosure.postponement import unit_of
 from mm_pipeline.disclosure.revision import SHOWS, as_published, releases_of, threshold_counts, thresholds_of
 from mm_pipeline.disclosure.system import UNASSIGNED
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.operations.sign_off import awaited
 from mm_pipeline.release.files import broken_checksums
-from mm_pipeline.sign_off import awaited
 from mm_pipeline.statistic.cells import UNKNOWN
 from mm_pipeline.statistic.rates import LEVELS
 

@@ -25,8 +25,8 @@ _NAMED = 5
 
 def years_up_to_date(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Outcome:
     from mm_pipeline.definitions import build_definitions  # which puts this check together with the others
-    from mm_pipeline.state import Ledger
-    from mm_pipeline.status import NO_DELIVERY, status
+    from mm_pipeline.operations.staleness import Ledger
+    from mm_pipeline.operations.status import NO_DELIVERY, status
 
     graph = build_definitions(settings=settings).resolve_asset_graph()
     years = status(Ledger(context.instance, graph, settings))

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.instance import CODE_LOCATION
+from mm_pipeline.operations.dagster_home import CODE_LOCATION
 from mm_pipeline_tests.support.installation import YEARS, Installation
 from mm_pipeline_tests.support.server import PATIENCE, Server, served
 

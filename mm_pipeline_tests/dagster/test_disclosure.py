@@ -11,11 +11,11 @@ from pandas.testing import assert_frame_equal
 
 from mm_pipeline import catalogue
 from mm_pipeline.assets import releases
-from mm_pipeline.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.disclosure.system import KEY
 from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.canaries import changed, read
 from mm_pipeline_tests.support.installation import YEARS, Installation, checks_of_year, deliver, failure

@@ -9,7 +9,7 @@ import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from mm_pipeline.event_log import _KEPT, SqliteEventLog
-from mm_pipeline.instance import open_instance
+from mm_pipeline.operations.dagster_home import open_instance
 from mm_pipeline_tests.support.pipeline import settings_for
 
 

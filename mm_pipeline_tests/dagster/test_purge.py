@@ -11,13 +11,14 @@ import pytest
 import time_machine
 from click.testing import CliRunner
 
-from mm_pipeline import catalogue, purge
-from mm_pipeline.backfill import BUILT
+from mm_pipeline import catalogue
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.files import fingerprint
-from mm_pipeline.purge import DELIVERY, DETAILS, DONE, PLANNED, QUARANTINE, TABLE, purged, to_purge
-from mm_pipeline.status import status
+from mm_pipeline.operations import purge
+from mm_pipeline.operations.backfill import BUILT
+from mm_pipeline.operations.purge import DELIVERY, DETAILS, DONE, PLANNED, QUARANTINE, TABLE, purged, to_purge
+from mm_pipeline.operations.status import status
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, change_a_byte
 

@@ -9,15 +9,16 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
-from mm_pipeline import catalogue, sign_off
+from mm_pipeline import catalogue
 from mm_pipeline.automation import YEARLY_JOB
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.operations import sign_off
+from mm_pipeline.operations.sign_off import AWAITS_TAG, Awaited, awaited, waiting_folder
+from mm_pipeline.operations.status import status
 from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import AWAITS_TAG, Awaited, awaited, waiting_folder
 from mm_pipeline.signed_releases import signed_releases
-from mm_pipeline.status import status
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import Installation, change_a_byte, checks_of_year, deliver
 from mm_pipeline_tests.support.pipeline import settings_for

@@ -13,7 +13,7 @@ from mm_pipeline.checks.series import STATUS_CHECKS, newest_due
 from mm_pipeline.cli import main
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.status import status
+from mm_pipeline.operations.status import status
 from mm_pipeline_tests.support.installation import YEARS, Installation, announce, change_a_byte, deliver
 
 ON_TIME, UP_TO_DATE = "newest_year_on_time", "years_up_to_date"

@@ -17,7 +17,7 @@ import yaml
 
 import mm_pipeline
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.instance import CODE_LOCATION
+from mm_pipeline.operations.dagster_home import CODE_LOCATION
 from mm_pipeline_tests.engines.postgres import Postgres, postgres, why_not
 from mm_pipeline_tests.support.installation import Installation, checks_of_year, deliver
 from mm_pipeline_tests.support.restricted_values import delivered, patient_keys

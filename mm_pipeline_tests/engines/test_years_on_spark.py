@@ -4,8 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from mm_pipeline.backfill import BUILT
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.operations.backfill import BUILT
 from mm_pipeline_tests.engines.spark import COMPUTED, assert_same_partition, emptied, needs_spark
 from mm_pipeline_tests.support.installation import Installation, checks_of_year
 

@@ -32,7 +32,7 @@ from mm_pipeline.automation import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
 from mm_pipeline.cli import main
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import LakeError
-from mm_pipeline.instance import open_instance
+from mm_pipeline.operations.dagster_home import open_instance
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.canaries import (

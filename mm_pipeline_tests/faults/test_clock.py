@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from mm_pipeline import purge
-from mm_pipeline.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.clock import BRUSSELS, now
+from mm_pipeline.operations import purge
+from mm_pipeline.operations.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.release.history import read_history
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.faults.before_and_after import BeforeAndAfter, digests

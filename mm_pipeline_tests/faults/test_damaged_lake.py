@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from mm_pipeline import catalogue
-from mm_pipeline.backfill import BUILT, FAILED_YEAR
+from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import MEMORY, Lake
 from mm_pipeline_tests.support.damage import DAMAGE
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure

@@ -20,10 +20,10 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from filelock import FileLock
 
-from mm_pipeline.backfill import Backfill, YearResult
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.demo import synthesize
 from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.operations.backfill import Backfill, YearResult
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support import small_country
 from mm_pipeline_tests.support.pipeline import settings_for

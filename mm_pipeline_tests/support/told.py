@@ -17,7 +17,7 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets.common import ROUNDED_TO
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import KEY
-from mm_pipeline.purge import PERSONS
+from mm_pipeline.operations.purge import PERSONS
 from mm_pipeline.statistic.cells import UNKNOWN
 from mm_pipeline.storage.lake import Lake
 

@@ -14,7 +14,7 @@ import pytest
 
 from mm_pipeline import settings as module
 from mm_pipeline.errors import SettingsError
-from mm_pipeline.instance import dagster_home, open_instance
+from mm_pipeline.operations.dagster_home import dagster_home, open_instance
 from mm_pipeline.settings import Settings, from_environment
 
 

@@ -5,8 +5,8 @@ import re
 import dagster as dg
 import pytest
 
-from mm_pipeline.backfill import Backfill
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.operations.backfill import Backfill
 from mm_pipeline.partitions import YEARS
 from mm_pipeline_tests.support.paths import REPOSITORY
 from mm_pipeline_tests.support.pipeline import settings_for

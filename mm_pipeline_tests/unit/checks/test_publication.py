@@ -15,8 +15,8 @@ from mm_pipeline.catalogue import (
 )
 from mm_pipeline.checks import publication as checks
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.sign_off import waiting_folder
 from mm_pipeline.release.files import write_checksums
-from mm_pipeline.sign_off import waiting_folder
 from mm_pipeline_tests.support.examples import how_many
 from mm_pipeline_tests.support.small_year import YEAR
 

@@ -10,7 +10,7 @@ import pytest
 
 from mm_pipeline.assets.common import step
 from mm_pipeline.files import permissions
-from mm_pipeline.instance import dagster_home
+from mm_pipeline.operations.dagster_home import dagster_home
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.pipeline import settings_for
 

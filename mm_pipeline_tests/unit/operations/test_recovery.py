@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mm_pipeline.files.locks import ID_KEY, SERIES, Locks
+from mm_pipeline.operations.recovery import clean_up_under, remove_stale_files
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline.storage.scratch import remove_abandoned, scratch
-from mm_pipeline.sweep import clean_up_after_the_dead, clean_up_under
 
 OWNER = """
 import sys, time
@@ -87,11 +87,11 @@ def test_whoever_holds_the_lock_removes_what_lies_under_it(settings):
 def test_all_is_removed_but_where_somebody_is_at_work(settings, held):
     left = everything_half_made(settings)
     with Locks(settings.lake_dir).held([held], by="the test", say=never):
-        clean_up_after_the_dead(settings, Locks(settings.lake_dir))
+        remove_stale_files(settings, Locks(settings.lake_dir))
         assert {name: [path.exists() for path in paths] for name, paths in left.items()} == {
             name: [name == held] * len(paths) for name, paths in left.items()
         }
-    clean_up_after_the_dead(settings, Locks(settings.lake_dir))
+    remove_stale_files(settings, Locks(settings.lake_dir))
     assert not any(path.exists() for paths in left.values() for path in paths)
 
 

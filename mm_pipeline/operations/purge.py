@@ -29,9 +29,9 @@ from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.files.locks import Locks, Say, command_line
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.operations.recovery import clean_up_under, remove_stale_files
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline.sweep import clean_up_after_the_dead, clean_up_under
 
 RAW = tuple(catalogue.LAKE_TABLES[f"raw_{name}"] for name in DATASETS)
 PERSONS = (*RAW, catalogue.REGISTRATIONS, catalogue.FORFAITS_PER_PATIENT, catalogue.ATTRIBUTED_PATIENTS)
@@ -112,7 +112,7 @@ def purge(
     Waits for runs of these years. The receipt lies there before the first file goes.
     """
     locks = Locks(settings.lake_dir)
-    clean_up_after_the_dead(settings, locks)  # what killed runs left holds persons too
+    remove_stale_files(settings, locks)  # what killed runs left holds persons too
     years = {str(each.year) for each in to_purge(settings, before, deliveries=deliveries)}
     with locks.held(years, by=command_line(), say=say):
         clean_up_under(settings, years)

@@ -20,10 +20,10 @@ from mm_pipeline.checks.framework import FAILED, WARNING
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
-from mm_pipeline.instance import CODE_LOCATION
+from mm_pipeline.operations.dagster_home import CODE_LOCATION
+from mm_pipeline.operations.staleness import Ledger
+from mm_pipeline.operations.status import recorded_checks, state_of
 from mm_pipeline.settings import Settings
-from mm_pipeline.state import Ledger
-from mm_pipeline.status import recorded_checks, state_of
 from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"

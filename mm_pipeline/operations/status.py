@@ -1,6 +1,6 @@
 """How each year stands, for whoever asks: ``mm-pipeline status``, and the checks of the series in the UI.
 
-Here: what is told of a year. Not here: whether it is up to date and why not (:mod:`mm_pipeline.state`).
+Here: what is told of a year. Not here: whether it is up to date and why not (:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections import Counter
@@ -11,8 +11,8 @@ from dagster._core.event_api import PartitionKeyFilter
 
 from mm_pipeline.assets.publication import released_years
 from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.partitions import all_years
-from mm_pipeline.state import Ledger, YearState
 
 STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
 SHORT = ("ok", "warn", "fail", "n/a")

@@ -19,7 +19,9 @@ from mm_pipeline import catalogue
 from mm_pipeline.assets.deliveries import geography_version
 from mm_pipeline.assets.houses import earlier_houses
 from mm_pipeline.assets.publication import page_version, series_version
-from mm_pipeline.built_from import (
+from mm_pipeline.errors import LakeError, ReferenceDataError
+from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
+from mm_pipeline.operations.provenance_differences import (
     OTHER_SECRET,
     changes_since_purged,
     is_of_manifest,
@@ -27,11 +29,9 @@ from mm_pipeline.built_from import (
     other_files,
     other_settings,
 )
-from mm_pipeline.errors import LakeError, ReferenceDataError
-from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
-from mm_pipeline.purge import PERSONS, purged
+from mm_pipeline.operations.purge import PERSONS, purged
+from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
 from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import AWAITS_TAG, awaited
 from mm_pipeline.storage.lake import MADE_BY, Lake
 
 PUBLISHED_YEAR = "published_year"

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from mm_pipeline import standalone
 from mm_pipeline.catalogue import PROTECTED_RATES
 from mm_pipeline.cli import main
+from mm_pipeline.operations import table_files
 from mm_pipeline_tests.support.small_tables import medium_table
 
 HEADER = "level,area_code,parent_code,dimension,category,beneficiaries,patients\n"
@@ -336,7 +336,7 @@ def test_what_cannot_be_written_whole_is_not_written(folder, monkeypatch, suffix
 
 def test_a_folder_that_refuses_files_is_said_before_the_work(folder, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK | os.X_OK)
-    monkeypatch.setattr(standalone, "read_rates", None)
+    monkeypatch.setattr(table_files, "read_rates", None)
     assert "nothing may be written to it" in refused("protect", "rates.csv", "--out", "out.csv", code=2)
 
 

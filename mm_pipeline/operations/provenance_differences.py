@@ -1,7 +1,7 @@
 """What a table that is read from files was built from, held against what lies there and is set now, in words.
 
 Here: files and settings, by the provenance that every table carries. Not here: whether a year is up to date
-(:mod:`mm_pipeline.state`).
+(:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections.abc import Iterator, Mapping

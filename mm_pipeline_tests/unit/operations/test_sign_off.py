@@ -7,12 +7,10 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from mm_pipeline import sign_off
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.release.files import sha256, write_checksums
-from mm_pipeline.settings import Settings
-from mm_pipeline.sign_off import (
+from mm_pipeline.operations import sign_off
+from mm_pipeline.operations.sign_off import (
     Awaited,
     awaited,
     keep_signature,
@@ -22,6 +20,8 @@ from mm_pipeline.sign_off import (
     waiting_folder,
     years_awaiting,
 )
+from mm_pipeline.release.files import sha256, write_checksums
+from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.pipeline import settings_for
 
 YEAR = 2019

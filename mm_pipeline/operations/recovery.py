@@ -25,7 +25,7 @@ def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
             clean_up(place)
 
 
-def clean_up_after_the_dead(settings: Settings, locks: Locks) -> None:
+def remove_stale_files(settings: Settings, locks: Locks) -> None:
     """Everything that no living process owns. Where somebody is at work, it is left to the next one."""
     scratch.remove_abandoned(Lake(settings.lake_dir))
     years = {folder.name.removeprefix("year=") for folder in settings.lake_dir.glob("*/year=*")}
