@@ -16,7 +16,7 @@ from benchmarks.disclosure_lines import KEY, primary_only, two_a_line
 from benchmarks.disclosure_optimum import ROUNDS, Block, optimum
 from benchmarks.material import YEAR, ingested, settings_at
 from benchmarks.rates.product import by_product
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect
 from mm_pipeline.disclosure.rule import Flags, sensitive
@@ -37,7 +37,7 @@ WORST = 5
 def national_year() -> Path:
     """``sector_rates`` of a synthetic year of the country; made once, as by ``python -m benchmarks --scale 1``."""
     settings = settings_at(1)
-    path = Lake(settings.lake_dir).path(catalogue.SECTOR_RATES, YEAR)
+    path = Lake(settings.lake_dir).path(schemas.SECTOR_RATES, YEAR)
     if not path.exists():
         by_product(settings, ingested(settings, 1))
     return path

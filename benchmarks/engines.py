@@ -13,14 +13,14 @@ from benchmarks.rates.in_polars import in_polars
 from benchmarks.rates.in_sql import in_sql, scan
 from benchmarks.rates.product import by_product
 from benchmarks.timing import in_turn, median_table
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 
-SOURCES = (catalogue.RAW_FORFAITS, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES, catalogue.GEOGRAPHY)
-RESULTS = (catalogue.ATTRIBUTED_PATIENTS, catalogue.BENEFICIARY_COUNTS, catalogue.SECTOR_RATES)
-EXPLAINED = (catalogue.REGISTRATIONS, catalogue.FORFAITS_PER_PATIENT)
+SOURCES = (schemas.RAW_FORFAITS, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES, schemas.GEOGRAPHY)
+RESULTS = (schemas.ATTRIBUTED_PATIENTS, schemas.BENEFICIARY_COUNTS, schemas.SECTOR_RATES)
+EXPLAINED = (schemas.REGISTRATIONS, schemas.FORFAITS_PER_PATIENT)
 PRODUCT, SQL, SQL_OF_ALL = "the product", "SQL by hand, three tables", "SQL by hand, all five"
 
 Files = dict[str, Path]
@@ -34,7 +34,7 @@ def contenders(settings: Settings, lake: Lake) -> Iterator[dict[str, tuple[Calla
 
     with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
 
-        def files_of(name: str, tables: Sequence[catalogue.Table] = RESULTS) -> Files:
+        def files_of(name: str, tables: Sequence[schemas.Table] = RESULTS) -> Files:
             (Path(folder) / name).mkdir()
             return {table.name: Path(folder) / name / f"{table.name}.parquet" for table in tables}
 

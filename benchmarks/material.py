@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import ibis
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.demo import synthesize
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.ingest import ingest
@@ -75,5 +75,5 @@ def ingested(settings: Settings, scale: float) -> Lake:
             print(f"ingest {name:14} {account.delivered:>11,} rows {time.perf_counter() - started:7.2f} s", flush=True)
     with session(settings) as backend:
         table = areas(settings.reference_dir, YEAR)
-        lake.write(backend, catalogue.GEOGRAPHY, YEAR, ibis.memtable(table), Provenance(synthetic=True))
+        lake.write(backend, schemas.GEOGRAPHY, YEAR, ibis.memtable(table), Provenance(synthetic=True))
     return lake

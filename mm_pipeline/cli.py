@@ -153,8 +153,8 @@ def main() -> None:
 @_in_words
 def run() -> None:
     """Build every year that is delivered; with no delivery at all, make demonstration deliveries first."""
+    from mm_pipeline.defs.partitions import all_years
     from mm_pipeline.ingest.delivery import years_delivered
-    from mm_pipeline.partitions import all_years
 
     settings = _settings()
     with _making_deliveries(settings):

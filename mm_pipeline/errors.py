@@ -4,7 +4,7 @@ Everything raised on purpose because of something an operator can mend derives f
 is the whole message: which file, line and column; what was found; what was expected; what to do. The command line
 prints it without a traceback, and Dagster shows it as the failure of the step. It never holds a pseudonym.
 
-What is raised without purpose may quote a value in its message: :func:`mm_pipeline.assets.common.contained` keeps that
+What is raised without purpose may quote a value in its message: :func:`mm_pipeline.defs.assets.common.contained` keeps that
 inside the lake.
 """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mm_pipeline.catalogue import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS
+from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS
 from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
 from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
 

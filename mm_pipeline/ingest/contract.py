@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 
 MM_FORFAIT = "109616"
 """Nomenclature code of the maison médicale forfait (source fiche)."""
@@ -97,7 +97,7 @@ class Dataset:
     """
 
     name: str
-    table: catalogue.Table
+    table: schemas.Table
     columns: tuple[str, ...]
     rules: tuple[Rule, ...]
     typed: dict[str, str]
@@ -180,7 +180,7 @@ def _unreadable(column: str, reason: str) -> Rule:
 def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="forfaits",
-        table=catalogue.RAW_FORFAITS,
+        table=schemas.RAW_FORFAITS,
         columns=("patient_id", "house_id", "service_date", "nomenclature_code", "quantity", "amount_eur"),
         typed={
             "house_id": "house_id",
@@ -208,7 +208,7 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     oldest = year - OLDEST_AGE
     return Dataset(
         name="beneficiaries",
-        table=catalogue.RAW_BENEFICIARIES,
+        table=schemas.RAW_BENEFICIARIES,
         columns=(
             "patient_id",
             "birth_year",
@@ -247,7 +247,7 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="dmg",
-        table=catalogue.RAW_DMG,
+        table=schemas.RAW_DMG,
         columns=("patient_id", "practice_id"),
         rules=(*_identifier("patient_id", legal_ids), *_identifier("practice_id", legal_ids)),
         typed={"practice_id": "practice_id"},
@@ -257,7 +257,7 @@ def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     return Dataset(
         name="contributions",
-        table=catalogue.RAW_CONTRIBUTIONS,
+        table=schemas.RAW_CONTRIBUTIONS,
         columns=("patient_id", "household_id", "house_id", "amount_eur"),
         rules=(
             *_identifier("patient_id", legal_ids),

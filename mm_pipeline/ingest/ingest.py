@@ -22,7 +22,7 @@ import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
 from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files, manifest, reader
@@ -84,7 +84,7 @@ class Account:
     """Of the secret that the keys were made with (``Settings.key_check``); empty: unknown, or there is no key."""
 
     @classmethod
-    def of(cls, lake: Lake, table: catalogue.Table, year: int) -> "Account":
+    def of(cls, lake: Lake, table: schemas.Table, year: int) -> "Account":
         return cls(**lake.provenance(table, year).details)
 
 
@@ -209,7 +209,7 @@ def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, i
         sample=announced.sample,
         manifest_sha256=announced.sha256,
     )
-    return account, ibis.memtable(dataset.table.schema.empty_table()), catalogue.QUARANTINE.schema.empty_table()
+    return account, ibis.memtable(dataset.table.schema.empty_table()), schemas.QUARANTINE.schema.empty_table()
 
 
 def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> None:
@@ -387,7 +387,7 @@ def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, 
     faults = {k: (reading.columns.delivered_name(rule.column), rule.reason) for k, rule in enumerate(dataset.rules, 1)}
     verdicts = dict(zip(found["row"].tolist(), found["verdict"].tolist(), strict=True))
     if not verdicts and not reading.bad_lines:
-        return catalogue.QUARANTINE.schema.empty_table()
+        return schemas.QUARANTINE.schema.empty_table()
     if file.text is None:
         rows = ((row + 1, *faults[verdicts[row]], raw) for row, raw in reader.parquet_rows(backend, file, found["row"]))
     else:
@@ -398,7 +398,7 @@ def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, 
         )
     with files.readable(file.path):
         batches = map(_batch, batched(_within_bounds(file, rows), 100_000))
-        return pa.Table.from_batches(batches, catalogue.QUARANTINE.schema)
+        return pa.Table.from_batches(batches, schemas.QUARANTINE.schema)
 
 
 def _within_bounds(
@@ -419,9 +419,9 @@ def _within_bounds(
 def _batch(rows: Sequence[tuple[int, str, str, str]]) -> pa.RecordBatch:
     arrays = [
         pa.array(values, field.type)
-        for values, field in zip(zip(*rows, strict=True), catalogue.QUARANTINE.schema, strict=True)
+        for values, field in zip(zip(*rows, strict=True), schemas.QUARANTINE.schema, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=catalogue.QUARANTINE.schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schemas.QUARANTINE.schema)
 
 
 def _by_reason(quarantine: pa.Table) -> dict[str, int]:

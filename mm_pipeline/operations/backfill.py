@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 from dagster._core.events import RunFailureReason
 from dagster._core.utils import make_new_run_id
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.publication import released_years
-from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, end_abandoned_runs
-from mm_pipeline.checks.framework import FAILED, WARNING
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.assets.publication import released_years
+from mm_pipeline.defs.checks.framework import FAILED, WARNING
+from mm_pipeline.defs.jobs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.operations.dagster_home import CODE_LOCATION
+from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import recorded_checks, state_of
 from mm_pipeline.settings import Settings
@@ -134,12 +135,12 @@ class Backfill:
         """Country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
         if not (
-            lake.has(catalogue.PROTECTED_RATES, result.year) and lake.is_intact(catalogue.PROTECTED_RATES, result.year)
+            lake.has(schemas.PROTECTED_RATES, result.year) and lake.is_intact(schemas.PROTECTED_RATES, result.year)
         ):
             return
-        result.synthetic = lake.provenance(catalogue.PROTECTED_RATES, result.year).synthetic
+        result.synthetic = lake.provenance(schemas.PROTECTED_RATES, result.year).synthetic
         country = (pc.field("level") == "country") & (pc.field("dimension") == "total")
-        path = lake.path(catalogue.PROTECTED_RATES, result.year)
+        path = lake.path(schemas.PROTECTED_RATES, result.year)
         row = pq.read_table(path, filters=country, partitioning=None).to_pylist()[0]
         if row["status"] == "published":
             result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])

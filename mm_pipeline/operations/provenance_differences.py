@@ -7,12 +7,12 @@ Here: files and settings, by the provenance that every table carries. Not here: 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from mm_pipeline.assets.deliveries import reference_sources
-from mm_pipeline.catalogue import GEOGRAPHY, LAKE_TABLES, SECTOR_RATES
+from mm_pipeline.defs.assets.deliveries import reference_sources
 from mm_pipeline.errors import LakeError
 from mm_pipeline.ingest import manifest
 from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.delivery import Delivery, fingerprints
+from mm_pipeline.schemas import GEOGRAPHY, LAKE_TABLES, SECTOR_RATES
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
 

@@ -19,9 +19,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.common import told
+from mm_pipeline import schemas
 from mm_pipeline.clock import now
+from mm_pipeline.defs.assets.common import told
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files import permissions
 from mm_pipeline.files.atomic import replacing
@@ -33,8 +33,8 @@ from mm_pipeline.operations.recovery import clean_up_under, remove_stale_files
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
-RAW = tuple(catalogue.LAKE_TABLES[f"raw_{name}"] for name in DATASETS)
-PERSONS = (*RAW, catalogue.REGISTRATIONS, catalogue.FORFAITS_PER_PATIENT, catalogue.ATTRIBUTED_PATIENTS)
+RAW = tuple(schemas.LAKE_TABLES[f"raw_{name}"] for name in DATASETS)
+PERSONS = (*RAW, schemas.REGISTRATIONS, schemas.FORFAITS_PER_PATIENT, schemas.ATTRIBUTED_PATIENTS)
 """Tables with a row a person or a billed line."""
 
 _OF_OPTIONAL = {f"raw_{name}" for name in OPTIONAL}

@@ -4,14 +4,20 @@ Who replaces a file or folder of a year or of the series holds its lock (:mod:`~
 the lock knows that what lies there half-made is nobody's. Scratch folders have a lock of their own.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import dagster as dg
 
 from mm_pipeline.files.atomic import clean_up, left_beside
 from mm_pipeline.files.locks import ID_KEY, SERIES, SIGN_OFF, Locks
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake
+
+_UNMARKED = 600
+"""Seconds for which no living run is without its mark and says nothing, however busy the machine is."""
 
 
 def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
@@ -52,3 +58,44 @@ def _places(settings: Settings, name: str) -> Iterator[Path]:
         for folders in ("*", "quarantine/*"):
             for folder in settings.lake_dir.glob(f"{folders}/year={name}"):
                 yield folder / "part-0.parquet"
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """Mark runs of this instance as failed whose process is gone, and remove what it left; returns their short ids.
+
+    Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
+    running counts in the queue, and the schedule waits for it.
+    """
+    locks = Locks(settings.lake_dir)
+    ended = _unmarked(instance, locks)
+    for unmarked in ended:
+        _end(instance, unmarked)
+    for run_id, had_begun in locks.abandoned():
+        run = instance.get_run_by_id(run_id)
+        if run is None and had_begun:
+            continue  # of an installation with another history over the same data
+        if run is not None and not run.is_finished:
+            _end(instance, run)
+            ended.append(run)
+        locks.forget(run_id)  # only now: who is killed here leaves it to the next one
+    remove_stale_files(settings, locks)
+    return [run.run_id[:8] for run in ended]
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    instance.report_run_failed(
+        run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
+    )
+
+
+def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]:
+    """Runs that have no mark and said nothing for long: those from the UI take it a moment after Dagster has noted their
+    begin, and give it back a moment before it notes their end. Those that never began are ended by Dagster."""
+    begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
+    return [run for run in begun if not locks.is_marked(run.run_id) and _silent_since(instance, run) > _UNMARKED]
+
+
+def _silent_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
+    """Seconds since the newest entry in the log of the run."""
+    newest = instance.event_log_storage.get_logs_for_run(run.run_id, limit=1, ascending=False)
+    return time.time() - newest[0].timestamp if newest else 0

@@ -15,10 +15,10 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.deliveries import geography_version
-from mm_pipeline.assets.houses import earlier_houses
-from mm_pipeline.assets.publication import page_version, series_version
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.deliveries import geography_version
+from mm_pipeline.defs.assets.houses import earlier_houses
+from mm_pipeline.defs.assets.publication import page_version, series_version
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.operations.provenance_differences import (
@@ -132,7 +132,7 @@ class Ledger:
         if waiting is None or waiting.is_complete:
             return ""
         # Without rows its checks have not passed: then it is these that somebody has to look at.
-        is_cleared = self._lake.has(catalogue.CLEARED, year) and self._lake.written(catalogue.CLEARED, year).rows > 0
+        is_cleared = self._lake.has(schemas.CLEARED, year) and self._lake.written(schemas.CLEARED, year).rows > 0
         return waiting.sentence if is_cleared else ""
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
@@ -187,7 +187,7 @@ class Ledger:
         if (source is not None and own.data_version != source) or OTHER_SECRET in settings:
             changes = [*other_files(self.settings, name, lies_there), *settings]
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
-        if name == catalogue.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
+        if name == schemas.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
         for parent in sorted(asset.parent_keys):
             above = self._of(parent.to_user_string(), lies_there.year)
@@ -206,15 +206,15 @@ class Ledger:
                 return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         return None
 
-    def _tables(self, name: str) -> list[catalogue.Table]:
+    def _tables(self, name: str) -> list[schemas.Table]:
         """The tables that an asset writes."""
-        return [table for table in catalogue.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
+        return [table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
         """The table of houses reads its own earlier years, which Dagster knows nothing of."""
         try:
             earlier = earlier_houses(self._lake, year).version
-            if self._lake.provenance(catalogue.HOUSES, year).details == {"earlier": earlier}:
+            if self._lake.provenance(schemas.HOUSES, year).details == {"earlier": earlier}:
                 return None
         except (LakeError, OSError, ValueError) as error:  # a damaged file; pyarrow's errors are of the last two kinds
             return f"houses: {error}"
@@ -236,8 +236,8 @@ class Ledger:
             return None
 
     def _file(self, name: str, year: int = 0) -> Path:
-        if name in catalogue.LAKE_TABLES:
-            return self._lake.path(catalogue.LAKE_TABLES[name], year)
+        if name in schemas.LAKE_TABLES:
+            return self._lake.path(schemas.LAKE_TABLES[name], year)
         return self.settings.published_dir / _PUBLISHED[name].format(year=year)
 
     def _newest_of(self, name: str) -> Materialisation | None:

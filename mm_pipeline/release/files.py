@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mm_pipeline.catalogue import Table
+from mm_pipeline.schemas import Table
 
 CHECKSUMS = "SHA256SUMS"
 

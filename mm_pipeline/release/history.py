@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mm_pipeline.catalogue import RELEASED_REVISIONS
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release.files import CHECKSUMS, sha256
 from mm_pipeline.release.revisions import KEY, Changes, Group, by_year, compare, read_revisions, reasons_of, rows_of
+from mm_pipeline.schemas import RELEASED_REVISIONS
 
 CHANGELOG_JSON, CHANGELOG_MD = "changelog.json", "CHANGELOG.md"
 RATES, SENSITIVITY = "rates.parquet", "sensitivity.parquet"
@@ -69,7 +69,7 @@ class Entry:
 @dataclass(frozen=True)
 class History:
     """All releases, the newest first. ``revisions``: the table of what they changed (columns of
-    ``catalogue.RELEASED_REVISIONS``), where the history was worked out and not only read."""
+    ``schemas.RELEASED_REVISIONS``), where the history was worked out and not only read."""
 
     entries: tuple[Entry, ...]
     revisions: pa.Table = field(default_factory=RELEASED_REVISIONS.schema.empty_table, compare=False, repr=False)
@@ -94,7 +94,7 @@ def next_release(
     today: datetime.date,
     causes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> History:
-    """The history with these tables in it: ``new_rates`` (columns of ``catalogue.RELEASED_RATES``; a table, or its Parquet
+    """The history with these tables in it: ``new_rates`` (columns of ``schemas.RELEASED_RATES``; a table, or its Parquet
     file), of which the changed cells are counted, and ``new_sensitivity``, of which only is said whether it changed.
 
     ``previous_series``: the folder that was released before (``changelog.json``, ``rates.parquet``); None, or not there,

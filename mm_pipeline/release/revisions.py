@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline.catalogue import RELEASED_REVISIONS
 from mm_pipeline.release.codelists import LABELS
+from mm_pipeline.schemas import RELEASED_REVISIONS
 
 REVISIONS = "revisions.parquet"
 

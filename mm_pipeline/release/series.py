@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_pipeline.catalogue import RELEASED_REVISIONS, Table
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release.codelists import over_years, read_area_codes, write_codelists
 from mm_pipeline.release.files import CHECKSUMS, broken_checksums, write_checksums, write_table
@@ -24,6 +23,7 @@ from mm_pipeline.release.metadata.dcat import dcat
 from mm_pipeline.release.metadata.fiche import fiche, fiche_files
 from mm_pipeline.release.metadata.provenance import Made, causes, provenance
 from mm_pipeline.release.year import AREAS, SOURCES, TABLES
+from mm_pipeline.schemas import RELEASED_REVISIONS, Table
 
 PROVENANCE = "provenance.json"
 WORKBOOKS = {

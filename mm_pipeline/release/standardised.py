@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mm_pipeline.catalogue import RELEASED_STANDARDISED
 from mm_pipeline.release.interval import wilson
+from mm_pipeline.schemas import RELEASED_STANDARDISED
 
 STANDARD_POPULATION = {
     "0-17": 19_300,
@@ -29,7 +29,7 @@ LEVELS = ("country", "region", "province", "arrondissement")
 
 
 def standardised(rates: pa.Table) -> pa.Table:
-    """Columns of ``catalogue.RELEASED_STANDARDISED``, one row an area and year, from released rates.
+    """Columns of ``schemas.RELEASED_STANDARDISED``, one row an area and year, from released rates.
 
     The interval is Dobson's (*Confidence intervals for weighted sums of Poisson parameters*, Statistics in Medicine 10,
     1991) with binomial in place of Poisson counts: the Wilson interval of the crude number of patients, scaled by the

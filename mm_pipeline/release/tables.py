@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, Table
 from mm_pipeline.release.codelists import LABELS
 from mm_pipeline.release.interval import needs_care, wilson
+from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, Table
 
 _READING_ORDER = {name: tuple(LABELS[name]) for name in ("level", "dimension", "rule")}
 KEYS = ("release", "year", "level", "area_code", "dimension", "category", "rule", "threshold")
@@ -14,9 +14,9 @@ KEYS = ("release", "year", "level", "area_code", "dimension", "category", "rule"
 
 
 def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int | None, synthetic: bool) -> pa.Table:
-    """Columns of ``catalogue.RELEASED_RATES`` of one year, from the country down to the sectors.
+    """Columns of ``schemas.RELEASED_RATES`` of one year, from the country down to the sectors.
 
-    ``protected``: columns of ``catalogue.PROTECTED_RATES``. ``areas``: the area table of the year (``level``,
+    ``protected``: columns of ``schemas.PROTECTED_RATES``. ``areas``: the area table of the year (``level``,
     ``area_code``, ``name_fr``, ``name_nl``, ``name_de``). ``sector_vintage``: the year of its sector table, if there
     is one.
     """
@@ -30,7 +30,7 @@ def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int 
 
 
 def released_sensitivity(protected: pa.Table, areas: pa.Table, *, synthetic: bool) -> pa.Table:
-    """Columns of ``catalogue.RELEASED_SENSITIVITY`` of one year, from ``catalogue.PROTECTED_SENSITIVITY``."""
+    """Columns of ``schemas.RELEASED_SENSITIVITY`` of one year, from ``schemas.PROTECTED_SENSITIVITY``."""
     patients, people = _counts(protected)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = pa.array(10_000 * patients / people, pa.float64(), from_pandas=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED
 from mm_pipeline.release.codelists import write_codelists
 from mm_pipeline.release.files import write_checksums, write_table
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.datapackage import datapackage
 from mm_pipeline.release.metadata.provenance import Made
 from mm_pipeline.release.standardised import standardised
+from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED
 
 TABLES = (RELEASED_RATES, RELEASED_STANDARDISED, RELEASED_SENSITIVITY)
 SOURCES = "sources.json"

@@ -56,7 +56,7 @@ def houses(
     sample: float = 1.0,
     two_years_before_is_built: bool,
 ) -> ir.Table:
-    """One row a house with a billed line. Columns of :data:`mm_pipeline.catalogue.HOUSES`.
+    """One row a house with a billed line. Columns of :data:`mm_pipeline.schemas.HOUSES`.
 
     ``earlier_houses``: ``year``, ``house_id``, ``first_month`` of the tables of ``year`` - 2 and before. ``sample``: the
     share of the population that the delivery holds.

@@ -39,7 +39,7 @@ def dimensions_of(level: str) -> tuple[str, ...]:
 def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geography: ir.Table, year: int) -> ir.Table:
     """All levels, all breakdowns; an area of the year's vintage where nobody lives has a row with 0 and no rate.
 
-    Columns of :data:`mm_pipeline.catalogue.SECTOR_RATES`. Sector rows from 2005 on, with totals only; the sectors are
+    Columns of :data:`mm_pipeline.schemas.SECTOR_RATES`. Sector rows from 2005 on, with totals only; the sectors are
     those of the year's table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
     """
     keys = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]

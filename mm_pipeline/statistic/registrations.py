@@ -28,7 +28,7 @@ def bit_count(mask: dt.int32) -> dt.int8:
 
 
 def registrations(raw_forfaits: ir.Table) -> ir.Table:
-    """One row a patient and house with a billed line. Columns of :data:`mm_pipeline.catalogue.REGISTRATIONS`.
+    """One row a patient and house with a billed line. Columns of :data:`mm_pipeline.schemas.REGISTRATIONS`.
 
     A (patient, house, month) *counts*, once, when its net billed quantity, regularisations included, is at least 1.
     """

@@ -18,7 +18,10 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.catalogue import (
+from mm_pipeline.errors import LakeError
+from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.checksum import is_intact, is_lost, put_with_checksum
+from mm_pipeline.schemas import (
     CLEARED,
     DISCLOSED_RATES,
     PROTECTED_SENSITIVITY,
@@ -27,9 +30,6 @@ from mm_pipeline.catalogue import (
     SHOWN_SENSITIVITY,
     Table,
 )
-from mm_pipeline.errors import LakeError
-from mm_pipeline.files.atomic import replacing
-from mm_pipeline.files.checksum import is_intact, is_lost, put_with_checksum
 
 if TYPE_CHECKING:
     from mm_pipeline.storage.spark import Spark
@@ -162,7 +162,7 @@ class Lake:
     def write_quarantine(
         self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance
     ) -> Written:
-        """Replace the quarantine of a raw table's year (columns of :data:`~mm_pipeline.catalogue.QUARANTINE`)."""
+        """Replace the quarantine of a raw table's year (columns of :data:`~mm_pipeline.schemas.QUARANTINE`)."""
         return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
 
     def existing(self, table: Table, year: int) -> Path:

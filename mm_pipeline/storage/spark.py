@@ -26,8 +26,8 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql.functions import count, lit
 
-from mm_pipeline.catalogue import Table
 from mm_pipeline.errors import LakeError, SettingsError
+from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import spark_needs
 from mm_pipeline.storage.lake import Lake

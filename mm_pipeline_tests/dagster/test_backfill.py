@@ -10,11 +10,11 @@ import pytest
 import time_machine
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets import common
-from mm_pipeline.assets.common import SMALLEST_SHOWN
-from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.assets import common
+from mm_pipeline.defs.assets.common import SMALLEST_SHOWN
+from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE
 from mm_pipeline.operations.staleness import Ledger
@@ -117,7 +117,7 @@ def test_every_asset_is_materialised_in_every_year(built):
         for name in ledger.series_assets:
             assert instance.get_latest_materialization_event(dg.AssetKey(name)) is not None
         assert {path.parent.parent.name for path in built.settings.lake_dir.glob("*/year=2005/*")} == set(
-            catalogue.LAKE_TABLES
+            schemas.LAKE_TABLES
         )
 
 
@@ -188,9 +188,7 @@ def test_what_dagster_keeps_holds_no_pseudonym_and_no_small_number_of_people(bui
 
 
 def houses_of(installation, year):
-    return pq.read_table(
-        Lake(installation.settings.lake_dir).path(catalogue.HOUSES, year), partitioning=None
-    ).to_pylist()
+    return pq.read_table(Lake(installation.settings.lake_dir).path(schemas.HOUSES, year), partitioning=None).to_pylist()
 
 
 def test_again_everything_is_up_to_date_and_nothing_runs(built):
@@ -223,9 +221,7 @@ def test_a_rerun_writes_the_same_bytes(copy):
     """On another day too: the release of the same figures keeps its number and date."""
     before = copy.results()
     of_the_year = {path for path in before if {"year=2005", "2005"} & set(path.parts)}
-    assert len(of_the_year) == 2 * (len(catalogue.LAKE_TABLES) + len(DATASETS)) + len(
-        OF_A_YEAR
-    )  # quarantines, checksums
+    assert len(of_the_year) == 2 * (len(schemas.LAKE_TABLES) + len(DATASETS)) + len(OF_A_YEAR)  # quarantines, checksums
     with time_machine.travel(datetime(2027, 8, 1)), copy.backfill() as (backfill, _instance):
         assert outcomes(backfill.years([2005], force=True)) == {2005: BUILT}
     assert copy.results() == before
@@ -321,7 +317,7 @@ def test_another_code_version_makes_every_year_stale(built):
 def test_the_code_version_follows_the_source_of_the_rooms(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "_PACKAGE", tmp_path)
     (tmp_path / "room").mkdir()
-    sources = {name: tmp_path / name for name in ("catalogue.py", "room/a.py", "room/page.py", "room/page.html")}
+    sources = {name: tmp_path / name for name in ("schemas.py", "room/a.py", "room/page.py", "room/page.html")}
     for path in sources.values():
         path.write_text("1")
 
@@ -331,7 +327,7 @@ def test_the_code_version_follows_the_source_of_the_rooms(tmp_path, monkeypatch)
 
     try:
         for changed, room, other in (
-            ("catalogue.py", "room", None),
+            ("schemas.py", "room", None),
             ("room/a.py", "room", "room/page"),
             ("room/page.html", "room/page", "room/a"),
         ):

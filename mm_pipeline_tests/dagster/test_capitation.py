@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline import catalogue
-from mm_pipeline.checks.framework import NOT_APPLICABLE, PASSED
+from mm_pipeline import schemas
+from mm_pipeline.defs.checks.framework import NOT_APPLICABLE, PASSED
 from mm_pipeline_tests.support.installation import checks_of_year
 
 EARLIER = "houses: the earlier years, which say how long a house is in the system, have changed since it was built"
@@ -80,7 +80,7 @@ def test_contributions_come_and_are_withdrawn(copy):
         backfill.years([2005])
         assert backfill.ledger().state(2005).is_up_to_date
     assert contribution_checks(copy)[0] == NOT_APPLICABLE
-    raw = copy.settings.lake_dir / catalogue.RAW_CONTRIBUTIONS.name / "year=2005" / "part-0.parquet"
+    raw = copy.settings.lake_dir / schemas.RAW_CONTRIBUTIONS.name / "year=2005" / "part-0.parquet"
     assert pq.read_metadata(raw).num_rows == 0
 
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets import releases
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets import releases
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
 from mm_pipeline.disclosure.system import KEY
@@ -63,7 +63,7 @@ def primary_only(rates, threshold, earlier=(), **_):
 def test_a_table_that_gives_somebody_away_is_not_released(installation, monkeypatch):
     folder = installation.settings.published_dir / str(YEAR)
     before = content(folder)
-    released = digests(installation, catalogue.RELEASES)
+    released = digests(installation, schemas.RELEASES)
     with monkeypatch.context() as patch:
         patch.setattr(releases, "protect_revision", primary_only)
         result = run(installation)
@@ -72,12 +72,12 @@ def test_a_table_that_gives_somebody_away_is_not_released(installation, monkeypa
     assert "hidden figures can be told to be below 5" in problem
     assert f"Nothing of {YEAR} may be published" in problem
     assert content(folder) == before
-    assert digests(installation, catalogue.RELEASES) == released
+    assert digests(installation, schemas.RELEASES) == released
 
     # The fault mended, the year is built as if nothing had been: what never went out is forgotten.
     assert run(installation).outcome == BUILT
     assert content(folder) == before
-    assert digests(installation, catalogue.DISCLOSED_RATES) == released
+    assert digests(installation, schemas.DISCLOSED_RATES) == released
 
 
 @pytest.mark.slow
@@ -99,8 +99,8 @@ def test_a_corrected_delivery_is_protected_with_what_went_out_before(built, revi
     installation, result = revised
     assert result.outcome == BUILT
     assert not [problem for problem in result.problems if "revisions_audit" in problem]
-    released = digests(installation, catalogue.RELEASES)
-    assert digests(installation, catalogue.DISCLOSED_RATES) == released > digests(built, catalogue.RELEASES)
+    released = digests(installation, schemas.RELEASES)
+    assert digests(installation, schemas.DISCLOSED_RATES) == released > digests(built, schemas.RELEASES)
 
 
 def test_the_event_log_tells_no_number_of_persons_as_it_is(built, revised):
@@ -120,7 +120,7 @@ def test_the_event_log_narrows_nothing(revised, year):
     installation, _ = revised
     with installation.instance() as instance:
         told = list(told_in(instance))
-    path = Lake(installation.settings.lake_dir).path(catalogue.PROTECTED_RATES, year)
+    path = Lake(installation.settings.lake_dir).path(schemas.PROTECTED_RATES, year)
     table = pq.read_table(path, partitioning=None).to_pandas()
     assert not len(audit_with(table, facts(told, table), 5).violations)
 
@@ -169,7 +169,7 @@ def test_another_threshold_of_forfaits_is_no_revision(installation):
 
 def test_a_table_that_the_memory_does_not_know_does_not_go_out(installation):
     """As when two runs build a year at the same time, or an old copy of disclosed_rates is put back."""
-    kept = Lake(installation.settings.lake_dir).path(catalogue.DISCLOSED_RATES, YEAR)
+    kept = Lake(installation.settings.lake_dir).path(schemas.DISCLOSED_RATES, YEAR)
     table = pq.ParquetFile(kept).read()
     pq.write_table(table.set_column(1, "digest", pa.array(["another"] * len(table))), kept)
     checksum_path(kept).unlink()  # an old copy comes with its own

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline_tests.support.paths import PACKAGE, REPOSITORY
 
@@ -101,9 +101,7 @@ def test_what_others_bring_is_described(graph):
 
 
 def test_every_table_has_its_columns_described(graph):
-    tables = dict(catalogue.LAKE_TABLES) | dict.fromkeys(
-        ["published_year", "published_series"], catalogue.RELEASED_RATES
-    )
+    tables = dict(schemas.LAKE_TABLES) | dict.fromkeys(["published_year", "published_series"], schemas.RELEASED_RATES)
     for node in nodes(graph):
         if name(node.key) == "atlas_page":
             continue
@@ -223,7 +221,7 @@ def _files(room: str) -> list[Path]:
 
 
 def _declared_rooms(path: Path) -> Iterator[list[str]]:
-    names = vars(importlib.import_module(f"mm_pipeline.assets.{path.stem}"))
+    names = vars(importlib.import_module(f"mm_pipeline.defs.assets.{path.stem}"))
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "declared":
             (rooms,) = (keyword.value for keyword in call.keywords if keyword.arg == "rooms")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import LakeError
 from mm_pipeline.ingest.contract import DATASETS
@@ -60,11 +60,11 @@ def test_each_table_tells_which_secret_it_was_made_with(built):
     assert made_with == check_value("test secret")
     for year in YEARS:
         for name in RAW:
-            account = Account.of(lake, catalogue.LAKE_TABLES[name], year)
+            account = Account.of(lake, schemas.LAKE_TABLES[name], year)
             assert account.key_check == (made_with if account.file else "")
-        for table in (catalogue.REGISTRATIONS, catalogue.FORFAITS_PER_PATIENT, catalogue.ATTRIBUTED_PATIENTS):
+        for table in (schemas.REGISTRATIONS, schemas.FORFAITS_PER_PATIENT, schemas.ATTRIBUTED_PATIENTS):
             assert lake.provenance(table, year).key_check == made_with
-        assert lake.provenance(catalogue.GEOGRAPHY, year).key_check == ""
+        assert lake.provenance(schemas.GEOGRAPHY, year).key_check == ""
 
 
 def test_the_release_does_not_tell_it(built):
@@ -91,14 +91,14 @@ def test_a_year_with_two_secrets_stops_in_words(copy):
 def test_a_table_of_an_earlier_version_does_not_know(copy, of_dmg):
     """It joins with all others, as it did."""
     lake = Lake(copy.settings.lake_dir)
-    made = {catalogue.RAW_DMG: of_dmg, catalogue.RAW_FORFAITS: "", catalogue.RAW_BENEFICIARIES: "aaaaaaaa"}
+    made = {schemas.RAW_DMG: of_dmg, schemas.RAW_FORFAITS: "", schemas.RAW_BENEFICIARIES: "aaaaaaaa"}
 
-    def provenance(_self: Lake, table: catalogue.Table, _year: int) -> Provenance:
+    def provenance(_self: Lake, table: schemas.Table, _year: int) -> Provenance:
         return Provenance(synthetic=True, key_check=made[table])
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Lake, "provenance", provenance)
         assert lake.derived_from(*made, year=YEAR).key_check == "aaaaaaaa"
-        made[catalogue.RAW_FORFAITS] = "bbbbbbbb"
+        made[schemas.RAW_FORFAITS] = "bbbbbbbb"
         with pytest.raises(LakeError, match="different secrets"):
             lake.derived_from(*made, year=YEAR)

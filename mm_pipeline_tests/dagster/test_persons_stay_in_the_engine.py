@@ -8,12 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline_tests.support.installation import YEARS, Installation, deliver
 
-OF_PERSONS = {
-    table.name for table in catalogue.LAKE_TABLES.values() if catalogue.PATIENT_KEY.name in table.column_names
-}
+OF_PERSONS = {table.name for table in schemas.LAKE_TABLES.values() if schemas.PATIENT_KEY.name in table.column_names}
 
 
 def without_persons(original: Callable[..., Any], looked_at: list[str]) -> Callable[..., Any]:
@@ -54,8 +52,8 @@ def test_it_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     installation = Installation.of_small_country(tmp_path)
     deliver(installation.settings, [YEARS[-1]])
     monkeypatch.setattr(
-        "mm_pipeline.assets.patients._distribution_plot",
-        lambda work: work.read(catalogue.FORFAITS_PER_PATIENT).execute(),
+        "mm_pipeline.defs.assets.patients._distribution_plot",
+        lambda work: work.read(schemas.FORFAITS_PER_PATIENT).execute(),
     )
     with installation.backfill() as (backfill, _instance):
         [result] = backfill.years([YEARS[-1]])

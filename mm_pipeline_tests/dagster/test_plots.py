@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_pipeline.assets import plots
+from mm_pipeline.defs.assets import plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 REGIONS = ["Belgium", "Flanders", "Wallonia", "Brussels"]

@@ -17,8 +17,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets import publication
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets import publication
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure
@@ -38,12 +38,12 @@ DERIVED = [
 PUBLIC_LAKE = {
     table.name
     for table in (
-        catalogue.PROTECTED_RATES,
-        catalogue.PROTECTED_SENSITIVITY,
-        catalogue.RELEASES,  # which tables went out: hashes
-        catalogue.SHOWN_SENSITIVITY,
-        catalogue.CLEARED,
-        catalogue.DISCLOSED_RATES,  # which tables are known; its counts are wiped out below
+        schemas.PROTECTED_RATES,
+        schemas.PROTECTED_SENSITIVITY,
+        schemas.RELEASES,  # which tables went out: hashes
+        schemas.SHOWN_SENSITIVITY,
+        schemas.CLEARED,
+        schemas.DISCLOSED_RATES,  # which tables are known; its counts are wiped out below
     )
 }
 
@@ -67,7 +67,7 @@ def test_nothing_public_is_replaced_before_all_that_can_fail_has_succeeded(copy,
     year = YEARS[-1] if asset == "published_year" else None
     public, inodes = content(copy.settings.published_dir), inodes_of(copy.settings.published_dir)
     lake = Lake(copy.settings.lake_dir)
-    remembered = lake.path(catalogue.RELEASES, YEARS[-1]).read_bytes()
+    remembered = lake.path(schemas.RELEASES, YEARS[-1]).read_bytes()
 
     def fail(*_: object, **__: object) -> None:
         raise TypeError("of no region")
@@ -78,7 +78,7 @@ def test_nothing_public_is_replaced_before_all_that_can_fail_has_succeeded(copy,
     assert "Earlier results are as they were" in failure(result)
     assert content(copy.settings.published_dir) == public
     assert inodes_of(copy.settings.published_dir).items() >= inodes.items(), "not even by the same bytes"
-    assert lake.path(catalogue.RELEASES, YEARS[-1]).read_bytes() == remembered
+    assert lake.path(schemas.RELEASES, YEARS[-1]).read_bytes() == remembered
     copy.materialise(asset, year=year)
 
 
@@ -180,7 +180,7 @@ def test_the_release_is_made_from_the_protected_tables_alone(copy):
         if folder.name not in PUBLIC_LAKE:
             shutil.rmtree(folder)
     for year in YEARS:
-        kept = Lake(copy.settings.lake_dir).path(catalogue.DISCLOSED_RATES, year)
+        kept = Lake(copy.settings.lake_dir).path(schemas.DISCLOSED_RATES, year)
         table = pq.ParquetFile(kept).read()
         for name in ("beneficiaries", "patients"):
             table = table.set_column(table.column_names.index(name), name, pa.array([0] * len(table), pa.int64()))
@@ -211,7 +211,7 @@ def test_hidden_cells_are_empty_whatever_the_format(built, name):
     """The cells that the protected table hides have no number but their beneficiaries, where it shows these."""
     lake = Lake(built.settings.lake_dir)
     for year in YEARS:
-        protected = pq.read_table(lake.path(catalogue.PROTECTED_RATES, year), partitioning=None).to_pylist()
+        protected = pq.read_table(lake.path(schemas.PROTECTED_RATES, year), partitioning=None).to_pylist()
         hidden = {
             tuple(row[name] for name in KEY): row["beneficiaries"] for row in protected if row["status"] == "suppressed"
         }

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from click.testing import CliRunner
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.files import fingerprint
@@ -78,7 +78,7 @@ def test_the_persons_go_and_all_else_stays(copy):
 
 
 def test_the_receipt_says_who_when_and_what(copy):
-    path = Lake(copy.settings.lake_dir).path(catalogue.RAW_DMG, 2004)
+    path = Lake(copy.settings.lake_dir).path(schemas.RAW_DMG, 2004)
     bytes_, sha256 = path.stat().st_size, fingerprint(path)
     with time_machine.travel(DAY):
         receipt = removed(copy)
@@ -261,7 +261,7 @@ def test_what_status_and_backfill_make_of_it(copy):
 
 
 def test_a_damaged_table_goes_too(copy):
-    path = Lake(copy.settings.lake_dir).path(catalogue.RAW_DMG, 2004)
+    path = Lake(copy.settings.lake_dir).path(schemas.RAW_DMG, 2004)
     path.write_bytes(b"no Parquet")
     rows = {file.rows for file in removed(copy).files if (copy.settings.data_dir / file.path) == path}
     assert rows == {None}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from mm_pipeline import catalogue
-from mm_pipeline.automation import CHECKS_JOB, YEARLY_JOB
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.jobs import CHECKS_JOB, YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation
@@ -66,7 +66,7 @@ def looked_at(installation: Installation, settings: Settings | None = None) -> d
 
 
 def cleared(installation: Installation) -> int:
-    return Lake(installation.settings.lake_dir).written(catalogue.CLEARED, YEAR).rows
+    return Lake(installation.settings.lake_dir).written(schemas.CLEARED, YEAR).rows
 
 
 WITH_THEIR_ASSET = {"delivery_contract", "signed_off", "earlier_releases_kept"}

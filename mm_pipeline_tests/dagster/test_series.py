@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mm_pipeline.automation import YEARLY_JOB
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.jobs import YEARLY_JOB
 from mm_pipeline_tests.support.pipeline import settings_for
 
 SERIES = {dg.AssetKey("published_series"), dg.AssetKey("atlas_page")}

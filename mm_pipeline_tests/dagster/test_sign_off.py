@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
-from mm_pipeline import catalogue
-from mm_pipeline.automation import YEARLY_JOB
+from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.jobs import YEARLY_JOB
+from mm_pipeline.defs.sensors import signed_releases
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations import sign_off
 from mm_pipeline.operations.sign_off import AWAITS_TAG, Awaited, awaited, waiting_folder
 from mm_pipeline.operations.status import status
 from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
-from mm_pipeline.signed_releases import signed_releases
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import Installation, change_a_byte, checks_of_year, deliver
 from mm_pipeline_tests.support.pipeline import settings_for
@@ -45,9 +45,7 @@ def materialise(installation: Installation, settings: Settings, *, fails: bool =
 def memory(installation: Installation) -> dict[str, bytes]:
     """What counts as released."""
     lake = Lake(installation.settings.lake_dir)
-    return {
-        table.name: lake.path(table, YEAR).read_bytes() for table in (catalogue.RELEASES, catalogue.SHOWN_SENSITIVITY)
-    }
+    return {table.name: lake.path(table, YEAR).read_bytes() for table in (schemas.RELEASES, schemas.SHOWN_SENSITIVITY)}
 
 
 def times_published(installation: Installation) -> int:
@@ -217,7 +215,7 @@ def test_signatures_do_not_replace_the_checks(installation):
     settings, before = on(installation), published(installation)
     sign(settings, YEAR, AN)
     sign(settings, YEAR, LUC)
-    cleared = Lake(settings.lake_dir).path(catalogue.CLEARED, YEAR)
+    cleared = Lake(settings.lake_dir).path(schemas.CLEARED, YEAR)
     for path in (cleared, checksum_path(cleared)):
         path.unlink()
     waits = content(settings.awaiting_dir)
@@ -238,7 +236,7 @@ def test_stopped_before_the_switch(installation, monkeypatch):
         raise OSError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mm_pipeline.assets.publication.keep_signature", stopped)
+        patch.setattr("mm_pipeline.defs.assets.publication.keep_signature", stopped)
         materialise(installation, settings, fails=True)
     assert published(installation) == before
     assert awaited(settings, YEAR).is_complete

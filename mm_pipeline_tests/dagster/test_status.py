@@ -7,12 +7,13 @@ import pytest
 import time_machine
 from click.testing import CliRunner
 
-from mm_pipeline.automation import STATUS_JOB, daily_status
-from mm_pipeline.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
-from mm_pipeline.checks.series import STATUS_CHECKS, newest_due
 from mm_pipeline.cli import main
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.defs.checks.series import STATUS_CHECKS, newest_due
+from mm_pipeline.defs.jobs import STATUS_JOB
+from mm_pipeline.defs.schedules import daily_status
 from mm_pipeline.operations.status import status
 from mm_pipeline_tests.support.installation import YEARS, Installation, announce, change_a_byte, deliver
 
@@ -145,7 +146,7 @@ class TestInTheUi:
 
     def test_goes_on_while_a_series_is_made(self, built):
         """It only looks, and holds no lock."""
-        from mm_pipeline.automation import locks_of
+        from mm_pipeline.defs.resources import locks_of
 
         assert locks_of(dg.DagsterRun(job_name=STATUS_JOB, run_id="0")) == []
 

@@ -9,20 +9,20 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import spark_needs
 from mm_pipeline_tests.support.pipeline import settings_for
 
 COMPUTED = (
-    catalogue.REGISTRATIONS,
-    catalogue.FORFAITS_PER_PATIENT,
-    catalogue.ATTRIBUTED_PATIENTS,
-    catalogue.HOUSES,
-    catalogue.BENEFICIARY_COUNTS,
-    catalogue.SECTOR_RATES,
-    catalogue.THRESHOLD_COUNTS,
+    schemas.REGISTRATIONS,
+    schemas.FORFAITS_PER_PATIENT,
+    schemas.ATTRIBUTED_PATIENTS,
+    schemas.HOUSES,
+    schemas.BENEFICIARY_COUNTS,
+    schemas.SECTOR_RATES,
+    schemas.THRESHOLD_COUNTS,
 )
 """The tables that the engine of the settings computes."""
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.catalogue import FORFAITS_PER_PATIENT, RAW_DMG, Table
 from mm_pipeline.errors import LakeError, SettingsError
+from mm_pipeline.schemas import FORFAITS_PER_PATIENT, RAW_DMG, Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import spark_needs
 from mm_pipeline.storage.engine import chosen, session
@@ -266,7 +266,7 @@ STEP = """
 import sys
 from pathlib import Path
 import ibis
-from mm_pipeline.catalogue import RAW_DMG
+from mm_pipeline.schemas import RAW_DMG
 from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.support.pipeline import settings_for

@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 from hypothesis import HealthCheck, Phase, given, settings
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import contributions, houses, registrations
 from mm_pipeline.storage.engine import chosen, session
@@ -89,7 +89,7 @@ def views_with_rows(spark: Settings, year: int, tmp_path: Path) -> set[str]:
     with session(spark) as backend:
         lake, engine = Lake(spark.lake_dir), chosen(spark, backend)
         of_duck, of_spark = (
-            other_views({name: lake.read(each, catalogue.LAKE_TABLES[name], year) for name in names})
+            other_views({name: lake.read(each, schemas.LAKE_TABLES[name], year) for name in names})
             for each in (backend, engine)
         )
         for name, view in of_spark.items():
@@ -153,7 +153,7 @@ def worked(tmp_path: Path, *lines: dict[str, str]) -> tuple[Settings, int]:
 def test_amounts_quantities_and_ties(spark_root: Path, tmp_path: Path) -> None:
     duck, year = worked(tmp_path, *odd_lines())
     spark = assert_spark_agrees(duck, spark_root, year)
-    december = {row["house_id"]: row["amounts"][-1] for row in table_of(spark, catalogue.HOUSES, year).to_pylist()}
+    december = {row["house_id"]: row["amounts"][-1] for row in table_of(spark, schemas.HOUSES, year).to_pylist()}
     assert [str(december[f"odd {number}"]) for number in (1, 2, 3)] == ["0.0063", "0.0063", "-0.0063"]
     assert [december[f"odd {number}"] for number in (7, 9)] == [None, 0]
     assert {"overlaps", "gaps", "patients_by_month", "amounts_of"} <= views_with_rows(spark, year, tmp_path)
@@ -163,10 +163,10 @@ def test_empty_tables(spark_root: Path, tmp_path: Path) -> None:
     duck, year = worked(tmp_path)
     lake = Lake(duck.lake_dir)
     with session(duck) as backend:
-        for table in (catalogue.RAW_FORFAITS, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES):
+        for table in (schemas.RAW_FORFAITS, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES):
             nothing = ibis.memtable(table.schema.empty_table())
             lake.write(backend, table, year, nothing, lake.provenance(table, year))
     derive(duck, year)
     spark = assert_spark_agrees(duck, spark_root, year)
-    assert len(table_of(spark, catalogue.REGISTRATIONS, year)) == 0
-    assert len(table_of(spark, catalogue.SECTOR_RATES, year)) > 0
+    assert len(table_of(spark, schemas.REGISTRATIONS, year)) == 0
+    assert len(table_of(spark, schemas.SECTOR_RATES, year)) > 0

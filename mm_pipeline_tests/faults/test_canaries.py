@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets import common, publication
-from mm_pipeline.assets.deliveries import CONTRACT_CHECK
-from mm_pipeline.assets.publication import SIGNED_CHECK
-from mm_pipeline.automation import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
+from mm_pipeline import schemas
 from mm_pipeline.cli import main
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.assets import common, publication
+from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK
+from mm_pipeline.defs.assets.publication import SIGNED_CHECK
+from mm_pipeline.defs.jobs import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
 from mm_pipeline.errors import LakeError
 from mm_pipeline.operations.dagster_home import open_instance
 from mm_pipeline.settings import Settings
@@ -123,7 +123,7 @@ def with_canaries(tmp_path_factory: pytest.TempPathFactory) -> CanaryInstallatio
 @pytest.fixture(scope="module")
 def keys(with_canaries: CanaryInstallation) -> set[str]:
     found = keys_of(with_canaries)
-    delivered = pq.read_table(Lake(with_canaries.settings.lake_dir).path(catalogue.RAW_DMG, YEAR), partitioning=None)
+    delivered = pq.read_table(Lake(with_canaries.settings.lake_dir).path(schemas.RAW_DMG, YEAR), partitioning=None)
     assert {str(abs(key)) for key in delivered["patient_key"].to_pylist()} <= found
     return found
 
@@ -150,7 +150,7 @@ def said_by(run: dg.ExecuteInProcessResult) -> str:
 
 def test_a_good_year_and_its_release(search):
     assert search.leaks() == []
-    lines = pq.read_table(Lake(search.installation.settings.lake_dir).quarantine_path(catalogue.RAW_FORFAITS, YEAR))[
+    lines = pq.read_table(Lake(search.installation.settings.lake_dir).quarantine_path(schemas.RAW_FORFAITS, YEAR))[
         "raw_line"
     ]
     assert PERSON in str(lines), "the quarantine has the lines as they were delivered"
@@ -290,7 +290,7 @@ def test_lines_that_break_every_rule(search):
     run = search.installation.run()
     lake = Lake(search.installation.settings.lake_dir)
     for name in ("forfaits", "beneficiaries", "contributions"):
-        rows = pq.read_table(lake.quarantine_path(catalogue.LAKE_TABLES[f"raw_{name}"], YEAR)).to_pylist()
+        rows = pq.read_table(lake.quarantine_path(schemas.LAKE_TABLES[f"raw_{name}"], YEAR)).to_pylist()
         assert len({(row["column"], row["reason"]) for row in rows if PERSON in row["raw_line"]}) >= 5, name
     assert search.leaks(said_by(run)) == []
 
@@ -308,7 +308,7 @@ def test_a_pseudonym_in_the_column_of_an_area(search):
     run = search.installation.run()
     lake = Lake(search.installation.settings.lake_dir)
     legal = {
-        f"{lake.path(table, YEAR)}: {PERSON}" for table in (catalogue.RAW_BENEFICIARIES, catalogue.ATTRIBUTED_PATIENTS)
+        f"{lake.path(table, YEAR)}: {PERSON}" for table in (schemas.RAW_BENEFICIARIES, schemas.ATTRIBUTED_PATIENTS)
     }
     found = set(search.leaks(said_by(run)))
     assert found - legal == set()
@@ -400,7 +400,7 @@ def test_an_error_within_an_operators_error(search, monkeypatch):
 
 def test_a_damaged_file_of_the_lake(search):
     said, steps = [], ("registrations", "forfaits_per_patient", "attributed_patients", "beneficiary_counts")
-    for table in (catalogue.RAW_FORFAITS, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES):
+    for table in (schemas.RAW_FORFAITS, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES):
         path = Lake(search.installation.settings.lake_dir).path(table, YEAR)
         whole = path.read_bytes()
         for damaged in (whole[: len(whole) // 2], f"{PERSON}-1".encode() * 100):
@@ -457,7 +457,7 @@ def plant_in_history(installation: CanaryInstallation, text: str) -> None:
 
 
 def plant_in_lake(installation: CanaryInstallation, text: str) -> None:
-    path = Lake(installation.settings.lake_dir).path(catalogue.RAW_DMG, YEAR)
+    path = Lake(installation.settings.lake_dir).path(schemas.RAW_DMG, YEAR)
     pq.write_table(pa.table({"practice_id": [text]}), path)
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import MEMORY, Lake
 from mm_pipeline_tests.support.damage import DAMAGE
@@ -15,8 +15,8 @@ YEAR = YEARS[0]
 
 def files_of(installation: Installation) -> dict[str, object]:
     lake = Lake(installation.settings.lake_dir)
-    tables = {table.name: lake.path(table, YEAR) for table in catalogue.LAKE_TABLES.values()}
-    raw = [table for table in catalogue.LAKE_TABLES.values() if table.name.startswith("raw_")]
+    tables = {table.name: lake.path(table, YEAR) for table in schemas.LAKE_TABLES.values()}
+    raw = [table for table in schemas.LAKE_TABLES.values() if table.name.startswith("raw_")]
     return tables | {f"quarantine of {table.name}": lake.quarantine_path(table, YEAR) for table in raw}
 
 
@@ -71,8 +71,8 @@ def test_what_cannot_be_made_again_is_asked_for(copy):
 
 def test_damage_in_another_year_stops_no_year_that_does_not_need_it(copy):
     """Also those that it is compared with, or drawn beside."""
-    compared = (catalogue.PROTECTED_RATES, catalogue.SECTOR_RATES, catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES)
-    for year, tables in ((2006, (catalogue.PROTECTED_RATES, catalogue.HOUSES)), (2004, compared)):
+    compared = (schemas.PROTECTED_RATES, schemas.SECTOR_RATES, schemas.RAW_FORFAITS, schemas.RAW_BENEFICIARIES)
+    for year, tables in ((2006, (schemas.PROTECTED_RATES, schemas.HOUSES)), (2004, compared)):
         for table in tables:
             Lake(copy.settings.lake_dir).path(table, year).write_bytes(b"no Parquet")
     with copy.backfill() as (backfill, _instance):

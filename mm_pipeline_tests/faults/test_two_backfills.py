@@ -14,12 +14,14 @@ import dagster as dg
 import pytest
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mm_pipeline import automation
-from mm_pipeline.automation import SERIES_JOB, YEARLY_JOB, abandoned_runs, end_abandoned_runs
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.jobs import SERIES_JOB, YEARLY_JOB
+from mm_pipeline.defs.sensors import abandoned_runs
 from mm_pipeline.files.locks import SERIES, Locks, reading_all_years
 from mm_pipeline.files.locks import command_line as command_line_itself
+from mm_pipeline.operations import recovery
 from mm_pipeline.operations.backfill import BUILT, UP_TO_DATE
+from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.release.files import broken_checksums
 from mm_pipeline_tests.support.installation import YEARS, Installation, deliver
 from mm_pipeline_tests.support.server import (
@@ -318,7 +320,7 @@ def test_a_run_without_a_mark_is_ended_once_it_said_nothing_for_long(copy, monke
         run = instance.create_run_for_job(backfill._yearly, status=dg.DagsterRunStatus.STARTED)
         instance.report_engine_event("Executing steps", run)
         assert end_abandoned_runs(instance, copy.settings) == []
-        monkeypatch.setattr(automation, "_UNMARKED", -1)
+        monkeypatch.setattr(recovery, "_UNMARKED", -1)
         with backfill._locks.marked(run.run_id):
             assert end_abandoned_runs(instance, copy.settings) == [], "it lives"
         assert end_abandoned_runs(instance, copy.settings) == [run.run_id[:8]]

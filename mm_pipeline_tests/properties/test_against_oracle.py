@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.statistic.sensitivity import LEVELS, threshold_counts
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
@@ -49,7 +49,7 @@ def test_engine_equals_oracle(delivery, chosen):
         assert rates_of(own, delivery.year) == oracle.rates
         found = {name: (a.delivered, a.kept, a.ignored, a.quarantined) for name, a in accounts.items() if a.file}
         assert found == oracle.accounting
-        attributed = table_of(own, catalogue.ATTRIBUTED_PATIENTS, delivery.year).to_pylist()
+        attributed = table_of(own, schemas.ATTRIBUTED_PATIENTS, delivery.year).to_pylist()
         assert sorted((row["forfaits"], row["house_id"]) for row in attributed) == sorted(oracle.patients.values())
         assert sum(not row["is_beneficiary"] for row in attributed) == oracle.not_beneficiaries
         for name, rows in oracle.quarantined.items():
@@ -63,7 +63,7 @@ def threshold_counts_of(own, year):
     tables = ("FORFAITS_PER_PATIENT", "RAW_DMG", "RAW_BENEFICIARIES", "GEOGRAPHY", "BENEFICIARY_COUNTS")
     with session(own) as backend:
         lake = Lake(own.lake_dir)
-        counts = threshold_counts(*(lake.read(backend, getattr(catalogue, name), year) for name in tables), year)
+        counts = threshold_counts(*(lake.read(backend, getattr(schemas, name), year) for name in tables), year)
         rows = counts.to_pyarrow().to_pylist()
     found = {
         (row["level"], row["area_code"], row["threshold"]): (row["parent_code"], row["beneficiaries"], row["patients"])
@@ -166,4 +166,4 @@ def test_tie_of_houses_is_not_decided_by_earlier_months(tmp_path):
         example.AREAS,
     )
     own, _ = build(tmp_path, delivery)
-    assert [row["house_id"] for row in table_of(own, catalogue.ATTRIBUTED_PATIENTS, 2024).to_pylist()] == ["10"]
+    assert [row["house_id"] for row in table_of(own, schemas.ATTRIBUTED_PATIENTS, 2024).to_pylist()] == ["10"]

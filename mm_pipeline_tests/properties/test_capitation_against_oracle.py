@@ -11,7 +11,7 @@ from typing import Any
 import ibis.expr.types as ir
 from hypothesis import event, given
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.statistic import attribution, contributions, forfaits, houses, registrations
 from mm_pipeline_tests.properties import oracle
 from mm_pipeline_tests.properties.oracle_capitation import (
@@ -51,18 +51,16 @@ def mask(numbers: Iterable[int]) -> int:
 # --- the engine's side ------------------------------------------------------------------------------------------------
 
 
-EARLIER_HOUSES = catalogue.Table(
-    "earlier_houses", (catalogue.YEAR, *(column for column in catalogue.HOUSES.columns[:2]))
-)
+EARLIER_HOUSES = schemas.Table("earlier_houses", (schemas.YEAR, *(column for column in schemas.HOUSES.columns[:2])))
 HOUSES_FROM = (
-    catalogue.REGISTRATIONS,
-    catalogue.RAW_FORFAITS,
-    catalogue.ATTRIBUTED_PATIENTS,
-    catalogue.RAW_BENEFICIARIES,
-    catalogue.GEOGRAPHY,
+    schemas.REGISTRATIONS,
+    schemas.RAW_FORFAITS,
+    schemas.ATTRIBUTED_PATIENTS,
+    schemas.RAW_BENEFICIARIES,
+    schemas.GEOGRAPHY,
     EARLIER_HOUSES,
 )
-ATTRIBUTED_FROM = (catalogue.FORFAITS_PER_PATIENT, catalogue.RAW_DMG, catalogue.RAW_BENEFICIARIES)
+ATTRIBUTED_FROM = (schemas.FORFAITS_PER_PATIENT, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES)
 
 
 def attributed_patients(of_patients: ir.Table, dmg: ir.Table, beneficiaries: ir.Table, threshold: int) -> ir.Table:
@@ -79,9 +77,9 @@ def of_kept_rows(delivered: Deliveries) -> Engine:
     engine, year = Engine(), delivered.year
     persons = oracle.last_rows(oracle.read_delivery(oracle.read_beneficiary, year, delivered.beneficiaries).kept)
     records = oracle.read_delivery(oracle.read_dmg, year, delivered.dmg).kept
-    engine.put(catalogue.RAW_FORFAITS, [raw_forfait(year, line) for line in billed_lines(year, delivered.forfaits)])
+    engine.put(schemas.RAW_FORFAITS, [raw_forfait(year, line) for line in billed_lines(year, delivered.forfaits)])
     engine.put(
-        catalogue.RAW_BENEFICIARIES,
+        schemas.RAW_BENEFICIARIES,
         [
             asdict(person)
             | {
@@ -93,9 +91,9 @@ def of_kept_rows(delivered: Deliveries) -> Engine:
             for person in persons.values()
         ],
     )
-    engine.put(catalogue.RAW_DMG, [asdict(record) | {"patient_key": key(record.patient_id)} for record in records])
+    engine.put(schemas.RAW_DMG, [asdict(record) | {"patient_key": key(record.patient_id)} for record in records])
     engine.put(
-        catalogue.RAW_CONTRIBUTIONS,
+        schemas.RAW_CONTRIBUTIONS,
         [
             {
                 "patient_key": key(row["patient_id"]),
@@ -106,7 +104,7 @@ def of_kept_rows(delivered: Deliveries) -> Engine:
             for row in delivered.contributions
         ],
     )
-    engine.put(catalogue.GEOGRAPHY, geography_table(list(map(dict, delivered.areas))).to_pylist())
+    engine.put(schemas.GEOGRAPHY, geography_table(list(map(dict, delivered.areas))).to_pylist())
     engine.put(
         EARLIER_HOUSES,
         [
@@ -115,11 +113,11 @@ def of_kept_rows(delivered: Deliveries) -> Engine:
             for house_id, first in first_months.items()
         ],
     )
-    engine.make(catalogue.REGISTRATIONS, sql(registrations.registrations, (catalogue.RAW_FORFAITS,)))
-    engine.make(catalogue.FORFAITS_PER_PATIENT, sql(forfaits.forfaits_per_patient, (catalogue.REGISTRATIONS,)))
-    engine.make(catalogue.ATTRIBUTED_PATIENTS, sql(attributed_patients, ATTRIBUTED_FROM, delivered.threshold))
+    engine.make(schemas.REGISTRATIONS, sql(registrations.registrations, (schemas.RAW_FORFAITS,)))
+    engine.make(schemas.FORFAITS_PER_PATIENT, sql(forfaits.forfaits_per_patient, (schemas.REGISTRATIONS,)))
+    engine.make(schemas.ATTRIBUTED_PATIENTS, sql(attributed_patients, ATTRIBUTED_FROM, delivered.threshold))
     more = year, float(delivered.sample), year - 2 in delivered.earlier
-    engine.make(catalogue.HOUSES, sql(houses_of, HOUSES_FROM, *more))
+    engine.make(schemas.HOUSES, sql(houses_of, HOUSES_FROM, *more))
     return engine
 
 
@@ -151,7 +149,7 @@ def without(row: dict[str, Any], *columns: str) -> dict[str, Any]:
 def assert_registrations(engine: Engine, expected: Capitation) -> None:
     found = unique(
         ((row["patient_key"], row["house_id"]), without(row, "patient_key", "house_id"))
-        for row in engine.rows(catalogue.REGISTRATIONS)
+        for row in engine.rows(schemas.REGISTRATIONS)
     )
     assert found == {
         (key(patient_id), house_id): asdict(each)
@@ -162,7 +160,7 @@ def assert_registrations(engine: Engine, expected: Capitation) -> None:
 
 def assert_forfaits_per_patient(engine: Engine, expected: Capitation) -> None:
     found = unique(
-        (row["patient_key"], without(row, "patient_key")) for row in engine.rows(catalogue.FORFAITS_PER_PATIENT)
+        (row["patient_key"], without(row, "patient_key")) for row in engine.rows(schemas.FORFAITS_PER_PATIENT)
     )
     assert found == {
         key(patient_id): asdict(each) | {"houses": list(each.houses) or None}
@@ -171,7 +169,7 @@ def assert_forfaits_per_patient(engine: Engine, expected: Capitation) -> None:
 
 
 def assert_houses(engine: Engine, expected: Capitation) -> None:
-    found = unique((row["house_id"], without(row, "house_id")) for row in engine.rows(catalogue.HOUSES))
+    found = unique((row["house_id"], without(row, "house_id")) for row in engine.rows(schemas.HOUSES))
     assert found == {
         house_id: asdict(each)
         | {
@@ -187,7 +185,7 @@ def assert_houses(engine: Engine, expected: Capitation) -> None:
 
 
 def assert_overlaps(engine: Engine, at: Mapping[Key, Registration]) -> None:
-    rows = engine.read_off(catalogue.REGISTRATIONS, registrations.overlaps)
+    rows = engine.read_off(schemas.REGISTRATIONS, registrations.overlaps)
     found = unique(
         ((row["patient_key"], row["house_id"], row["other_house"]), (row["both"], row["transfer"])) for row in rows
     )
@@ -203,7 +201,7 @@ def assert_overlaps(engine: Engine, at: Mapping[Key, Registration]) -> None:
 
 
 def assert_gaps(engine: Engine, at: Mapping[Key, Registration]) -> None:
-    rows = engine.read_off(catalogue.REGISTRATIONS, registrations.gaps)
+    rows = engine.read_off(schemas.REGISTRATIONS, registrations.gaps)
     found = unique(((row["patient_key"], row["house_id"]), row["gap"]) for row in rows)
     expected: dict[tuple[int, str], set[int]] = {}
     for patient_id, house_id, month in gaps(at):
@@ -213,7 +211,7 @@ def assert_gaps(engine: Engine, at: Mapping[Key, Registration]) -> None:
 
 def assert_amounts_of_houses(engine: Engine, expected: Capitation, year: int) -> None:
     def of(status: str, numbers: range) -> dict[tuple[str, int], bool]:
-        rows = engine.read_off(catalogue.HOUSES, houses.amounts_of, status, numbers)
+        rows = engine.read_off(schemas.HOUSES, houses.amounts_of, status, numbers)
         return unique(((row["house_id"], row["month"]), row["amount"] != row["usual"]) for row in rows)
 
     beginners = of("beginner", range(1, 13))
@@ -230,13 +228,13 @@ def far_outside(table: ir.Table) -> ir.Table:
 
 
 def assert_far_outside(engine: Engine, expected: Capitation) -> None:
-    outside = engine.read_off(catalogue.HOUSES, far_outside)
+    outside = engine.read_off(schemas.HOUSES, far_outside)
     assert sorted(row["house_id"] for row in outside) == sorted(expected.patients_far_outside)
 
 
 def assert_contributions(engine: Engine, expected: Capitation) -> None:
     def above(who: str) -> set[int]:
-        rows = engine.read_off(catalogue.RAW_CONTRIBUTIONS, contributions.contributed, who)
+        rows = engine.read_off(schemas.RAW_CONTRIBUTIONS, contributions.contributed, who)
         return {each for each, is_above in unique((row[who], row["above"]) for row in rows).items() if is_above}
 
     assert above("patient_key") == {key(each) for each in expected.above_per_patient}
@@ -298,7 +296,7 @@ def test_any_months_at_two_and_three_houses() -> None:
             at[f"P{number}", house_id] = Registration(numbers, frozenset(), first(numbers), last(numbers), 0, 0)
     engine = Engine()
     engine.put(
-        catalogue.REGISTRATIONS,
+        schemas.REGISTRATIONS,
         [
             asdict(each)
             | {"patient_key": key(patient_id), "house_id": house_id, "months": mask(each.months), "months_twice": 0}
@@ -320,8 +318,8 @@ def test_years_in_a_row(tmp_path: Path) -> None:
         delivered = Deliveries(year, lines, residents(old=(LIEGE, 3)), NOBODY, EVERYWHERE, sample="0.006")
         own = settings_for(tmp_path)
         assert_equal(build(own, delivered), replace(delivered, earlier=dict(first_months)))
-        first_months[year] = {row["house_id"]: row["first_month"] for row in in_lake(own, year).rows(catalogue.HOUSES)}
-        status = {row["house_id"]: row["status"] for row in in_lake(own, year).rows(catalogue.HOUSES)}
+        first_months[year] = {row["house_id"]: row["first_month"] for row in in_lake(own, year).rows(schemas.HOUSES)}
+        status = {row["house_id"]: row["status"] for row in in_lake(own, year).rows(schemas.HOUSES)}
         assert status == STATUS_OF[year]
 
 

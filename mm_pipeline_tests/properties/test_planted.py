@@ -5,10 +5,10 @@ Years before and after May 2013, and the first ones, in which the age of a house
 
 import pytest
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.common import people
-from mm_pipeline.checks import capitation, contributions, patients
-from mm_pipeline.checks.framework import NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.common import people
+from mm_pipeline.defs.checks import capitation, contributions, patients
+from mm_pipeline.defs.checks.framework import NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.demo import synthesize
 from mm_pipeline.demo.violations import GHOST_PATIENTS, planted
 from mm_pipeline.reference.areas import areas
@@ -85,12 +85,12 @@ def test_the_patients_of_the_ghost_house_have_their_dmg_elsewhere(years, year):
 
 
 def houses(years, year):
-    return {row["house_id"] for row in years.in_year(year).rows(catalogue.HOUSES)}
+    return {row["house_id"] for row in years.in_year(year).rows(schemas.HOUSES)}
 
 
 @pytest.mark.parametrize("year", [2003, 2004])
 def test_without_an_earlier_year_the_age_of_large_houses_is_unknown(years, year):
-    rows = years.in_year(year).rows(catalogue.HOUSES)
+    rows = years.in_year(year).rows(schemas.HOUSES)
     status = {row["status"] for row in rows}
     assert status == {"beginner", "unknown"}
     assert {row["two_years"] for row in rows if row["status"] == "unknown"} == {None}
@@ -100,13 +100,13 @@ def test_without_an_earlier_year_the_age_of_large_houses_is_unknown(years, year)
 
 @pytest.mark.parametrize("year", [2005, 2006, 2013, 2014])
 def test_with_one_it_is_known(years, year):
-    rows = years.in_year(year).rows(catalogue.HOUSES)
+    rows = years.in_year(year).rows(schemas.HOUSES)
     assert {row["status"] for row in rows} == {"beginner", "mature"}
 
 
 def test_the_amounts_of_mature_houses_differ_from_may_2013_on(years):
     in_april, in_may = (
-        {row["amounts"][month] for row in years.in_year(2013).rows(catalogue.HOUSES) if row["status"] == "mature"}
+        {row["amounts"][month] for row in years.in_year(2013).rows(schemas.HOUSES) if row["status"] == "mature"}
         for month in (3, 4)
     )
     assert len(in_april) == 2  # one house is planted

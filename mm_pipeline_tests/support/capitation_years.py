@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
@@ -30,30 +30,30 @@ class Engine:
     def __init__(self) -> None:
         self.con = backend().con
 
-    def put(self, table: catalogue.Table, rows: list[dict[str, Any]]) -> None:
+    def put(self, table: schemas.Table, rows: list[dict[str, Any]]) -> None:
         self.con.register("content", pa.Table.from_pylist(rows, schema=table.schema))
         self.make(table, "FROM content")
 
-    def make(self, table: catalogue.Table, statement: str) -> None:
+    def make(self, table: schemas.Table, statement: str) -> None:
         columns = ", ".join(table.column_names)
         self.con.execute(f"CREATE OR REPLACE TABLE {table.name} AS SELECT {columns} FROM ({statement})")
 
-    def rows(self, table: catalogue.Table) -> list[dict[str, Any]]:
+    def rows(self, table: schemas.Table) -> list[dict[str, Any]]:
         return self._query(f"FROM {table.name}")
 
-    def read_off(self, table: catalogue.Table, view: Callable[..., ir.Table], *arguments: Any) -> list[dict[str, Any]]:
+    def read_off(self, table: schemas.Table, view: Callable[..., ir.Table], *arguments: Any) -> list[dict[str, Any]]:
         return self._query(sql(view, (table,), *arguments))
 
     def _query(self, statement: str) -> list[dict[str, Any]]:
         return self.con.sql(statement).to_arrow_table().to_pylist()
 
 
-def named(table: catalogue.Table) -> ir.Table:
+def named(table: schemas.Table) -> ir.Table:
     return ibis.table(ibis.Schema.from_pyarrow(table.schema), name=table.name)
 
 
 @cache
-def sql(view: Callable[..., ir.Table], tables: tuple[catalogue.Table, ...], *arguments: Any) -> str:
+def sql(view: Callable[..., ir.Table], tables: tuple[schemas.Table, ...], *arguments: Any) -> str:
     """The expression over these tables as SQL; compiled once, since that takes longer than a small year."""
     return str(ibis.to_sql(view(*map(named, tables), *arguments), dialect="duckdb"))
 
@@ -61,10 +61,10 @@ def sql(view: Callable[..., ir.Table], tables: tuple[catalogue.Table, ...], *arg
 def in_lake(own: Settings, year: int) -> Engine:
     engine, lake = Engine(), Lake(own.lake_dir)
     for table in (
-        catalogue.RAW_CONTRIBUTIONS,
-        catalogue.REGISTRATIONS,
-        catalogue.FORFAITS_PER_PATIENT,
-        catalogue.HOUSES,
+        schemas.RAW_CONTRIBUTIONS,
+        schemas.REGISTRATIONS,
+        schemas.FORFAITS_PER_PATIENT,
+        schemas.HOUSES,
     ):
         engine.make(table, f"FROM read_parquet('{lake.path(table, year)}')")
     return engine
@@ -91,8 +91,8 @@ def write_earlier(own: Settings, delivered: Deliveries) -> None:
     with session(own) as backend:
         for year, first_months in delivered.earlier.items():
             rows = [
-                dict.fromkeys(catalogue.HOUSES.schema.names) | {"house_id": house_id, "first_month": first}
+                dict.fromkeys(schemas.HOUSES.schema.names) | {"house_id": house_id, "first_month": first}
                 for house_id, first in first_months.items()
             ]
-            table = pa.Table.from_pylist(rows, schema=catalogue.HOUSES.schema)
-            lake.write(backend, catalogue.HOUSES, year, ibis.memtable(table), MADE_UP)
+            table = pa.Table.from_pylist(rows, schema=schemas.HOUSES.schema)
+            lake.write(backend, schemas.HOUSES, year, ibis.memtable(table), MADE_UP)

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.catalogue import LAKE_TABLES, Table
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.ingest.ingest import Account, ingest
+from mm_pipeline.schemas import LAKE_TABLES, Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 

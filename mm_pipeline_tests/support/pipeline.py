@@ -7,8 +7,8 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.houses import earlier_houses
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.houses import earlier_houses
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
@@ -32,7 +32,7 @@ def geography_table(areas: list[dict[str, str]]) -> pa.Table:
     """An area table from (level, area_code, parent_code); names are the codes."""
     names = ("name_fr", "name_nl", "name_de")
     rows = [{**area, **dict.fromkeys(names, area["area_code"])} for area in areas]
-    return pa.Table.from_pylist(rows, schema=catalogue.GEOGRAPHY.schema)
+    return pa.Table.from_pylist(rows, schema=schemas.GEOGRAPHY.schema)
 
 
 def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, Account]:
@@ -40,7 +40,7 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
     lake = Lake(settings.lake_dir)
     with session(settings) as backend:
         accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
-        lake.write(backend, catalogue.GEOGRAPHY, year, ibis.memtable(geography), MADE_UP)
+        lake.write(backend, schemas.GEOGRAPHY, year, ibis.memtable(geography), MADE_UP)
     derive(settings, year)
     return accounts
 
@@ -51,55 +51,55 @@ def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
     with session(settings) as backend:
         engine = chosen(settings, backend)
 
-        def read(table: catalogue.Table) -> ibis.Table:
+        def read(table: schemas.Table) -> ibis.Table:
             return lake.read(engine, table, year)
 
-        def write(table: catalogue.Table, rows: ibis.Table) -> None:
+        def write(table: schemas.Table, rows: ibis.Table) -> None:
             lake.write(engine, table, year, rows, MADE_UP)
 
         has_sectors = bool(
-            lake.read(backend, catalogue.GEOGRAPHY, year).filter(ibis._.level == "sector").count().execute()
+            lake.read(backend, schemas.GEOGRAPHY, year).filter(ibis._.level == "sector").count().execute()
         )
-        write(catalogue.REGISTRATIONS, registrations.registrations(read(catalogue.RAW_FORFAITS)))
-        write(catalogue.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(catalogue.REGISTRATIONS)))
+        write(schemas.REGISTRATIONS, registrations.registrations(read(schemas.RAW_FORFAITS)))
+        write(schemas.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(schemas.REGISTRATIONS)))
         attributed = attribution.attributed_patients(
-            read(catalogue.FORFAITS_PER_PATIENT), read(catalogue.RAW_DMG), settings.threshold
+            read(schemas.FORFAITS_PER_PATIENT), read(schemas.RAW_DMG), settings.threshold
         )
-        located = attribution.with_residence(attributed, read(catalogue.RAW_BENEFICIARIES))
-        write(catalogue.ATTRIBUTED_PATIENTS, located)
+        located = attribution.with_residence(attributed, read(schemas.RAW_BENEFICIARIES))
+        write(schemas.ATTRIBUTED_PATIENTS, located)
         earlier = earlier_houses(lake, year)
         write(
-            catalogue.HOUSES,
+            schemas.HOUSES,
             houses.houses(
-                read(catalogue.REGISTRATIONS),
-                read(catalogue.RAW_FORFAITS),
-                read(catalogue.ATTRIBUTED_PATIENTS),
-                read(catalogue.RAW_BENEFICIARIES),
-                read(catalogue.GEOGRAPHY),
+                read(schemas.REGISTRATIONS),
+                read(schemas.RAW_FORFAITS),
+                read(schemas.ATTRIBUTED_PATIENTS),
+                read(schemas.RAW_BENEFICIARIES),
+                read(schemas.GEOGRAPHY),
                 ibis.memtable(earlier.rows),
                 year,
-                sample=Account.of(lake, catalogue.RAW_FORFAITS, year).sample,
+                sample=Account.of(lake, schemas.RAW_FORFAITS, year).sample,
                 two_years_before_is_built=earlier.has_two_years_before,
             ),
         )
         if not rates:
             return
         write(
-            catalogue.BENEFICIARY_COUNTS,
+            schemas.BENEFICIARY_COUNTS,
             cells.beneficiary_counts(
-                read(catalogue.RAW_BENEFICIARIES), read(catalogue.GEOGRAPHY), year, has_sector_table=has_sectors
+                read(schemas.RAW_BENEFICIARIES), read(schemas.GEOGRAPHY), year, has_sector_table=has_sectors
             ),
         )
-        counts = read(catalogue.BENEFICIARY_COUNTS)
-        patients = cells.patient_counts(read(catalogue.ATTRIBUTED_PATIENTS), counts, year)
-        write(catalogue.SECTOR_RATES, rates_.sector_rates(counts, patients, read(catalogue.GEOGRAPHY), year))
+        counts = read(schemas.BENEFICIARY_COUNTS)
+        patients = cells.patient_counts(read(schemas.ATTRIBUTED_PATIENTS), counts, year)
+        write(schemas.SECTOR_RATES, rates_.sector_rates(counts, patients, read(schemas.GEOGRAPHY), year))
         write(
-            catalogue.THRESHOLD_COUNTS,
+            schemas.THRESHOLD_COUNTS,
             sensitivity.threshold_counts(
-                read(catalogue.FORFAITS_PER_PATIENT),
-                read(catalogue.RAW_DMG),
-                read(catalogue.RAW_BENEFICIARIES),
-                read(catalogue.GEOGRAPHY),
+                read(schemas.FORFAITS_PER_PATIENT),
+                read(schemas.RAW_DMG),
+                read(schemas.RAW_BENEFICIARIES),
+                read(schemas.GEOGRAPHY),
                 counts,
                 year,
             ),
@@ -108,7 +108,7 @@ def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
 
 def rates_of(settings: Settings, year: int) -> dict[tuple[str, str, str, str], tuple[str, int, int]]:
     """``sector_rates`` as the oracle writes it: (level, area, dimension, category) -> (parent, beneficiaries, patients)."""
-    rows = table_of(settings, catalogue.SECTOR_RATES, year).to_pylist()
+    rows = table_of(settings, schemas.SECTOR_RATES, year).to_pylist()
     result = {
         (row["level"], row["area_code"], row["dimension"], row["category"]): (
             row["parent_code"],
@@ -121,6 +121,6 @@ def rates_of(settings: Settings, year: int) -> dict[tuple[str, str, str, str], t
     return result
 
 
-def table_of(settings: Settings, table: catalogue.Table, year: int) -> pa.Table:
+def table_of(settings: Settings, table: schemas.Table, year: int) -> pa.Table:
     with session(settings) as backend:
         return Lake(settings.lake_dir).read(backend, table, year).to_pyarrow()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from mm_pipeline.catalogue import PROTECTED_RATES
 from mm_pipeline.release.tables import released_rates
+from mm_pipeline.schemas import PROTECTED_RATES
 
 AREAS = pa.Table.from_pylist(
     [

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mm_pipeline.assets import publication
+from mm_pipeline.defs.assets import publication
 
 
 def content(folder: Path) -> dict[Path, bytes]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation
 
@@ -46,7 +46,7 @@ def _header(path: Path) -> str:
 def patient_keys(installation: Installation) -> set[str]:
     lake = Lake(installation.settings.lake_dir)
     keys: set[int] = set()
-    for raw in (catalogue.RAW_FORFAITS, catalogue.RAW_BENEFICIARIES, catalogue.RAW_DMG, catalogue.RAW_CONTRIBUTIONS):
+    for raw in (schemas.RAW_FORFAITS, schemas.RAW_BENEFICIARIES, schemas.RAW_DMG, schemas.RAW_CONTRIBUTIONS):
         for year in YEARS:
             table = pq.read_table(lake.path(raw, year), partitioning=None)
             for column in {"patient_key", "household_key"} & set(table.column_names):

@@ -60,7 +60,7 @@ def areas_of(year: int) -> pa.Table:
 def complete() -> Iterator[None]:
     """Let the check of the hierarchy, which knows how many municipalities Belgium has, take this one for complete."""
     counts = Counter(row["level"] for row in hierarchy()) + Counter(["country", "province"])  # Brussels is both
-    with patch("mm_pipeline.checks.deliveries.expected_counts", lambda _year: counts):
+    with patch("mm_pipeline.defs.checks.deliveries.expected_counts", lambda _year: counts):
         yield
 
 

@@ -22,15 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.common import Step
-from mm_pipeline.assets.deliveries import reference_sources
-from mm_pipeline.assets.publication import publish_year
-from mm_pipeline.assets.releases import clear, protect_year
-from mm_pipeline.catalogue import Table
-from mm_pipeline.checks.framework import Outcome
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.common import Step
+from mm_pipeline.defs.assets.deliveries import reference_sources
+from mm_pipeline.defs.assets.publication import publish_year
+from mm_pipeline.defs.assets.releases import clear, protect_year
+from mm_pipeline.defs.checks.framework import Outcome
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
+from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -71,7 +71,7 @@ def geography(year: int) -> pa.Table:
         for level in ("municipality", "arrondissement", "province", "region", "country"):
             chosen[level, code] = parents[level, code]
             code = parents[level, code]["parent_code"]
-    return pa.Table.from_pylist([*chosen.values(), *sectors], schema=catalogue.GEOGRAPHY.schema)
+    return pa.Table.from_pylist([*chosen.values(), *sectors], schema=schemas.GEOGRAPHY.schema)
 
 
 def deliveries(year: int) -> dict[str, list[Row]]:
@@ -229,7 +229,7 @@ class SmallYear:
         derive(self.settings, self.year, rates=rates)
 
     def put_whole_geography(self) -> None:
-        self.put(catalogue.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())
+        self.put(schemas.GEOGRAPHY, areas(REFERENCE, self.year).to_pylist())
 
     def protect(self) -> None:
         with self.step() as work:
@@ -246,10 +246,10 @@ class SmallYear:
     def keys(self) -> set[str]:
         """The patient keys of the lake, as they would be written."""
         tables = (
-            catalogue.RAW_FORFAITS,
-            catalogue.RAW_BENEFICIARIES,
-            catalogue.RAW_DMG,
-            catalogue.RAW_CONTRIBUTIONS,
+            schemas.RAW_FORFAITS,
+            schemas.RAW_BENEFICIARIES,
+            schemas.RAW_DMG,
+            schemas.RAW_CONTRIBUTIONS,
         )
         there = [table for table in tables if self.lake.has(table, self.year)]
         columns = ("patient_key", "household_key")

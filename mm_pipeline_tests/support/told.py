@@ -13,8 +13,8 @@ import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 
-from mm_pipeline import catalogue
-from mm_pipeline.assets.common import ROUNDED_TO
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.common import ROUNDED_TO
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import KEY
 from mm_pipeline.operations.purge import PERSONS
@@ -75,11 +75,11 @@ def true_counts(lake: Lake, year: int) -> set[int]:
 
     Smaller ones stand for so many things that they cannot be told from others.
     """
-    tables = {table.name: _read(lake, table, year) for table in (*PERSONS, catalogue.SECTOR_RATES)}
-    rates = tables[catalogue.SECTOR_RATES.name]
-    released = _read(lake, catalogue.PROTECTED_RATES, year).merge(rates, on=KEY, suffixes=("_shown", ""))
+    tables = {table.name: _read(lake, table, year) for table in (*PERSONS, schemas.SECTOR_RATES)}
+    rates = tables[schemas.SECTOR_RATES.name]
+    released = _read(lake, schemas.PROTECTED_RATES, year).merge(rates, on=KEY, suffixes=("_shown", ""))
     hidden = released[released["level"].isin(["country", "region"]) & released["patients_shown"].isna()]
-    counts = {len(table) for name, table in tables.items() if name != catalogue.SECTOR_RATES.name}
+    counts = {len(table) for name, table in tables.items() if name != schemas.SECTOR_RATES.name}
     counts |= {*hidden["patients"], *(hidden["beneficiaries"] - hidden["patients"])}
     if (unknown := rates["area_code"].str.endswith(UNKNOWN)).any():
         counts |= {len(rates), int(unknown.sum())}  # in how many municipalities somebody lives in no known sector
@@ -146,5 +146,5 @@ def _hidden_totals(published: pd.DataFrame) -> pd.DataFrame:
     return published[top & published["patients"].isna() & published["beneficiaries"].notna()]
 
 
-def _read(lake: Lake, table: catalogue.Table, year: int) -> pd.DataFrame:
+def _read(lake: Lake, table: schemas.Table, year: int) -> pd.DataFrame:
     return pq.read_table(lake.path(table, year), partitioning=None).to_pandas()

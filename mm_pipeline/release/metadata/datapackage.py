@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from mm_pipeline.catalogue import RELEASED_REVISIONS, Column, Table
 from mm_pipeline.release.codelists import LABELS
 from mm_pipeline.release.files import CODES, sha256
 from mm_pipeline.release.metadata import json_text
@@ -19,6 +18,7 @@ from mm_pipeline.release.metadata.citation import PUBLISHER
 from mm_pipeline.release.metadata.fiche import heading
 from mm_pipeline.release.revisions import REASONS, SEPARATOR
 from mm_pipeline.release.tables import KEYS
+from mm_pipeline.schemas import RELEASED_REVISIONS, Column, Table
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 

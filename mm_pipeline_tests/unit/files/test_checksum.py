@@ -8,7 +8,7 @@ from pathlib import Path
 import ibis
 import pytest
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.errors import LakeError
 from mm_pipeline.files import checksum
 from mm_pipeline.files.checksum import checksum_path, is_intact, put_with_checksum
@@ -126,19 +126,19 @@ class TestLake:
         settings = settings_for(tmp_path)
         lake = Lake(settings.lake_dir)
         with session(settings) as backend:
-            for table in (catalogue.RAW_DMG, catalogue.RELEASES, catalogue.CLEARED):
+            for table in (schemas.RAW_DMG, schemas.RELEASES, schemas.CLEARED):
                 rows = ibis.memtable(table.schema.empty_table())
                 lake.write(backend, table, YEAR, rows, Provenance(synthetic=True))
-            empty = ibis.memtable(catalogue.QUARANTINE.schema.empty_table())
-            lake.write_quarantine(backend, catalogue.RAW_DMG, YEAR, empty, Provenance(synthetic=True))
+            empty = ibis.memtable(schemas.QUARANTINE.schema.empty_table())
+            lake.write_quarantine(backend, schemas.RAW_DMG, YEAR, empty, Provenance(synthetic=True))
             yield lake, backend
 
     @pytest.mark.parametrize(
         ("table", "do"),
         [
-            (catalogue.RAW_DMG, "Materialise raw_dmg for 2019 again, or run mm-pipeline backfill."),
-            (catalogue.CLEARED, "Materialise protected_rates for 2019 again, or run mm-pipeline backfill."),
-            (catalogue.RELEASES, "put the folder of the year back from a backup."),
+            (schemas.RAW_DMG, "Materialise raw_dmg for 2019 again, or run mm-pipeline backfill."),
+            (schemas.CLEARED, "Materialise protected_rates for 2019 again, or run mm-pipeline backfill."),
+            (schemas.RELEASES, "put the folder of the year back from a backup."),
         ],
         ids=str,
     )
@@ -160,11 +160,11 @@ class TestLake:
 
     def test_a_damaged_quarantine_too(self, lake):
         lake, backend = lake
-        path = lake.quarantine_path(catalogue.RAW_DMG, YEAR)
+        path = lake.quarantine_path(schemas.RAW_DMG, YEAR)
         path.write_bytes(path.read_bytes()[:-1])
-        assert not lake.is_intact(catalogue.RAW_DMG, YEAR)
+        assert not lake.is_intact(schemas.RAW_DMG, YEAR)
         with pytest.raises(LakeError, match=r"quarantine/dmg/year=2019/part-0\.parquet is damaged"):
-            lake.read_quarantine(backend, catalogue.RAW_DMG, YEAR)
+            lake.read_quarantine(backend, schemas.RAW_DMG, YEAR)
 
     def test_only_what_cannot_be_made_again_is_written_through(self, tmp_path, monkeypatch):
         written = []
@@ -173,9 +173,9 @@ class TestLake:
         )
         settings = settings_for(tmp_path)
         with session(settings) as backend:
-            for table in (catalogue.RAW_DMG, catalogue.RELEASES):
+            for table in (schemas.RAW_DMG, schemas.RELEASES):
                 rows = ibis.memtable(table.schema.empty_table())
                 Lake(settings.lake_dir).write(backend, table, YEAR, rows, Provenance(synthetic=True))
         assert {Path(path).parent.parent.name for path in written if "part-0" in path} == {"releases"}
         assert {Path(path).parent.name for path in written if path.endswith("year=2019")} == {"releases"}
-        assert catalogue.RELEASES.name in MEMORY
+        assert schemas.RELEASES.name in MEMORY

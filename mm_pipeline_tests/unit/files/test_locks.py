@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mm_pipeline import automation
+from mm_pipeline.defs.resources import locks_of
 from mm_pipeline.files.locks import SERIES, Locks, reading_all_years, switching_a_year
 from mm_pipeline.settings import Settings
 
@@ -236,4 +236,4 @@ class TestAbandonedRuns:
 )
 def test_what_a_run_holds(job, tags, selection, expected):
     keys = None if selection is None else {dg.AssetKey(name) for name in selection}
-    assert automation.locks_of(dg.DagsterRun(job_name=job, tags=tags, asset_selection=keys)) == expected
+    assert locks_of(dg.DagsterRun(job_name=job, tags=tags, asset_selection=keys)) == expected

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from mm_pipeline.assets.common import step
+from mm_pipeline.defs.assets.common import step
 from mm_pipeline.files import permissions
 from mm_pipeline.operations.dagster_home import dagster_home
 from mm_pipeline.settings import Settings

@@ -16,9 +16,9 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.catalogue import RAW_CONTRIBUTIONS, RAW_DMG
 from mm_pipeline.ingest import delivery, files
 from mm_pipeline.ingest.ingest import Account
+from mm_pipeline.schemas import RAW_CONTRIBUTIONS, RAW_DMG
 from mm_pipeline_tests.support.ingestion import GOOD, YEAR, Ingestion, header, line, table
 
 BOM = "\ufeff"

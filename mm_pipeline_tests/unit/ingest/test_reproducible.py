@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import LAKE_TABLES
 from mm_pipeline.ingest.ingest import ingest
+from mm_pipeline.schemas import LAKE_TABLES
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake

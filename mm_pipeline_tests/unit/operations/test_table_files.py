@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from mm_pipeline.catalogue import PROTECTED_RATES
 from mm_pipeline.cli import main
 from mm_pipeline.operations import table_files
+from mm_pipeline.schemas import PROTECTED_RATES
 from mm_pipeline_tests.support.small_tables import medium_table
 
 HEADER = "level,area_code,parent_code,dimension,category,beneficiaries,patients\n"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_pipeline.catalogue import RELEASED_RATES
 from mm_pipeline.release.files import broken_checksums, for_excel, sizes, write_checksums, write_table
+from mm_pipeline.schemas import RELEASED_RATES
 from mm_pipeline_tests.support.protected import released, row
 
 NAMES = ["rates.csv", "rates.excel.csv", "rates.parquet"]

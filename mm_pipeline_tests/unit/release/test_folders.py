@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import PROTECTED_SENSITIVITY
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release import series as module
 from mm_pipeline.release.codelists import area_codes, read_area_codes
@@ -18,6 +17,7 @@ from mm_pipeline.release.metadata.provenance import Made
 from mm_pipeline.release.series import WORKBOOKS, thresholds_of, write_series
 from mm_pipeline.release.tables import released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
+from mm_pipeline.schemas import PROTECTED_SENSITIVITY
 from mm_pipeline_tests.support.protected import AREAS as SMALL_AREAS
 from mm_pipeline_tests.support.protected import released, row
 

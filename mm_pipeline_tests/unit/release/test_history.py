@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mm_pipeline.catalogue import RELEASED_RATES
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release import history
 from mm_pipeline.release.files import sha256, write_checksums
 from mm_pipeline.release.history import History, Release, changelog_files, next_release, read_history, span
 from mm_pipeline.release.revisions import KEY, Changes
+from mm_pipeline.schemas import RELEASED_RATES
 from mm_pipeline_tests.support.protected import released, row
 
 DAY, LATER = datetime.date(2026, 9, 15), datetime.date(2026, 11, 2)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_pipeline.catalogue import RELEASED_RATES
 from mm_pipeline.release import history
 from mm_pipeline.release.history import History, changelog_files, next_release
 from mm_pipeline.release.metadata.provenance import Made, causes, provenance
 from mm_pipeline.release.revisions import Changes, by_year, compare
+from mm_pipeline.schemas import RELEASED_RATES
 from mm_pipeline_tests.support.examples import examples
 from mm_pipeline_tests.support.protected import released, row
 

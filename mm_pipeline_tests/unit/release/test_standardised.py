@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_pipeline.catalogue import RELEASED_STANDARDISED
 from mm_pipeline.release.interval import wilson
 from mm_pipeline.release.standardised import STANDARD_POPULATION, direct, standardised
+from mm_pipeline.schemas import RELEASED_STANDARDISED
 from mm_pipeline_tests.support.protected import released, row
 
 EUROPEAN_STANDARD_POPULATION_2013 = {

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.catalogue import PROTECTED_SENSITIVITY, RELEASED_RATES, RELEASED_SENSITIVITY
 from mm_pipeline.release.tables import released_rates, released_sensitivity
+from mm_pipeline.schemas import PROTECTED_SENSITIVITY, RELEASED_RATES, RELEASED_SENSITIVITY
 from mm_pipeline_tests.support.protected import AREAS, protected, released, row
 
 DERIVED = ["rate_per_10000", "rate_percent", "rate_per_10000_lower", "rate_per_10000_upper", "reliability"]

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED, Table
 from mm_pipeline.release.codelists import LABELS, LANGUAGES
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata.fiche import fiche
 from mm_pipeline.release.workbook import write_workbook
+from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED, Table
 from mm_pipeline_tests.support.examples import examples
 from mm_pipeline_tests.support.paths import PACKAGE
 from mm_pipeline_tests.support.protected import MADE_UP

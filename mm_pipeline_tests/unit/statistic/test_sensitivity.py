@@ -4,7 +4,7 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from mm_pipeline import catalogue
+from mm_pipeline import schemas
 from mm_pipeline.statistic.cells import beneficiary_counts
 from mm_pipeline.statistic.sensitivity import threshold_counts
 
@@ -38,24 +38,24 @@ STRANGER = 8
 def counts():
     backend = ibis.duckdb.connect()
 
-    def table(kept: catalogue.Table, rows: list[dict[str, object]]) -> ibis.Table:
+    def table(kept: schemas.Table, rows: list[dict[str, object]]) -> ibis.Table:
         return backend.create_table(kept.name, pa.Table.from_pylist(rows, schema=kept.schema))
 
     billed = [*((key, forfaits) for key, forfaits, _, _ in PERSONS if forfaits), (STRANGER, 12)]
     forfaits = table(
-        catalogue.FORFAITS_PER_PATIENT,
+        schemas.FORFAITS_PER_PATIENT,
         [{"patient_key": key, "forfaits": number, "house_id": "H1", "houses": ["H1"]} for key, number in billed],
     )
-    dmg = table(catalogue.RAW_DMG, [{"patient_key": key, "practice_id": at} for key, _, _, at in PERSONS if at])
+    dmg = table(schemas.RAW_DMG, [{"patient_key": key, "practice_id": at} for key, _, _, at in PERSONS if at])
     beneficiaries = table(
-        catalogue.RAW_BENEFICIARIES,
+        schemas.RAW_BENEFICIARIES,
         [
             {"patient_key": key, "birth_year": 1980, "sex": "F", "preferential": 0, "municipality_code": municipality}
             for key, _, municipality, _ in PERSONS
         ],
     )
     names = ("level", "area_code", "parent_code")
-    geography = table(catalogue.GEOGRAPHY, [dict(zip(names, area, strict=True)) for area in AREAS])
+    geography = table(schemas.GEOGRAPHY, [dict(zip(names, area, strict=True)) for area in AREAS])
     cells = beneficiary_counts(beneficiaries, geography, 2024, has_sector_table=False)
     return threshold_counts(forfaits, dmg, beneficiaries, geography, cells, 2024)
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.catalogue import GEOGRAPHY, QUARANTINE, RAW_DMG, SECTOR_RATES
 from mm_pipeline.errors import LakeError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.schemas import GEOGRAPHY, QUARANTINE, RAW_DMG, SECTOR_RATES
 from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.support.pipeline import settings_for

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED
 from mm_pipeline.release.codelists import area_codes, write_codelists
 from mm_pipeline.release.files import write_table
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata.fiche import Fiche, fiche
+from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_STANDARDISED
 from mm_pipeline_tests.support.protected import AREAS, released, row
 
 TABLES = (RELEASED_RATES, RELEASED_STANDARDISED, RELEASED_SENSITIVITY)

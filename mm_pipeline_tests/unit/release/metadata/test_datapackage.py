@@ -12,9 +12,9 @@ import frictionless
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.catalogue import RELEASED_RATES, RELEASED_REVISIONS
 from mm_pipeline.release.files import sha256, write_table
 from mm_pipeline.release.metadata.datapackage import PROFILE, datapackage
+from mm_pipeline.schemas import RELEASED_RATES, RELEASED_REVISIONS
 from mm_pipeline_tests.support.paths import REPOSITORY
 from mm_pipeline_tests.unit.release.metadata.conftest import TABLES
 

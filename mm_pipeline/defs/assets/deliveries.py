@@ -1,0 +1,238 @@
+"""Group ``deliveries`` (restricted): the year's extracts, typed and keyed, and the year's geography."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import ibis
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets import plots
+from mm_pipeline.defs.assets.common import (
+    DELIVERIES,
+    SettingsParam,
+    declared,
+    markdown_table,
+    rounded,
+    step,
+    told,
+    usable_rows,
+)
+from mm_pipeline.defs.checks.framework import not_applicable, result
+from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.errors import DeliveryError
+from mm_pipeline.files import safe_names
+from mm_pipeline.ingest import delivery, files
+from mm_pipeline.ingest.contract import OPTIONAL
+from mm_pipeline.ingest.ingest import Account, ingest
+from mm_pipeline.ingest.reader import shown_names
+from mm_pipeline.reference.areas import areas, reference_files
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake, Provenance
+
+CONTRACT_CHECK = "delivery_contract"
+
+DELIVERY, REFERENCE = "delivery", "reference"
+
+_CONTENT = {
+    "forfaits": "Billed maison médicale forfaits of the year (nomenclature code 109616), one row a billed line.",
+    "beneficiaries": "Beneficiaries of the year, one row a person: the last residence known in the year.",
+    "dmg": "Global medical records (DMG) of the year: which practice holds the record of which patient.",
+    "contributions": "What houses asked of their patients beside the forfait, one row a declared amount. Not every year "
+    "has this delivery: without it the table is empty and its checks are not applicable.",
+}
+
+
+def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=table.name,
+        deps=[DELIVERY],
+        **declared(
+            DELIVERIES,
+            f"{_CONTENT[name]}\n\nRead from `data/raw/<year>/{name}.parquet`, `.csv` or `.csv.gz`. Pseudonyms are "
+            "replaced by a keyed hash; bad rows are in the quarantine with line, column and reason.",
+            table=table,
+            rooms=["ingest", "statistic/residence"],
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONTRACT_CHECK,
+                asset=table.name,
+                description=f"The file of {name} is there{' (or none was sent)' if name in OPTIONAL else ''}, complete, "
+                "readable, with the columns of the contract, and as its manifest announces. If not, the year stops here "
+                "and its earlier results stay.",
+                blocking=True,
+                partitions_def=YEARS,
+            )
+        ],
+        output_required=False,
+    )
+    def raw(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+        with step(context, settings) as work:
+            try:
+                account = ingest(work.backend, work.lake, settings, name, work.year)
+            except DeliveryError as error:
+                context.log.error(str(error))
+                yield dg.AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
+                return
+            version = delivery.data_version(settings, work.year, name, account.sha256, account.manifest_sha256)
+            written = work.lake.written(table, work.year)
+            if not account.file:
+                yield work.result(written, data_version=version, file="none delivered")
+                why = f"no {name} were delivered for {work.year}, which is legal."
+                yield result(table.name, CONTRACT_CHECK, not_applicable(why))
+                return
+            yield work.result(
+                written,
+                of_people=True,
+                data_version=version,
+                file=account.file,
+                sha256=account.sha256,
+                usable_rows=told(usable_rows(account)),
+                kept_rows=told(account.kept),
+                ignored_rows=told(account.ignored),
+                quarantined_rows=account.quarantined,
+                ignored_columns=shown_names(account.extra_columns) or "none",
+                quarantined_share=_quarantine_plot(settings, table, work.year),
+                path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
+            )
+            said = f"{account.file}: {told(usable_rows(account))} usable rows, all columns there" + (
+                f", as announced ({account.version})." if account.version else "; no manifest to hold it against."
+            )
+            if others := files.beside(settings.raw_dir / str(work.year) / account.file):
+                said += (
+                    f" Beside it lies {safe_names.listed(others)}, which is not read: if it is a part of the delivery, join "
+                    "the two and build the year again; else move it away."
+                )
+            yield dg.AssetCheckResult(
+                check_name=CONTRACT_CHECK, passed=not others, severity=dg.AssetCheckSeverity.WARN, description=said
+            )
+
+    return raw
+
+
+def _quarantine_plot(settings: Settings, table: schemas.Table, year: int) -> dg.MarkdownMetadataValue:
+    """Share of quarantined rows, this year and the nine before it."""
+    lake = Lake(settings.lake_dir)
+    shares = {}
+    for other in range(year - 9, year + 1):
+        if lake.is_usable(table, other):
+            account = Account.of(lake, table, other)
+            if account.delivered:
+                shares[str(other)] = (
+                    100 * account.quarantined / (rounded(usable_rows(account)) + account.quarantined or 1)
+                )
+    return plots.bars("Quarantined rows, % of delivered", shares)
+
+
+raw_forfaits = _raw_asset("forfaits", schemas.RAW_FORFAITS)
+raw_beneficiaries = _raw_asset("beneficiaries", schemas.RAW_BENEFICIARIES)
+raw_dmg = _raw_asset("dmg", schemas.RAW_DMG)
+raw_contributions = _raw_asset("contributions", schemas.RAW_CONTRIBUTIONS)
+
+
+def geography_version(settings: Settings, year: int) -> str:
+    """What the geography of a year depends on: the reference files it is read from."""
+    digest = hashlib.sha256()
+    for path in reference_files(settings.reference_dir, year):
+        digest.update(files.fingerprint(path).encode())
+    return digest.hexdigest()[:16]
+
+
+def reference_sources(settings: Settings, year: int) -> dict[str, str]:
+    """The reference files of a year as they go into a provenance: ``references/<file>`` -> SHA-256."""
+    return {
+        f"references/{path.name}": files.fingerprint(path) for path in reference_files(settings.reference_dir, year)
+    }
+
+
+@dg.asset(
+    deps=[REFERENCE],
+    **declared(
+        DELIVERIES,
+        "Areas in force on 31 December of the year, from the country to the statistical sectors, with their parents and "
+        "names. Read from `data/reference/`: `refnis.csv` or Statbel's `TU_COM_REFNIS*.txt`, and the newest "
+        "`sectors_<YYYY>.geojson[.zip]` that is not after the year (none: the sectors are those that beneficiaries name).",
+        table=schemas.GEOGRAPHY,
+        rooms=["reference/areas", "reference/refnis", "reference/sectors", "reference/geojson"],
+        kinds={"parquet", "geojson"},
+    ),
+)
+def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        table = areas(settings.reference_dir, work.year)
+        sources = reference_sources(settings, work.year)
+        read = [name.removeprefix("references/") for name in sources]
+        provenance = Provenance(synthetic=False, details={"files": read}, sources=sources)
+        written = work.lake.write(work.backend, schemas.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
+        counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
+        return work.result(
+            written,
+            data_version=geography_version(settings, work.year),
+            files=", ".join(read),
+            **{row["level"]: row["count_all"] for row in counts},
+        )
+
+
+def _observed(name: str, description: str, uri: str) -> dg.AssetSpec:
+    """What others bring: Dagster does not make it, but is told when it changes, and then shows what is out of date."""
+    return dg.AssetSpec(
+        name,
+        description=description,
+        group_name=DELIVERIES.group,
+        owners=[DELIVERIES.owner],
+        tags={"zone": DELIVERIES.zone},
+        kinds={"csv", "parquet"} if name == DELIVERY else {"csv", "geojson"},
+        partitions_def=YEARS,
+        metadata={"dagster/uri": uri},
+    )
+
+
+OBSERVED = [
+    _observed(
+        DELIVERY,
+        "What lies in `data/raw/<year>/`: the files of the year and their manifest, by their SHA-256. Observed by the "
+        "sensor `new_deliveries` and at the beginning of each run of the year; nothing of the content is kept here.",
+        "data/raw/<year>/",
+    ),
+    _observed(
+        REFERENCE,
+        "What lies in `data/reference/` for the year: the hierarchy of areas, and the sector table if there is one, by "
+        "their SHA-256. Observed together with the delivery.",
+        "data/reference/",
+    ),
+]
+
+
+def observe(instance: dg.DagsterInstance, settings: Settings, year: int) -> None:
+    """Tell Dagster what lies there for the year, if it is not what it was told last."""
+    for name, version, files_there in (
+        (DELIVERY, *_version_and_files(delivery.fingerprints(settings, year))),
+        (REFERENCE, *_version_and_files(reference_sources(settings, year))),
+    ):
+        last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=str(year))
+        if _told_version(last) != version:
+            instance.report_runless_asset_event(
+                dg.AssetObservation(
+                    name,
+                    partition=str(year),
+                    tags={DATA_VERSION_TAG: version},
+                    metadata={"files": files_there},
+                )
+            )
+
+
+def _version_and_files(sha256_of: Mapping[str, str]) -> tuple[str, dg.MarkdownMetadataValue]:
+    rows = [{"file": name.removeprefix("references/"), "SHA-256": sha256} for name, sha256 in sha256_of.items()]
+    version = hashlib.sha256(repr(sorted(sha256_of.items())).encode()).hexdigest()[:16]
+    return version, markdown_table(rows)
+
+
+def _told_version(record: dg.EventLogRecord | None) -> str | None:
+    observation = record.asset_observation if record else None
+    return observation.tags.get(DATA_VERSION_TAG) if observation and observation.tags else None
+
+
+ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, raw_contributions, geography]

@@ -1,0 +1,125 @@
+"""Group ``houses`` (confidential: house ids and small numbers): the maisons médicales as their billing shows them."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+
+import dagster as dg
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mm_pipeline import schemas
+from mm_pipeline.clock import FIRST_YEAR
+from mm_pipeline.defs.assets import plots
+from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, parts, step
+from mm_pipeline.errors import LakeError
+from mm_pipeline.ingest.ingest import Account
+from mm_pipeline.statistic import houses as rules
+from mm_pipeline.storage.lake import Lake
+
+_SOURCES = (
+    schemas.REGISTRATIONS,
+    schemas.RAW_FORFAITS,
+    schemas.ATTRIBUTED_PATIENTS,
+    schemas.RAW_BENEFICIARIES,
+    schemas.GEOGRAPHY,
+)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """When houses had patients two years before a year and earlier: what tells how long they are in the system."""
+
+    year: int
+    years: list[int]
+    """Whose table is built, oldest first."""
+    rows: pa.Table
+    """``year``, ``house_id``, ``first_month``."""
+
+    @property
+    def has_two_years_before(self) -> bool:
+        return self.year - 2 in self.years
+
+    @property
+    def version(self) -> str:
+        """A short hash of what matters of it: the first month of each house, and whether year - 2 is built."""
+        first: dict[str, tuple[int, int]] = {}
+        for row in self.rows.to_pylist():
+            month = row["year"], row["first_month"]
+            first[row["house_id"]] = min(first.get(row["house_id"], month), month)
+        return hashlib.sha256(repr((sorted(first.items()), self.has_two_years_before)).encode()).hexdigest()[:16]
+
+
+def earlier_houses(lake: Lake, year: int) -> Earlier:
+    """What the earlier years' tables say, read anew; :class:`LakeError` names one that cannot be read."""
+    years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
+    schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
+    tables = [schema.empty_table()]
+    for other in years:
+        path = lake.existing(schemas.HOUSES, other)
+        try:
+            table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+        except (OSError, pa.ArrowInvalid):
+            raise LakeError(
+                f"houses of {other} cannot be read ({path}). Materialise houses for {other} again."
+            ) from None
+        tables.append(table.add_column(0, "year", pa.array([other] * len(table), pa.int32())).cast(schema))
+    return Earlier(year, years, pa.concat_tables(tables))
+
+
+@dg.asset(
+    deps=[table.name for table in _SOURCES],
+    **declared(
+        HOUSES,
+        "One row a maison médicale: its patients month by month, what was billed and taken back, the amount of its "
+        "forfait, whether it is a beginner or mature, and where its patients live (docs/capitation.md). Nothing of the "
+        "statistic is made from it; its checks tell where the billing does not obey the system. How long a house is in the "
+        "system is read from this table's earlier years, from year - 2 on.",
+        table=schemas.HOUSES,
+        rooms=["statistic/houses", "statistic/registrations", "statistic/rates", "statistic/cells"],
+    ),
+)
+def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        earlier = earlier_houses(work.lake, work.year)
+        table = rules.houses(
+            work.source(schemas.REGISTRATIONS),
+            work.source(schemas.RAW_FORFAITS),
+            work.source(schemas.ATTRIBUTED_PATIENTS),
+            work.source(schemas.RAW_BENEFICIARIES),
+            work.source(schemas.GEOGRAPHY),
+            ibis.memtable(earlier.rows),
+            work.year,
+            sample=Account.of(work.lake, schemas.RAW_FORFAITS, work.year).sample,
+            two_years_before_is_built=earlier.has_two_years_before,
+        )
+        provenance = work.lake.derived_from(*_SOURCES, year=work.year, details={"earlier": earlier.version})
+        written = work.write(schemas.HOUSES, table, provenance)
+        status = Counter(pq.read_table(written.path, columns=["status"], partitioning=None)["status"].to_pylist())
+        return work.result(
+            written,
+            **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
+            earlier_years=f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown",
+            forfait=_amounts_plot(work),
+        )
+
+
+def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
+    """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
+    series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
+    for year in range(FIRST_YEAR, work.year + 1):
+        if work.lake.has(schemas.HOUSES, year) and work.lake.is_intact(schemas.HOUSES, year):
+            path = work.lake.path(schemas.HOUSES, year)
+            rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
+            for status, line in series.items():
+                amounts = [[x for x in row["amounts"] if x is not None] for row in rows if row["status"] == status]
+                if len(amounts) >= rules.BREAKDOWN_FROM and any(amounts):
+                    line.append((year, float(median(x for months in amounts for x in months))))
+    if not any(series.values()):
+        return dg.MetadataValue.md("(no status with five houses yet)")
+    return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
+
+
+ASSETS = [houses]

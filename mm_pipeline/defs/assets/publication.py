@@ -1,0 +1,493 @@
+"""Group ``publication`` (public): the protected table and what is made from it. Nothing here reads anything above
+``protected_rates``, except ``protected_rates`` itself."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mm_pipeline import schemas
+from mm_pipeline.clock import now
+from mm_pipeline.defs.assets import plots
+from mm_pipeline.defs.assets.common import (
+    PUBLICATION,
+    SettingsParam,
+    Step,
+    code_version,
+    contained,
+    declared,
+    markdown_table,
+    step,
+)
+from mm_pipeline.defs.assets.deliveries import reference_sources
+from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, protect_year
+from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
+from mm_pipeline.defs.partitions import YEARS, all_years
+from mm_pipeline.errors import ReleaseError
+from mm_pipeline.files.atomic import replacing_folder
+from mm_pipeline.files.locks import reading_all_years, switching_a_year
+from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.operations.sign_off import (
+    AWAITS_TAG,
+    awaited,
+    keep_signature,
+    manifest_of,
+    signed_before,
+    stop_waiting,
+    waiting_folder,
+)
+from mm_pipeline.reference.areas import areas
+from mm_pipeline.reference.geojson import files_by_year
+from mm_pipeline.reference.outlines import outline_files, outlines_for
+from mm_pipeline.release.codelists import area_codes, read_area_codes
+from mm_pipeline.release.files import CHECKSUMS, broken_checksums, sizes, write_checksums
+from mm_pipeline.release.history import History, read_history
+from mm_pipeline.release.kept import RELEASES, broken_releases, keep_earlier, kept_releases
+from mm_pipeline.release.metadata.fiche import fiche
+from mm_pipeline.release.metadata.provenance import Made
+from mm_pipeline.release.revisions import FIRST_OF_YEAR
+from mm_pipeline.release.series import thresholds_of, write_series
+from mm_pipeline.release.tables import released_rates, released_sensitivity
+from mm_pipeline.release.year import AREAS, write_year
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Lake, Provenance
+
+SERIES = "series"
+
+SIGNED_CHECK = "signed_off"
+KEPT_CHECK = "earlier_releases_kept"
+
+_BUILD_AGAIN = "Build the year again (job year), and sign what awaits then."
+
+_SHOWN_REVISIONS = 100
+"""Rows of revisions that the UI shows."""
+
+_OF_A_YEAR = [
+    "release/year",
+    "release/tables",
+    "release/interval",
+    "release/standardised",
+    "release/files",
+    "release/codelists",
+    "release/history",
+    "release/revisions",
+    "release/metadata",
+    "release/texts",
+    "reference/areas",
+    "reference/refnis",
+    "reference/sectors",
+    "reference/geojson",
+]
+_OF_OUTLINES = ["reference/outlines", "reference/provinces"]
+
+_REGIONS = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
+
+
+@dg.asset(
+    deps=["sector_rates", "threshold_counts"],
+    **declared(
+        PUBLICATION,
+        "The rates that may be shown. A cell that narrows down fewer than five people (setting "
+        "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all that "
+        "is published, earlier releases of the year included. Unknown-sector rows are never in it. Beside it "
+        "`protected_sensitivity`: what other thresholds than six would give, as far as it may be shown.",
+        table=schemas.PROTECTED_RATES,
+        rooms=["disclosure"],
+    ),
+)
+def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
+    with step(context, settings) as work:
+        provenance = work.lake.derived_from(schemas.SECTOR_RATES, schemas.THRESHOLD_COUNTS, year=work.year)
+        protected, earlier = protect_year(work, provenance)
+        written = work.lake.written(schemas.PROTECTED_RATES, work.year)
+        shown = protected.assign(published=protected["status"] == "published")
+        visible = (
+            shown.groupby(["level", "dimension"], sort=True)
+            .agg(cells=("published", "size"), published=("published", "sum"))
+            .reset_index()
+        )
+        visible["published_percent"] = (100 * visible["published"] / visible["cells"]).round(1)
+        return work.result(
+            written,
+            synthetic=provenance.synthetic,
+            earlier_releases=earlier,
+            rates_by_region=_trend(settings),
+            published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
+        )
+
+
+def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
+    """Published rate per 10 000 of the country and the regions over the years built so far."""
+    lake = Lake(settings.lake_dir)
+    series: dict[str, list[tuple[int, float]]] = {name: [] for name in _REGIONS.values()}
+    for year in all_years():
+        if not (lake.has(schemas.PROTECTED_RATES, year) and lake.is_intact(schemas.PROTECTED_RATES, year)):
+            continue
+        table = pq.read_table(
+            lake.path(schemas.PROTECTED_RATES, year),
+            filters=(pc.field("dimension") == "total") & pc.field("level").isin(["country", "region"]),
+            partitioning=None,
+        )
+        for row in table.to_pylist():
+            if row["rate_per_10000"] is not None:
+                series[_REGIONS[row["area_code"]]].append((year, row["rate_per_10000"]))
+    return plots.lines("Patients of a maison médicale by region", series, "per 10 000 beneficiaries")
+
+
+@dg.asset(
+    deps=["protected_rates"],
+    **declared(
+        PUBLICATION,
+        "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to the "
+        "threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data dictionary, checksums. "
+        "The folder is switched in one step. With the setting `MM_SIGN_OFF` on, only once two people have signed it.",
+        table=schemas.RELEASED_RATES,
+        rooms=_OF_A_YEAR,
+        kinds={"csv", "parquet"},
+        uri="data/published/<year>/rates.csv",
+    ),
+    check_specs=[
+        dg.AssetCheckSpec(
+            SIGNED_CHECK,
+            asset="published_year",
+            description="Two people have signed what is public, where the setting MM_SIGN_OFF asks for it.",
+            partitions_def=YEARS,
+        )
+    ],
+)
+def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+    with step(context, settings) as work:
+        with switching_a_year(settings.lake_dir, context.log.info):
+            metadata, signed_off = publish_year(work)
+        if metadata is None:
+            yield dg.MaterializeResult(metadata={"awaits": signed_off.text}, tags={AWAITS_TAG: "signatures"})
+        else:
+            yield dg.MaterializeResult(metadata=metadata)
+        # After what it is of: the UI takes an older result for none.
+        yield result("published_year", SIGNED_CHECK, signed_off)
+
+
+def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any]:
+    """What the UI shows of a year's release, whose files lie in ``folder``."""
+    country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
+    preview = [
+        {
+            "area": _REGIONS[row["area_code"]],
+            "beneficiaries": row["beneficiaries"],
+            "patients": row["patients"],
+            "rate per 10 000": "" if row["rate_per_10000"] is None else round(row["rate_per_10000"], 1),
+        }
+        for row in country.to_pylist()
+        if row["status"] == "published"
+    ]
+    return {
+        "dagster/row_count": rates.num_rows,
+        "synthetic": rates["synthetic"][0].as_py(),
+        "files": _files(folder),
+        "preview": markdown_table(preview),
+        "rates_by_region": _trend(settings),
+    }
+
+
+def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
+    """Whether two people have signed the release in ``folder``."""
+    if not settings.sign_off:
+        return not_applicable("MM_SIGN_OFF is off, so nobody needs to sign.")
+    manifest = manifest_of(folder)
+    if signers := len(signed_before(settings, year, manifest).signed_by):
+        return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
+    return warning(
+        f"Nobody has signed what is public of {year}: it was released before MM_SIGN_OFF was on, or where it is off (set it "
+        "alike for the UI and every command line).",
+        manifest=manifest,
+    )
+
+
+def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
+    """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
+    where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
+
+    The switch is the last thing that can fail: whatever is worked out of the release is worked out before.
+
+    ReleaseError where the protected tables have not passed their checks, or the areas are not those the year was built
+    with any more.
+    """
+    settings, provenance = work.settings, work.lake.provenance(schemas.PROTECTED_RATES, work.year)
+    references = reference_sources(settings, work.year)
+    if references != {name: sha256 for name, sha256 in provenance.sources.items() if name in references}:
+        raise ReleaseError(
+            f"data/reference has changed since {work.year} was built. Nothing was released. Build it again as a whole (job "
+            "year)."
+        )
+    protected = work.read(schemas.PROTECTED_RATES).to_pyarrow()
+    sensitivity = work.read(schemas.PROTECTED_SENSITIVITY).to_pyarrow()
+    year_areas = areas(settings.reference_dir, work.year)
+    rates = released_rates(
+        protected,
+        year_areas,
+        sector_vintage=max(files_by_year(settings.reference_dir, "sectors", work.year), default=None),
+        synthetic=provenance.synthetic,
+    )
+    protected_frame, sensitivity_frame = protected.to_pandas(), sensitivity.to_pandas()
+    assert_cleared(work, protected_frame, sensitivity_frame)
+
+    def fill(folder: Path) -> None:
+        write_year(
+            folder,
+            work.year,
+            rates=rates,
+            sensitivity=released_sensitivity(sensitivity, year_areas, synthetic=provenance.synthetic),
+            areas=area_codes(year_areas, work.year),
+            made=Made(
+                deliveries=_fingerprints(provenance, "deliveries"),
+                references=_fingerprints(provenance, "references"),
+                code={
+                    room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
+                },
+                thresholds={
+                    "threshold": settings.threshold,
+                    "disclosure_threshold": settings.disclosure_threshold,
+                },
+                settings=settings.fingerprint(),
+            ),
+        )
+
+    waiting = None
+    if settings.sign_off:
+        with waiting_folder(settings, work.year) as folder:
+            fill(folder)
+        waiting = awaited(settings, work.year)
+        if waiting and not waiting.is_complete:
+            return None, warning(waiting.sentence, manifest=waiting.manifest)
+    with replacing_folder(settings.published_dir / str(work.year)) as folder:
+        if settings.sign_off:
+            shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
+            if waiting and (manifest_of(folder) != waiting.manifest or broken_checksums(folder)):
+                raise ReleaseError(
+                    f"data/awaiting/{work.year} changed while it was made public. Nothing was released. {_BUILD_AGAIN}"
+                )
+        else:
+            fill(folder)
+        metadata = _of_year(settings, rates, folder)
+        mark_released(work, protected_frame, sensitivity_frame)
+        if waiting:
+            keep_signature(settings, waiting)
+        signed_off = _signed_off(settings, work.year, folder)
+    stop_waiting(settings, work.year)
+    return metadata, signed_off
+
+
+def _fingerprints(provenance: Provenance, kind: str) -> dict[str, dict[str, str]]:
+    files = ((name.partition("/"), sha256) for name, sha256 in sorted(provenance.sources.items()))
+    return {file: {"sha256": sha256} for (of_kind, _slash, file), sha256 in files if of_kind == kind}
+
+
+def _files(folder: Path) -> dg.MarkdownMetadataValue:
+    """The files of a released folder and their sizes; what lies in a folder below is one row, to be short."""
+    rows: dict[str, list[int]] = {}
+    for name, size in sizes(folder).items():
+        top, slash, _below = name.partition("/")
+        rows.setdefault(top + slash, []).append(size)
+    return markdown_table(
+        [{"file": f"{name} ({len(of)})" if name.endswith("/") else name, "bytes": sum(of)} for name, of in rows.items()]
+    )
+
+
+# Since the last request: an update that is seen while another year is being built waits for that and is not forgotten.
+# Nothing more than "newly updated" is matched, so that Dagster knows its time: of an update and a request that it sees
+# together, the later one counts, and a year that comes during a refresh asks for the next.
+_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated()).since(
+    dg.AutomationCondition.newly_requested()
+)
+_NOTHING_GOING_ON = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+REFRESH_SERIES = (_UPDATED & _NOTHING_GOING_ON).with_label("a year was rebuilt")
+# In the same run as the series; or after it, when it was made by hand.
+REFRESH_PAGE = (
+    (
+        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+        | dg.AutomationCondition.any_deps_updated().since(dg.AutomationCondition.newly_requested())
+    )
+    & _NOTHING_GOING_ON
+).with_label("the series was made again")
+
+
+@dg.asset(
+    deps=["published_year"],
+    automation_condition=REFRESH_SERIES,
+    **declared(
+        PUBLICATION,
+        "The release of all years, `data/published/series/`: the tables of all years in one, workbooks in four languages, "
+        "the fiche of the statistic, metadata for catalogues, provenance, and the changelog with the number of cells that "
+        "changed. Made again by itself when a year was rebuilt; the folder is switched in one step.",
+        table=schemas.RELEASED_RATES,
+        rooms=["release/series", "release/workbook", "release/kept", *_OF_A_YEAR],
+        kinds={"csv", "parquet", "excel"},
+        yearly=False,
+        uri="data/published/series/rates.csv",
+    ),
+    check_specs=[
+        dg.AssetCheckSpec(
+            KEPT_CHECK,
+            asset="published_series",
+            description="The earlier releases are there as they were: they match their checksums, and the changelog.",
+        )
+    ],
+)
+def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
+    with contained(settings, "published_series"):
+        yield from _published_series(context, settings)
+
+
+def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
+    place, releases = settings.published_dir / SERIES, settings.published_dir / RELEASES
+    with reading_all_years(settings.lake_dir, context.log.info), replacing_folder(place) as folder:
+        years = {year: settings.published_dir / str(year) for year in released_years(settings)}
+        version = series_version(settings)
+        history = write_series(
+            folder,
+            years,
+            earlier=place,
+            today=now().date(),
+            code={"release": code_version("release")},
+            base_url=f"{settings.release_url}{SERIES}/" if settings.release_url else "",
+        )
+        metadata: dict[str, Any] = {
+            "dagster/row_count": pq.read_metadata(folder / "rates.parquet").num_rows,
+            "release": f"{history.release.number} of {history.release.date.isoformat()}",
+            "years": history.release.span,
+            "notes": " ".join(history.notes) or "none",
+            "changed_cells": _changes(history),
+            "revisions": _revisions(history),
+            "files": _files(folder),
+            "rates_by_region": _trend(settings),
+            "kept": keep_earlier(place, history, releases),
+        }
+        earlier = result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
+    yield dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+    yield earlier
+
+
+def _changes(history: History) -> dg.MarkdownMetadataValue:
+    """Cells of this release that differ from the one before, by year; of areas, not of people."""
+    entry = history.entries[0]
+    return markdown_table(
+        [
+            {"year": year, **_readable(asdict(of)), "why": ", ".join(entry.reasons.get(year, ()))}
+            for year, of in sorted(entry.changes.items())
+            if not of.none
+        ]
+    )
+
+
+def _revisions(history: History) -> dg.MarkdownMetadataValue:
+    """The rows of this release in ``revisions``; without the years that are new, of which every row is."""
+    rows = history.revisions.filter(pc.field("release") == history.release.number).to_pylist()
+    rows = [_readable(row) for row in rows if row["reasons"] != FIRST_OF_YEAR]
+    for row in rows:
+        del row["release"], row["release date"]
+    table = markdown_table(rows[:_SHOWN_REVISIONS])
+    if len(rows) <= _SHOWN_REVISIONS:
+        return table
+    more = len(rows) - _SHOWN_REVISIONS
+    return dg.MetadataValue.md(f"{table.value}\n\nAnd {more} more, in data/published/series/revisions.csv.")
+
+
+def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    largest = row["largest_change"]
+    shown = {**row, "largest_change": "" if largest is None else round(largest, 2)}
+    return {name.replace("_", " "): value for name, value in shown.items()}
+
+
+def _earlier_releases(releases: Path, history: History) -> Outcome:
+    if faults := broken_releases(releases, history):
+        return warning(
+            f"data/published/{RELEASES}: {'; '.join(faults)}. Somebody changed an earlier release, or it was lost: put its "
+            "folder back from a copy. The newest release does not depend on it."
+        )
+    if not (kept := kept_releases(releases)):
+        return not_applicable("no earlier release is kept yet.")
+    return passed(f"Earlier releases, as they were: {', '.join(folder.name for folder in kept)}.")
+
+
+def series_version(settings: Settings) -> str:
+    """What the series is made from: the released years, and where it will be found."""
+    sums = [settings.published_dir / str(year) / CHECKSUMS for year in released_years(settings)]
+    return _version(settings.release_url, *(fingerprint(path) for path in sums if path.is_file()))
+
+
+def page_version(settings: Settings) -> str:
+    """What the page is made from: the series, and the outlines."""
+    sums = settings.published_dir / SERIES / CHECKSUMS
+    outlines = outline_files(settings.reference_dir)
+    return _version(*(fingerprint(path) for path in (sums, *outlines) if path.is_file()))
+
+
+def _version(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def released_years(settings: Settings) -> list[int]:
+    folders = settings.published_dir.glob("[12][0-9][0-9][0-9]") if settings.published_dir.is_dir() else ()
+    return sorted(int(folder.name) for folder in folders if (folder / "rates.parquet").is_file())
+
+
+@dg.asset(
+    deps=["published_series"],
+    automation_condition=REFRESH_PAGE,
+    **declared(
+        PUBLICATION,
+        "The atlas, a page for everybody: `data/published/atlas/index.html`, opens by double click. Map and trend of every "
+        "area, down to the municipalities and sectors where `data/reference/` has their outlines (else the provinces).",
+        rooms=["release/atlas", *_OF_OUTLINES, *_OF_A_YEAR],
+        kinds={"html"},
+        yearly=False,
+        uri="data/published/atlas/index.html",
+    ),
+)
+def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
+    with contained(settings, "atlas_page"):
+        return _atlas_page(settings)
+
+
+def _atlas_page(settings: Settings) -> dg.MaterializeResult:
+    from mm_pipeline.release.atlas.page import write_atlas
+
+    series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"
+    if not series.is_dir():
+        raise ReleaseError("data/published/series is not there. Materialise published_series first.")
+    version, history = page_version(settings), read_history(series)
+    if broken := broken_checksums(series):
+        raise ReleaseError(
+            f"data/published/series: {', '.join(broken)} not as in SHA256SUMS. Materialise published_series again."
+        )
+    outlines = outlines_for(settings.reference_dir, history.release.years)
+    with replacing_folder(place) as folder:
+        write_atlas(
+            folder,
+            rates=pq.ParquetFile(series / "rates.parquet").read(),
+            standardised=pq.ParquetFile(series / "standardised.parquet").read(),
+            areas=read_area_codes(series / AREAS),
+            outlines=outlines,
+            fiche=fiche(history.release, **thresholds_of(series)),
+            release=history.release,
+        )
+        write_checksums(folder)
+        vintages = {of.year: of for of in outlines.values()}
+        metadata: dict[str, Any] = {
+            "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
+            "release": f"{history.release.number} of {history.release.date.isoformat()}",
+            "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
+            "files": _files(folder),
+            "rates_by_region": _trend(settings),
+        }
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+
+
+ASSETS = [protected_rates, published_year, published_series, atlas_page]

@@ -1,0 +1,185 @@
+"""How a check is written and what it says.
+
+A check is a function from :class:`~mm_pipeline.defs.assets.common.Step` to an :class:`Outcome`. All checks of an asset run
+in one Dagster step, on one engine session. Every outcome says in words what was looked at; a failure says what failed,
+where, how much, and what to do next. A check that cannot look says "Not applicable" and why; Dagster has no third
+state, so it counts as not failed, and the command line and the metadata (``outcome``) tell it from a pass.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from mm_pipeline.defs.assets.common import (
+    ROUNDED_TO,
+    SMALLEST_SHOWN,
+    SettingsParam,
+    Step,
+    is_small,
+    people,
+    rounded,
+    step,
+    told,
+)
+from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.schemas import Table
+
+PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    state: str
+    text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def passed(text: str, **metadata: Any) -> Outcome:
+    return Outcome(PASSED, text, metadata)
+
+
+def warning(text: str, **metadata: Any) -> Outcome:
+    """Something to look at; what is downstream is built all the same."""
+    return Outcome(WARNING, text, metadata)
+
+
+def failed(text: str, **metadata: Any) -> Outcome:
+    """The check failed; if it is blocking, nothing downstream is built."""
+    return Outcome(FAILED, text, metadata)
+
+
+def not_applicable(why: str, **metadata: Any) -> Outcome:
+    """The check did not look, and why."""
+    return Outcome(NOT_APPLICABLE, f"Not applicable: {why}", metadata)
+
+
+@dataclass(frozen=True)
+class Check:
+    """``look`` may give an Outcome of any state; ``blocking`` only matters for a failure.
+
+    ``after``: further tables it reads beside those upstream of the asset.
+    """
+
+    name: str
+    description: str
+    look: Callable[[Step], Outcome]
+    blocking: bool = False
+    after: tuple[str, ...] = ()
+
+
+def checks_of(
+    table: Table | str, checks: Sequence[Check], *, name: str = "", then: Callable[[Step, bool], None] | None = None
+) -> dg.AssetChecksDefinition:
+    """The Dagster definition of all checks of one yearly asset, or of some that wait for more than the others (``name``).
+
+    ``then`` is called when all have looked, and told whether no blocking one failed.
+    """
+    asset = table if isinstance(table, str) else table.name
+
+    @dg.multi_asset_check(
+        name=name or f"{asset}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset,
+                description=check.description,
+                additional_deps=check.after,
+                blocking=check.blocking,
+                partitions_def=YEARS,
+            )
+            for check in checks
+        ],
+    )
+    def run(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Iterator[dg.AssetCheckResult]:
+        with step(context, settings) as work:
+            passed = True
+            for check in checks:
+                outcome = check.look(work)
+                passed &= not (check.blocking and outcome.state == FAILED)
+                yield result(asset, check.name, outcome)
+            if then:
+                then(work, passed)
+
+    return run
+
+
+def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=outcome.state in (PASSED, NOT_APPLICABLE),
+        severity=dg.AssetCheckSeverity.ERROR if outcome.state == FAILED else dg.AssetCheckSeverity.WARN,
+        description=outcome.text,
+        metadata={"outcome": outcome.state, **outcome.metadata},
+    )
+
+
+def tolerated(
+    work: Step,
+    check: str,
+    found: int,
+    of: int,
+    *,
+    who: str,
+    do: str,
+    fault: str,
+    advice: str,
+    nothing: str,
+    of_people: bool = True,
+    **metadata: Any,
+) -> Outcome:
+    """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
+
+    ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
+    ``nothing``: why the check is not applicable when there is none to look at. ``of_people``: whether those looked at are
+    people or rows of theirs, of which only a round number may be shown; else they are houses. A small number is held
+    against the tolerance as if it were the smallest that may be shown: whether the check warns would tell which it is
+    otherwise.
+    """
+    if of == 0:
+        return not_applicable(nothing)
+    limit = work.settings.tolerances[check]
+    metadata = {
+        "found": people(found),
+        "looked_at": told(of) if of_people else people(of),
+        "share": _share(found, rounded(of) if of_people else of) or "not shown",
+        "tolerated": percent(limit),
+        **metadata,
+    }
+    if found == 0:
+        return passed(f"All {who} {do}.", **metadata)
+    text = f"{some_of(found, rounded(of) if of_people else of, who)} {fault}"
+    if max(found, SMALLEST_SHOWN) / of <= limit:
+        return passed(f"{text}; up to {percent(limit)} is tolerated (MM_TOLERANCES).", **metadata)
+    return warning(f"{text}; more than the {percent(limit)} that is tolerated (MM_TOLERANCES). {advice}", **metadata)
+
+
+def percent(share: float) -> str:
+    return "under 0.01 %" if 0 < share < 0.00005 else f"{100 * share:.2f} %"
+
+
+def _share(count: int, total: int) -> str:
+    """Of a ``total`` that may be shown; empty where none may."""
+    return "few" if is_small(count) else percent(min(1.0, count / total)) if total else ""
+
+
+SOME = "some"
+
+
+def share_of_people(count: int, total: int) -> str:
+    """A share of people by round numbers: to who knows ``total`` it tells ``count`` no better than :func:`told` does.
+
+    Of fewer than a thousand there is none.
+    """
+    part, whole = rounded(count), rounded(total)
+    if whole < 10 * ROUNDED_TO:
+        return SOME
+    return percent(min(1.0, part / whole)) if part else f"under {percent(ROUNDED_TO / 2 / whole)}"
+
+
+def some_of(count: int, total: int, who: str) -> str:
+    """The beginning of a sentence on ``count`` cases, ``who`` in words, of a ``total`` that may be shown."""
+    share = "" if is_small(count) else _share(count, total)
+    return f"{people(count)} {who}" + (f" ({share})" if share else "")

@@ -1,0 +1,336 @@
+"""Checks of the rates: do the figures add up, and do they look like the statistic?"""
+
+import json
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+from ibis import _
+
+from mm_pipeline import schemas
+from mm_pipeline.defs.assets.common import Step, markdown_table
+from mm_pipeline.defs.checks.expectations import broken_rules
+from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.statistic import sensitivity
+from mm_pipeline.statistic.cells import FIRST_SECTOR_YEAR
+from mm_pipeline.statistic.rates import AGE_GROUPS, LEVELS, dimensions_of
+
+NATIONAL_SIZE = (9_000_000, 14_000_000)
+"""Beneficiaries of a year that can be the whole country; the published figures mean nothing for anything else."""
+
+RATE_TOLERANCE = 1e-6
+
+COMPARED_FROM = 100
+"""Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
+
+_COUNTS = ["beneficiaries", "patients"]
+
+_REGION_NAMES = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
+
+
+def _rates(work: Step, year: int | None = None) -> pd.DataFrame:
+    return work.lake.read(work.backend, schemas.SECTOR_RATES, year or work.year).to_pandas()
+
+
+def rates_in_range(work: Step) -> Outcome:
+    frame = _rates(work)
+    if frame.empty:
+        return failed(
+            f"The table has no row: materialise sector_rates for {work.year} again, and report it if it stays."
+        )
+    key = frame[["level", "area_code", "dimension", "category"]].fillna("?")
+    frame["cell"] = key["level"] + " " + key["area_code"] + " " + key["dimension"] + " " + key["category"]
+    frame["is_complete"] = frame[[*key, *_COUNTS]].notna().all(axis=1)
+    share = frame["patients"] / frame["beneficiaries"].where(frame["beneficiaries"] != 0)
+    frame["rates_are_of_counts"] = _same(frame["rate_per_10000"], 10_000 * share)
+    frame["rates_are_of_counts"] &= _same(frame["rate_percent"], 100 * share)
+    if broken := broken_rules(frame, "sector_rates", row="cell"):
+        return failed(
+            f"{' '.join(broken)} The table is not what the definition gives: materialise sector_rates for {work.year} "
+            "again, and report it if it stays."
+        )
+    return passed("All cells have a legal area, category, count and rate, and no cell is there twice.")
+
+
+def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
+    return ((rates - expected).abs() < RATE_TOLERANCE) | (rates.isna() & expected.isna())
+
+
+def numerator_within_denominator(work: Step) -> Outcome:
+    frame = _rates(work)
+    wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
+    if wrong.empty:
+        return passed("In all cells the patients are among the beneficiaries.")
+    return failed(
+        f"{len(wrong)} cells have more patients than beneficiaries ({_places(wrong)}). Were forfaits and beneficiaries "
+        "extracted with the same pseudonyms? Correct the delivery and materialise the year again."
+    )
+
+
+def sector_coverage(work: Step) -> Outcome:
+    """From 2005 on every municipality with beneficiaries has sectors, and they add up with ZZZZ to it."""
+    if work.year < FIRST_SECTOR_YEAR:
+        return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
+    frame = _rates(work)
+    frame = frame[frame["dimension"] == "total"]
+    municipalities = frame[frame["level"] == "municipality"].groupby("area_code")[_COUNTS].sum()
+    sectors = frame[frame["level"] == "sector"].groupby("parent_code")[_COUNTS].sum()
+    inhabited = municipalities[municipalities["beneficiaries"] > 0]
+    if inhabited.empty:
+        return not_applicable("no municipality has beneficiaries; see municipalities_assigned.")
+    without = inhabited.index.difference(sectors.index)
+    unequal = _differing(municipalities, sectors).difference(without)
+    if without.empty and unequal.empty:
+        return passed(f"The sectors of all {len(inhabited)} municipalities with beneficiaries add up to them.")
+    return failed(
+        f"{len(without)} municipalities have no sector and {len(unequal)} are not the sum of their sectors "
+        f"({', '.join([*without, *unequal][:10])}). Materialise beneficiary_counts and sector_rates for {work.year} "
+        "again, and report it if it stays."
+    )
+
+
+def levels_add_up(work: Step) -> Outcome:
+    """Each level adds up to the one above; below the country, the unassigned are missing."""
+    frame = _rates(work)
+    keys = ["dimension", "category"]
+    wrong: list[str] = []
+    for above, below in pairwise(LEVELS[:5]):
+        shared = frame[frame["dimension"].isin(dimensions_of(below))]
+        parents = shared[shared["level"] == above].groupby(["area_code", *keys])[_COUNTS].sum()
+        children = shared[shared["level"] == below].groupby(["parent_code", *keys])[_COUNTS].sum()
+        children.index = children.index.set_names(["area_code", *keys])
+        if above == "country":
+            rest = parents.sub(children, fill_value=0)
+            if not _are_the_unassigned(work, rest):
+                wrong.append("country BE")
+        else:
+            areas = _differing(parents, children).get_level_values("area_code").unique()
+            wrong += [f"{above} {area}" for area in areas]
+    if not wrong:
+        return passed("Every level adds up to the one above (the country also holds those without a municipality).")
+    return failed(
+        f"{len(wrong)} areas are not the sum of the areas below: {', '.join(wrong[:10])}. Materialise sector_rates for "
+        f"{work.year} again, and report it if it stays."
+    )
+
+
+def breakdowns_add_up(work: Step) -> Outcome:
+    """The categories of each breakdown add up to the area's total, and the age classes to the age groups."""
+    frame = _rates(work)
+    area = ["level", "area_code"]
+    totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
+    wrong: list[str] = []
+    for dimension in ("sex", "age_group", "preferential", "age_class"):
+        carrying = totals[[dimension in dimensions_of(level) for level in totals.index.get_level_values("level")]]
+        sums = frame[frame["dimension"] == dimension].groupby(area)[_COUNTS].sum()
+        wrong += [f"{dimension} of {level} {code}" for level, code in _differing(carrying, sums)]
+    groups = {class_: group for group, classes in AGE_GROUPS.items() for class_ in classes}
+    classes = frame[frame["dimension"] == "age_class"].assign(category=lambda rows: rows["category"].map(groups))
+    class_sums = classes.groupby([*area, "category"])[_COUNTS].sum()
+    with_classes = frame["level"].isin([level for level in LEVELS if "age_class" in dimensions_of(level)])
+    group_rows = frame[(frame["dimension"] == "age_group") & with_classes].groupby([*area, "category"])[_COUNTS].sum()
+    wrong += [f"age group {group} of {level} {code}" for level, code, group in _differing(group_rows, class_sums)]
+    if not wrong:
+        return passed("Every breakdown adds up to its area, and the age classes to the age groups.")
+    return failed(
+        f"{len(wrong)} breakdowns do not add up: {', '.join(wrong[:10])}. Materialise sector_rates for {work.year} "
+        "again, and report it if it stays."
+    )
+
+
+def _differing(totals: pd.DataFrame, sums: pd.DataFrame) -> pd.Index:
+    """Where the two differ; what only one of them has is held against 0."""
+    difference = totals.sub(sums, fill_value=0)
+    return difference.index[(difference != 0).any(axis=1)]
+
+
+def _are_the_unassigned(work: Step, rest: pd.DataFrame) -> bool:
+    """Whether the country less its regions (``rest``) is those without a municipality, counted again."""
+    counts = work.read(schemas.BENEFICIARY_COUNTS)
+    beneficiaries = counts.filter(_.municipality_code.isnull()).beneficiaries.sum().fill_null(0).execute()
+    known = counts.filter(_.municipality_code.notnull()).select("municipality_code").distinct()
+    patients = work.read(schemas.ATTRIBUTED_PATIENTS).filter(_.is_beneficiary).anti_join(known, "municipality_code")
+    totals = rest[rest.index.get_level_values("dimension") == "total"].sum()
+    return (
+        totals["beneficiaries"] == beneficiaries
+        and totals["patients"] == patients.count().execute()
+        and bool(((rest["patients"] >= 0) & (rest["patients"] <= rest["beneficiaries"])).all())
+    )
+
+
+def regional_change(work: Step) -> Outcome:
+    """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
+    before = work.year - 1
+    if not work.lake.is_usable(schemas.SECTOR_RATES, before):
+        return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
+    now, then = (_top(_rates(work, year)) for year in (work.year, before))
+    shown_now, shown_then = (_shown(work, year) for year in (work.year, before))
+    compared = [
+        area
+        for area in then.index
+        if then["rate_per_10000"][area] > 0
+        and ((area in shown_now and area in shown_then) or then["patients"][area] >= COMPARED_FROM)
+    ]
+    if not compared:
+        return not_applicable(f"neither the country nor a region has enough patients in {before} to compare with.")
+    ratios = now["rate_per_10000"].reindex(compared).fillna(0) / then["rate_per_10000"][compared]
+    frame = pd.DataFrame({"area": [_REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
+    table = markdown_table(
+        [
+            {
+                "area": name,
+                f"per 10 000 in {before}": _told(shown_then.get(area), 1),
+                str(work.year): _told(shown_now.get(area), 1),
+            }
+            for area, name in _REGION_NAMES.items()
+        ]
+    )
+    if broken := broken_rules(frame, "regional_change", row="area"):
+        return warning(f"Against {before}: {' '.join(broken)}", rates=table)
+    return passed(f"The rates of the country and the regions changed plausibly against {before}.", rates=table)
+
+
+def _top(frame: pd.DataFrame) -> pd.DataFrame:
+    """The totals of the country and the regions, by area."""
+    top = frame[(frame["dimension"] == "total") & frame["level"].isin(["country", "region"])]
+    return top.drop_duplicates("area_code").set_index("area_code")
+
+
+def _shown(work: Step, year: int) -> dict[str, float]:
+    """Rate per 10 000 of the country and the regions, where ``protected_rates`` shows it."""
+    if not work.lake.is_usable(schemas.PROTECTED_RATES, year):
+        return {}
+    frame = work.lake.read(work.backend, schemas.PROTECTED_RATES, year).to_pandas()
+    return _top(frame)["rate_per_10000"].dropna().to_dict()
+
+
+def _told(rate: float | None, digits: int) -> float | str:
+    return "not shown" if rate is None else round(rate, digits)
+
+
+def published_figures(work: Step) -> Outcome:
+    """National and regional rates against those the agency published (``published_figures.json``)."""
+    facts: dict[str, Any] = json.loads(
+        (resources.files("mm_pipeline.defs.checks") / "published_figures.json").read_text(encoding="utf-8")
+    )
+    published = facts["rate_percent"].get(str(work.year))
+    if published is None:
+        return not_applicable(f"no figure published for {work.year} is known to the project.")
+    frame = _rates(work)
+    beneficiaries = int(
+        frame.loc[(frame["level"] == "country") & (frame["dimension"] == "total"), "beneficiaries"].iloc[0]
+    )
+    if not NATIONAL_SIZE[0] <= beneficiaries <= NATIONAL_SIZE[1]:
+        return not_applicable(
+            "the delivery is not of the size of the country (demonstration data of another scale?), so the published "
+            "figures say nothing about it."
+        )
+    found, shown = _top(frame)["rate_percent"].fillna(0), _shown(work, work.year)
+    rows, away = [], []
+    for area, rate in published.items():
+        own = _told(shown[area] / 100 if area in shown else None, 2)
+        rows.append({"area": _REGION_NAMES[area], "published %": rate, "here %": own})
+        if round(abs(round(found.get(area, 0.0), 2) - rate), 2) > facts["tolerance_percentage_points"]:
+            away.append(f"{_REGION_NAMES[area]} ({own}; published {rate} %)")
+    if away:
+        return warning(
+            f"Away from the published rate by more than {facts['tolerance_percentage_points']} percentage points: "
+            f"{', '.join(away)}. Is the extract complete, and are DMG and beneficiaries of the same year?",
+            figures=markdown_table(rows),
+        )
+    return passed("The rates agree with the published figures.", figures=markdown_table(rows))
+
+
+def _places(rows: pd.DataFrame) -> str:
+    places = (rows["level"] + " " + rows["area_code"] + ", " + rows["dimension"] + " " + rows["category"]).head(10)
+    return "; ".join(places)
+
+
+def thresholds_agree(work: Step) -> Outcome:
+    """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
+    main = work.settings.threshold
+    counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()
+    rates = _rates(work)
+    totals = rates[rates["level"].isin(sensitivity.LEVELS) & (rates["dimension"] == "total")]
+    by_area = counts.sort_values("threshold").groupby(["level", "area_code"])
+    problems = {
+        "have not each number of forfaits from 1 to 12 once": by_area["threshold"]
+        .agg(list)
+        .map(lambda found: found != list(range(1, 13))),
+        "have more patients at a higher threshold": ~by_area["patients"].agg(lambda n: n.is_monotonic_decreasing),
+        "have several numbers of beneficiaries": by_area["beneficiaries"].nunique() > 1,
+    }
+    keys = ["level", "area_code", *_COUNTS]
+    both = counts[counts["threshold"] == main][keys].merge(totals[keys], how="outer", indicator=True)
+    problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
+        lambda side: (side != "both").any()
+    )
+    for what, is_wrong in problems.items():
+        if is_wrong.any():
+            areas = ", ".join(code for _, code in is_wrong[is_wrong].index)
+            return failed(
+                f"{areas} {what}: threshold_counts and sector_rates do not go together. Materialise both for {work.year} "
+                "again, and report it if it stays."
+            )
+    return passed(f"Each of {by_area.ngroups} areas has twelve thresholds, and at {main} the patients of sector_rates.")
+
+
+CHECKS = [
+    checks_of(
+        schemas.THRESHOLD_COUNTS,
+        [
+            Check(
+                "thresholds_agree",
+                "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
+                thresholds_agree,
+                blocking=True,
+                after=(schemas.SECTOR_RATES.name,),
+            )
+        ],
+    ),
+    checks_of(
+        schemas.SECTOR_RATES,
+        [
+            Check(
+                "rates_in_range",
+                "Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates).",
+                rates_in_range,
+                blocking=True,
+            ),
+            Check(
+                "numerator_within_denominator",
+                "In every cell the patients are among the beneficiaries.",
+                numerator_within_denominator,
+                blocking=True,
+            ),
+            Check(
+                "sector_coverage",
+                "From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included.",
+                sector_coverage,
+                blocking=True,
+            ),
+            Check("levels_add_up", "Every level adds up to the one above.", levels_add_up, blocking=True),
+            Check("breakdowns_add_up", "Every breakdown adds up to its area.", breakdowns_add_up, blocking=True),
+        ],
+    ),
+    # Apart from the other checks of its table, on which protected_rates waits.
+    checks_of(
+        schemas.SECTOR_RATES,
+        [
+            Check(
+                "regional_change",
+                "The rate of the country and the regions changed plausibly in a year (suite regional_change).",
+                regional_change,
+                after=(schemas.PROTECTED_RATES.name,),
+            ),
+            Check(
+                "published_figures",
+                "National and regional rates agree with the published ones, where there are any.",
+                published_figures,
+                after=(schemas.PROTECTED_RATES.name,),
+            ),
+        ],
+        name="sector_rates_against_others",
+    ),
+]

@@ -1,0 +1,85 @@
+"""What a run's steps share: the settings, under the locks of the years that the run works on."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import dagster as dg
+
+from mm_pipeline.defs.assets.common import contained
+from mm_pipeline.defs.assets.deliveries import observe
+from mm_pipeline.defs.jobs import CHECKS_JOB, SERIES_ASSETS, STATUS_JOB, YEARLY_JOB
+from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.defs.requests import YEAR_TAG
+from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.locks import SERIES, Locks
+from mm_pipeline.operations.recovery import clean_up_under
+from mm_pipeline.settings import Settings
+
+_RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def settings_under_lock(settings: Settings, locks: Locks | None = None) -> dg.ResourceDefinition:
+    """The resource ``settings``: a run holds its years from before its first step until after its last.
+
+    ``locks``: those of the caller, which its runs need not wait for.
+    """
+
+    @dg.resource
+    def held_settings(context: dg.InitResourceContext) -> Iterator[Settings]:
+        if context.run is None:  # a schedule or a sensor
+            yield settings
+        else:
+            say = context.log.info if context.log else print
+            names = locks_of(context.run)
+            held = (locks or Locks(settings.lake_dir)).held_by_run(context.run.run_id, names, say=say)
+            try:
+                assert_has_a_year(context.run)
+            except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped
+                raise dg.DagsterInvariantViolationError(str(error)) from None
+            with contained(settings, "locks"), held:
+                clean_up_under(settings, names)
+                for year in filter(str.isdigit, names):
+                    _observe(context.instance, settings, int(year))
+                yield settings
+
+    return held_settings
+
+
+def _observe(instance: dg.DagsterInstance | None, settings: Settings, year: int) -> None:
+    """So that Dagster knows from which delivery the tables of this run are made."""
+    if instance is not None:
+        with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
+            observe(instance, settings, year)
+
+
+def assert_has_a_year(run: dg.DagsterRun) -> None:
+    """Raise OperatorError where a run of yearly assets or checks was started without a year of the statistic."""
+    first, last = _RANGE_TAGS
+    tagged = [run.tags[tag] for tag in (YEAR_TAG, first, last) if tag in run.tags]
+    keys = [*(run.asset_selection or ()), *(key.asset_key for key in run.asset_check_selection or ())]
+    is_yearly = run.job_name in (YEARLY_JOB, CHECKS_JOB) or any(
+        key.to_user_string() not in SERIES_ASSETS for key in keys
+    )
+    known = YEARS.get_partition_keys()
+    if is_yearly and (not tagged or not set(tagged) <= set(known)):
+        found = f"the year {' to '.join(tagged)}" if tagged else "no year"
+        raise OperatorError(
+            f"This run was started with {found}; expected one from {known[0]} to {known[-1]}. Nothing was written. Choose a "
+            "partition in the launchpad, or start it with Materialize, which asks for one; checks alone with the job checks."
+        )
+
+
+def locks_of(run: dg.DagsterRun) -> list[str]:
+    """The locks a run needs: its year or years, and that of the series if it may make something from all years."""
+    tags, (first, last) = run.tags, _RANGE_TAGS
+    if run.job_name == STATUS_JOB:
+        return []
+    if YEAR_TAG in tags:
+        years = [tags[YEAR_TAG]]
+    elif first in tags and last in tags:
+        years = [str(year) for year in range(int(tags[first]), int(tags[last]) + 1)]
+    else:
+        return [SERIES]
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    only_years = run.job_name in (YEARLY_JOB, CHECKS_JOB) or (selected and selected.isdisjoint(SERIES_ASSETS))
+    return years if only_years else [*years, SERIES]

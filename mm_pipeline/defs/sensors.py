@@ -1,0 +1,146 @@
+"""What runs when something happens: a delivery, a signature, a rebuilt year, a run that was killed."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from mm_pipeline.defs.assets.deliveries import observe
+from mm_pipeline.defs.jobs import SERIES_ASSETS, YEARLY_JOB, yearly_job
+from mm_pipeline.defs.partitions import all_years
+from mm_pipeline.defs.requests import ledger_of, request_of, run_of
+from mm_pipeline.errors import OperatorError
+from mm_pipeline.ingest.delivery import trace
+from mm_pipeline.operations.recovery import end_abandoned_runs
+from mm_pipeline.operations.sign_off import awaited, years_awaiting
+from mm_pipeline.operations.staleness import Ledger
+from mm_pipeline.settings import Settings
+
+refresh_series = dg.AutomationConditionSensorDefinition(
+    "refresh_series",
+    target=dg.AssetSelection.assets(*SERIES_ASSETS),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Makes the tables of all years and the page again after a year was rebuilt.",
+)
+
+
+@dataclass
+class Arrivals:
+    """What the sensor remembers from tick to tick: of each year the trace of its folder as it was seen last, and as it was
+    when something came of it (a run, or nothing to do)."""
+
+    seen: dict[str, str] = field(default_factory=dict)
+    settled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cursor(self) -> str:
+        """As Dagster keeps it; a year without a folder needs no place."""
+        return json.dumps({name: {year: of for year, of in each.items() if of} for name, each in asdict(self).items()})
+
+
+@dg.sensor(
+    job=yearly_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every minute: is there a delivery of which no file has changed for a minute, and which is not the one its "
+    "year was built from (by its contents, not its times)? Then that year is built. Code and settings start nothing.",
+)
+def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
+    before, now = Arrivals(**json.loads(context.cursor or "{}")), Arrivals()
+    requests, said, ledger = [], [], ledger_of(context, settings)
+    for year in all_years():
+        key, found = str(year), trace(settings, year)
+        now.seen[key] = found
+        if before.settled.get(key, "") == found:
+            now.settled[key] = found
+        elif before.seen.get(key, "") != found:
+            said.append(f"{year}: files are arriving; waiting until none has changed for a minute")
+        elif run_id := run_of(context.instance, year):
+            said.append(f"{year}: being built in run {run_id}")
+        else:
+            try:
+                answer = _answer(context.instance, settings, ledger, year)
+            except (OperatorError, OSError) as error:  # of this year: the others go on
+                said.append(f"{year}: cannot be looked at: {error}")
+                continue
+            now.settled[key] = found
+            if isinstance(answer, dg.RunRequest):
+                requests.append(answer)
+            elif answer:
+                said.append(answer)
+    skip = None if requests else "; ".join(said) or "Nothing new in data/raw."
+    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=now.cursor)
+
+
+def _answer(instance: dg.DagsterInstance, settings: Settings, ledger: Ledger, year: int) -> dg.RunRequest | str:
+    """A request for a year whose files are at rest; or what there is to say of it, if anything."""
+    observe(instance, settings, year)
+    state = ledger.state(year)
+    if state.is_new_delivery:
+        answer = request_of(instance, ledger, state)
+        return answer if isinstance(answer, dg.RunRequest) else str(answer.skip_message)
+    if state.delivery.missing and not state.delivery.is_empty:
+        return f"{year}: {'; '.join(state.reasons)}" if state.reasons else ""
+    return ""
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process was killed: they would hold a place in the queue for ever. Removes "
+    "the temporary files that it left.",
+)
+def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
+    ended = end_abandoned_runs(context.instance, settings)
+    return dg.SkipReason(
+        f"Marked as failed: {', '.join(ended)}" if ended else "Every run that goes on has its process."
+    )
+
+
+PUBLISHED_YEAR = dg.AssetKey("published_year")
+
+SIGNED_TAG = "mm_pipeline/signed"
+"""Tag of a run that publishes a signed year: the manifest that was signed."""
+
+
+@dg.sensor(
+    job_name=YEARLY_JOB,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="With MM_SIGN_OFF on: makes a year public (published_year alone) once two people have signed its content.",
+)
+def signed_releases(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    assert context.repository_def is not None
+    checks = [key for key in context.repository_def.asset_graph.asset_check_keys if key.asset_key == PUBLISHED_YEAR]
+    requests, skipped = [], []
+    for year in years_awaiting(settings):
+        waiting = awaited(settings, year)
+        if waiting is None or not waiting.is_complete:
+            skipped.append(f"{year}: awaits its signatures")
+        elif reason := _why_not_now(context.instance, year, waiting.manifest):
+            skipped.append(f"{year}: {reason}")
+        else:
+            requests.append(
+                dg.RunRequest(
+                    partition_key=str(year),
+                    asset_selection=[PUBLISHED_YEAR],
+                    asset_check_keys=checks,
+                    tags={SIGNED_TAG: waiting.manifest[:16]},
+                )
+            )
+    return requests or dg.SkipReason("; ".join(skipped) or "No year awaits a signature")
+
+
+def _why_not_now(instance: dg.DagsterInstance, year: int, manifest: str) -> str:
+    of_year = {"dagster/partition": str(year)}
+    for run in instance.get_runs(dg.RunsFilter(tags=of_year, statuses=NOT_FINISHED_STATUSES), limit=1):
+        return f"run {run.run_id[:8]} works on it"
+    tried = dg.RunsFilter(tags={**of_year, SIGNED_TAG: manifest[:16]})
+    for run in instance.get_runs(tried, limit=1):
+        if run.status == dg.DagsterRunStatus.FAILURE:
+            return f"its release failed in run {run.run_id[:8]}; see that run, then build the year again (job year)"
+    return ""
