@@ -13,8 +13,9 @@ import dagster as dg
 from benchmarks.year import QUIET
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB, yearly_job
+from mm_pipeline.defs.jobs import yearly_job
 from mm_pipeline.operations.dagster_home import dagster_home
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline.settings import Settings
 
 

@@ -10,7 +10,7 @@ import duckdb
 from benchmarks.material import YEAR, deliver, settings_at
 from benchmarks.timing import in_turn, median_table
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

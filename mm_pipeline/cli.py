@@ -153,7 +153,7 @@ def main() -> None:
 @_in_words
 def run() -> None:
     """Build every year that is delivered; with no delivery at all, make demonstration deliveries first."""
-    from mm_pipeline.defs.partitions import all_years
+    from mm_pipeline.clock import all_years
     from mm_pipeline.ingest.delivery import years_delivered
 
     settings = _settings()

@@ -20,3 +20,8 @@ def now() -> datetime:
 def newest_year() -> int:
     """The newest year that the statistic covers today: t - 2."""
     return now().year - LAG_YEARS
+
+
+def all_years() -> range:
+    """2003 ... t - 2."""
+    return range(FIRST_YEAR, newest_year() + 1)

@@ -8,9 +8,7 @@ import dagster as dg
 from mm_pipeline.defs.assets.common import PUBLICATION
 from mm_pipeline.defs.checks.series import STATUS_CHECKS
 from mm_pipeline.defs.partitions import YEARS
-
-YEARLY_JOB, CHECKS_JOB, SERIES_JOB, STATUS_JOB = "year", "checks", "series", "status"
-SERIES_ASSETS = ("published_series", "atlas_page")
+from mm_pipeline.operations.runs import CHECKS_JOB, SERIES_ASSETS, SERIES_JOB, STATUS_JOB, YEARLY_JOB
 
 series_job = dg.define_asset_job(
     SERIES_JOB,

@@ -4,7 +4,7 @@ import warnings
 
 import dagster as dg
 
-from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, newest_year
+from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS
 
 # Partitioned checks, code references: in use on purpose, with tests that would notice a change of behaviour. Dagster
 # warns of them once per asset and check, which buries the messages that an operator must see.
@@ -19,8 +19,3 @@ YEARS = dg.TimeWindowPartitionsDefinition(
     end_offset=1 - LAG_YEARS,
     timezone="Europe/Brussels",
 )
-
-
-def all_years() -> range:
-    """2003 ... t - 2."""
-    return range(FIRST_YEAR, newest_year() + 1)

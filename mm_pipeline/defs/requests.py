@@ -3,14 +3,12 @@
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from mm_pipeline.operations.runs import YEAR_TAG
 from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.settings import Settings
 
 INPUTS_TAG = "mm_pipeline/inputs"
 """Tag of a scheduled run: the fingerprint of what it was requested for (delivery, reference data, settings, code)."""
-
-
-YEAR_TAG = "dagster/partition"
 
 
 def ledger_of(context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, settings: Settings) -> Ledger:

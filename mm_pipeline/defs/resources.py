@@ -7,12 +7,11 @@ import dagster as dg
 
 from mm_pipeline.defs.assets.common import contained
 from mm_pipeline.defs.assets.deliveries import observe
-from mm_pipeline.defs.jobs import CHECKS_JOB, SERIES_ASSETS, STATUS_JOB, YEARLY_JOB
 from mm_pipeline.defs.partitions import YEARS
-from mm_pipeline.defs.requests import YEAR_TAG
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks
 from mm_pipeline.operations.recovery import clean_up_under
+from mm_pipeline.operations.runs import CHECKS_JOB, SERIES_ASSETS, STATUS_JOB, YEAR_TAG, YEARLY_JOB
 from mm_pipeline.settings import Settings
 
 _RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from mm_pipeline.clock import all_years
 from mm_pipeline.defs.assets.deliveries import observe
-from mm_pipeline.defs.jobs import SERIES_ASSETS, YEARLY_JOB, yearly_job
-from mm_pipeline.defs.partitions import all_years
+from mm_pipeline.defs.jobs import yearly_job
 from mm_pipeline.defs.requests import ledger_of, request_of, run_of
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.delivery import trace
 from mm_pipeline.operations.recovery import end_abandoned_runs
+from mm_pipeline.operations.runs import SERIES_ASSETS, YEARLY_JOB
 from mm_pipeline.operations.sign_off import awaited, years_awaiting
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.settings import Settings

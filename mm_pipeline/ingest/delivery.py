@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mm_pipeline.files import fingerprint
 from mm_pipeline.ingest import files, manifest
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.settings import Settings
@@ -57,7 +58,7 @@ def trace(settings: Settings, year: int) -> str:
     folder = settings.raw_dir / str(year)
     if not folder.is_dir() or files.hindrance(folder):
         return ""
-    return hashlib.sha256(repr(files.trace(folder)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(fingerprint.trace(folder)).encode()).hexdigest()[:16]
 
 
 def fingerprints(settings: Settings, year: int) -> dict[str, str]:

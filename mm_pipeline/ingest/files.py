@@ -27,9 +27,9 @@ import numpy as np
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from mm_pipeline.clock import now
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files import safe_names
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.files.safe_names import size
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
@@ -46,12 +46,8 @@ LARGEST = 20 * 10**9
 _LARGEST_FOOTER = 1 << 26
 _RESERVE = 1 << 28
 """Unpacking stops before the disk has less room than this."""
-_TIME_RESOLUTION = 2.0
-"""Seconds."""
 _COARSE = 50_000_000
 """Nanoseconds within which two changes of a file may bear the same time."""
-_known: dict[Path, tuple[tuple[int, ...], str]] = {}
-"""Files that this process has read -> their state then, and their SHA-256."""
 _BLANKS_OUTSIDE_QUOTES = re.compile(
     rb'[,;\n][ \t]+"'  # before an opening quote
     rb'|"[ \t]+[,;\n]'  # after a closing quote
@@ -209,34 +205,6 @@ def is_like(name: str, dataset: str) -> bool:
 def names_in(folder: Path) -> list[str]:
     """What lies in a year's folder, by name; nothing if the folder is not read."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not hindrance(folder) else []
-
-
-def fingerprint(path: Path, *, follow: bool = True) -> str:
-    """SHA-256 of the file as it lies there. OSError if it cannot be read, or is no file.
-
-    One that was not touched since this process read it is not read again.
-    """
-    with safe_names.opened(path, follow=follow) as file:
-        seen = _state(os.fstat(file.fileno()))
-        if (known := _known.get(path)) and known[0] == seen:
-            return known[1]
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        after = os.fstat(file.fileno())
-    # A file system may keep its times by the second: what changed just now can change again and bear the same time.
-    if _state(after) == seen and now().timestamp() - after.st_ctime > _TIME_RESOLUTION:
-        _known[path] = seen, sha256
-    return sha256
-
-
-def _state(of: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file is written, replaced or renamed; nobody can set its change time back."""
-    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns
-
-
-def trace(folder: Path) -> tuple[tuple[str | int, ...], ...]:
-    """What changes when anything in a folder is written, replaced, renamed or removed, without reading it."""
-    with os.scandir(folder) as entries:
-        return tuple(sorted((entry.name, *_state(entry.stat(follow_symlinks=False))) for entry in entries))
 
 
 def state_of(path: Path, largest: int = LARGEST) -> str:

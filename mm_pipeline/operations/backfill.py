@@ -15,15 +15,14 @@ from dagster._core.utils import make_new_run_id
 
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.assets.publication import released_years
-from mm_pipeline.defs.checks.framework import FAILED, WARNING
-from mm_pipeline.defs.jobs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.operations.dagster_home import CODE_LOCATION
 from mm_pipeline.operations.recovery import end_abandoned_runs
+from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.operations.staleness import Ledger
-from mm_pipeline.operations.status import recorded_checks, state_of
+from mm_pipeline.operations.status import FAILED, WARNING, recorded_checks, state_of
+from mm_pipeline.release.inputs import released_years
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 

@@ -7,11 +7,11 @@ Here: files and settings, by the provenance that every table carries. Not here: 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from mm_pipeline.defs.assets.deliveries import reference_sources
 from mm_pipeline.errors import LakeError
 from mm_pipeline.ingest import manifest
 from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.delivery import Delivery, fingerprints
+from mm_pipeline.reference.areas import reference_sources
 from mm_pipeline.schemas import GEOGRAPHY, LAKE_TABLES, SECTOR_RATES
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -31,7 +31,7 @@ def other_files(settings: Settings, name: str, lies_there: Delivery) -> list[str
     if (made := _provenance(settings, name, lies_there.year)) is None:
         return []
     if name == GEOGRAPHY.name:
-        return list(_differences(made.sources, reference_sources(settings, lies_there.year)))
+        return list(_differences(made.sources, reference_sources(settings.reference_dir, lies_there.year)))
     return list(_differences(made.sources, _delivered(settings, name, lies_there, made)))
 
 

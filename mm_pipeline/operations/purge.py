@@ -26,9 +26,9 @@ from mm_pipeline.errors import OperatorError
 from mm_pipeline.files import permissions
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.files.locks import Locks, Say, command_line
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
-from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.operations.recovery import clean_up_under, remove_stale_files
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake

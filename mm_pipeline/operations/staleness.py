@@ -16,9 +16,6 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, Asset
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.deliveries import geography_version
-from mm_pipeline.defs.assets.houses import earlier_houses
-from mm_pipeline.defs.assets.publication import page_version, series_version
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
 from mm_pipeline.operations.provenance_differences import (
@@ -31,7 +28,10 @@ from mm_pipeline.operations.provenance_differences import (
 )
 from mm_pipeline.operations.purge import PERSONS, purged
 from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
+from mm_pipeline.reference.areas import geography_version
+from mm_pipeline.release.inputs import page_version, series_version
 from mm_pipeline.settings import Settings
+from mm_pipeline.storage.earlier_houses import earlier_houses
 from mm_pipeline.storage.lake import MADE_BY, Lake
 
 PUBLISHED_YEAR = "published_year"
@@ -223,7 +223,7 @@ class Ledger:
     def _source_version(self, name: str, lies_there: Delivery) -> str | None:
         """Data version of what an asset is read from; None for assets made from other assets."""
         if name == "geography":
-            return geography_version(self.settings, lies_there.year)
+            return geography_version(self.settings.reference_dir, lies_there.year)
         if not name.startswith("raw_"):
             return None
         dataset = name.removeprefix("raw_")

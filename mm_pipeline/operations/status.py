@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
-from mm_pipeline.defs.assets.publication import released_years
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
-from mm_pipeline.defs.partitions import all_years
+from mm_pipeline.clock import all_years
 from mm_pipeline.operations.staleness import Ledger, YearState
+from mm_pipeline.release.inputs import released_years
 
+PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
+"""What a check comes to."""
 STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
 SHORT = ("ok", "warn", "fail", "n/a")
 

@@ -4,12 +4,14 @@ Here: which files of the reference folder count for a year, and the table made o
 read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from mm_pipeline.errors import ReferenceDataError
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
@@ -113,3 +115,16 @@ def _shipped() -> tuple[Path, Path]:
     """Where the package has its own ``refnis.csv``: inside a wheel, or in the repository of an editable install."""
     here = Path(__file__).resolve()
     return here.parent / "refnis.csv", here.parents[2] / "data" / "reference" / "refnis.csv"
+
+
+def geography_version(reference_dir: Path, year: int) -> str:
+    """What the geography of a year depends on: the reference files it is read from."""
+    digest = hashlib.sha256()
+    for path in reference_files(reference_dir, year):
+        digest.update(fingerprint(path).encode())
+    return digest.hexdigest()[:16]
+
+
+def reference_sources(reference_dir: Path, year: int) -> dict[str, str]:
+    """The reference files of a year as they go into a provenance: ``references/<file>`` -> SHA-256."""
+    return {f"references/{path.name}": fingerprint(path) for path in reference_files(reference_dir, year)}

@@ -14,11 +14,10 @@ from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.assets import common
 from mm_pipeline.defs.assets.common import SMALLEST_SHOWN
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE
 from mm_pipeline.operations.staleness import Ledger
-from mm_pipeline.operations.status import STATES
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, STATES
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, announce, change_a_byte, checks_of_year
 

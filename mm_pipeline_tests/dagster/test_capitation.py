@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.checks.framework import NOT_APPLICABLE, PASSED
+from mm_pipeline.operations.status import NOT_APPLICABLE, PASSED
 from mm_pipeline_tests.support.installation import checks_of_year
 
 EARLIER = "houses: the earlier years, which say how long a house is in the system, have changed since it was built"

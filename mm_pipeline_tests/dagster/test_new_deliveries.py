@@ -12,9 +12,9 @@ from dagster._core.loader import LoadingContextForTest
 
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB
 from mm_pipeline.defs.requests import INPUTS_TAG
 from mm_pipeline.defs.sensors import new_deliveries
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.installation import Installation, change_a_byte, deliver
 from mm_pipeline_tests.support.pipeline import settings_for

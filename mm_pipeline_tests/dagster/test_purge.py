@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from mm_pipeline import schemas
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.operations import purge
 from mm_pipeline.operations.backfill import BUILT
 from mm_pipeline.operations.purge import DELIVERY, DETAILS, DONE, PLANNED, QUARANTINE, TABLE, purged, to_purge

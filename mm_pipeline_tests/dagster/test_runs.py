@@ -7,7 +7,7 @@ import pytest
 
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import CHECKS_JOB, YEARLY_JOB
+from mm_pipeline.operations.runs import CHECKS_JOB, YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation

@@ -10,12 +10,12 @@ import pytest
 import time_machine
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from mm_pipeline.clock import BRUSSELS, newest_year
+from mm_pipeline.clock import BRUSSELS, all_years, newest_year
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB
-from mm_pipeline.defs.partitions import YEARS, all_years
+from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.requests import INPUTS_TAG
 from mm_pipeline.defs.schedules import q3_schedule
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.installation import Installation, change_a_byte, deliver
 from mm_pipeline_tests.support.paths import REFERENCE

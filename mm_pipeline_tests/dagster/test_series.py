@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline_tests.support.pipeline import settings_for
 
 SERIES = {dg.AssetKey("published_series"), dg.AssetKey("atlas_page")}

@@ -11,10 +11,10 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import YEARLY_JOB
 from mm_pipeline.defs.sensors import signed_releases
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations import sign_off
+from mm_pipeline.operations.runs import YEARLY_JOB
 from mm_pipeline.operations.sign_off import AWAITS_TAG, Awaited, awaited, waiting_folder
 from mm_pipeline.operations.status import status
 from mm_pipeline.release.files import write_checksums

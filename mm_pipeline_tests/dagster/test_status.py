@@ -10,11 +10,10 @@ from click.testing import CliRunner
 from mm_pipeline.cli import main
 from mm_pipeline.clock import BRUSSELS
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.defs.checks.series import STATUS_CHECKS, newest_due
-from mm_pipeline.defs.jobs import STATUS_JOB
 from mm_pipeline.defs.schedules import daily_status
-from mm_pipeline.operations.status import status
+from mm_pipeline.operations.runs import STATUS_JOB
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING, status
 from mm_pipeline_tests.support.installation import YEARS, Installation, announce, change_a_byte, deliver
 
 ON_TIME, UP_TO_DATE = "newest_year_on_time", "years_up_to_date"

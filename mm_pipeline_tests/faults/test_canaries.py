@@ -30,9 +30,9 @@ from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.assets import common, publication
 from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK
 from mm_pipeline.defs.assets.publication import SIGNED_CHECK
-from mm_pipeline.defs.jobs import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
 from mm_pipeline.errors import LakeError
 from mm_pipeline.operations.dagster_home import open_instance
+from mm_pipeline.operations.runs import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.canaries import (

@@ -15,13 +15,13 @@ import pytest
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.jobs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.defs.sensors import abandoned_runs
 from mm_pipeline.files.locks import SERIES, Locks, reading_all_years
 from mm_pipeline.files.locks import command_line as command_line_itself
 from mm_pipeline.operations import recovery
 from mm_pipeline.operations.backfill import BUILT, UP_TO_DATE
 from mm_pipeline.operations.recovery import end_abandoned_runs
+from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.release.files import broken_checksums
 from mm_pipeline_tests.support.installation import YEARS, Installation, deliver
 from mm_pipeline_tests.support.server import (

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.demo import synthesize
-from mm_pipeline.ingest.files import fingerprint
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.operations.backfill import Backfill, YearResult
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support import small_country

@@ -8,12 +8,12 @@ import ibis
 import pyarrow as pa
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.houses import earlier_houses
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import attribution, cells, forfaits, houses, registrations, sensitivity
 from mm_pipeline.statistic import rates as rates_
+from mm_pipeline.storage.earlier_houses import earlier_houses
 from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake, Provenance
 

@@ -24,12 +24,11 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets.common import Step
-from mm_pipeline.defs.assets.deliveries import reference_sources
 from mm_pipeline.defs.assets.publication import publish_year
 from mm_pipeline.defs.assets.releases import clear, protect_year
 from mm_pipeline.defs.checks.framework import Outcome
 from mm_pipeline.ingest.ingest import ingest
-from mm_pipeline.reference.areas import areas
+from mm_pipeline.reference.areas import areas, reference_sources
 from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.engine import session
@@ -233,7 +232,9 @@ class SmallYear:
 
     def protect(self) -> None:
         with self.step() as work:
-            protect_year(work, Provenance(synthetic=True, sources=reference_sources(self.settings, self.year)))
+            protect_year(
+                work, Provenance(synthetic=True, sources=reference_sources(self.settings.reference_dir, self.year))
+            )
 
     def publish(self) -> Path:
         with self.step() as work:

@@ -28,7 +28,7 @@ from mm_pipeline.ingest import delivery, files
 from mm_pipeline.ingest.contract import OPTIONAL
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.ingest.reader import shown_names
-from mm_pipeline.reference.areas import areas, reference_files
+from mm_pipeline.reference.areas import areas, geography_version, reference_sources
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
 
@@ -133,21 +133,6 @@ raw_dmg = _raw_asset("dmg", schemas.RAW_DMG)
 raw_contributions = _raw_asset("contributions", schemas.RAW_CONTRIBUTIONS)
 
 
-def geography_version(settings: Settings, year: int) -> str:
-    """What the geography of a year depends on: the reference files it is read from."""
-    digest = hashlib.sha256()
-    for path in reference_files(settings.reference_dir, year):
-        digest.update(files.fingerprint(path).encode())
-    return digest.hexdigest()[:16]
-
-
-def reference_sources(settings: Settings, year: int) -> dict[str, str]:
-    """The reference files of a year as they go into a provenance: ``references/<file>`` -> SHA-256."""
-    return {
-        f"references/{path.name}": files.fingerprint(path) for path in reference_files(settings.reference_dir, year)
-    }
-
-
 @dg.asset(
     deps=[REFERENCE],
     **declared(
@@ -163,14 +148,14 @@ def reference_sources(settings: Settings, year: int) -> dict[str, str]:
 def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         table = areas(settings.reference_dir, work.year)
-        sources = reference_sources(settings, work.year)
+        sources = reference_sources(settings.reference_dir, work.year)
         read = [name.removeprefix("references/") for name in sources]
         provenance = Provenance(synthetic=False, details={"files": read}, sources=sources)
         written = work.lake.write(work.backend, schemas.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
         counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
         return work.result(
             written,
-            data_version=geography_version(settings, work.year),
+            data_version=geography_version(settings.reference_dir, work.year),
             files=", ".join(read),
             **{row["level"]: row["count_all"] for row in counts},
         )
@@ -210,7 +195,7 @@ def observe(instance: dg.DagsterInstance, settings: Settings, year: int) -> None
     """Tell Dagster what lies there for the year, if it is not what it was told last."""
     for name, version, files_there in (
         (DELIVERY, *_version_and_files(delivery.fingerprints(settings, year))),
-        (REFERENCE, *_version_and_files(reference_sources(settings, year))),
+        (REFERENCE, *_version_and_files(reference_sources(settings.reference_dir, year))),
     ):
         last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=str(year))
         if _told_version(last) != version:

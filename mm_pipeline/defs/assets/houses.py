@@ -1,23 +1,19 @@
 """Group ``houses`` (confidential: house ids and small numbers): the maisons médicales as their billing shows them."""
 
-import hashlib
 from collections import Counter
-from dataclasses import dataclass
 from statistics import median
 
 import dagster as dg
 import ibis
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, parts, step
-from mm_pipeline.errors import LakeError
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
-from mm_pipeline.storage.lake import Lake
+from mm_pipeline.storage.earlier_houses import earlier_houses
 
 _SOURCES = (
     schemas.REGISTRATIONS,
@@ -26,47 +22,6 @@ _SOURCES = (
     schemas.RAW_BENEFICIARIES,
     schemas.GEOGRAPHY,
 )
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """When houses had patients two years before a year and earlier: what tells how long they are in the system."""
-
-    year: int
-    years: list[int]
-    """Whose table is built, oldest first."""
-    rows: pa.Table
-    """``year``, ``house_id``, ``first_month``."""
-
-    @property
-    def has_two_years_before(self) -> bool:
-        return self.year - 2 in self.years
-
-    @property
-    def version(self) -> str:
-        """A short hash of what matters of it: the first month of each house, and whether year - 2 is built."""
-        first: dict[str, tuple[int, int]] = {}
-        for row in self.rows.to_pylist():
-            month = row["year"], row["first_month"]
-            first[row["house_id"]] = min(first.get(row["house_id"], month), month)
-        return hashlib.sha256(repr((sorted(first.items()), self.has_two_years_before)).encode()).hexdigest()[:16]
-
-
-def earlier_houses(lake: Lake, year: int) -> Earlier:
-    """What the earlier years' tables say, read anew; :class:`LakeError` names one that cannot be read."""
-    years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
-    schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
-    tables = [schema.empty_table()]
-    for other in years:
-        path = lake.existing(schemas.HOUSES, other)
-        try:
-            table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
-        except (OSError, pa.ArrowInvalid):
-            raise LakeError(
-                f"houses of {other} cannot be read ({path}). Materialise houses for {other} again."
-            ) from None
-        tables.append(table.add_column(0, "year", pa.array([other] * len(table), pa.int32())).cast(schema))
-    return Earlier(year, years, pa.concat_tables(tables))
 
 
 @dg.asset(

@@ -1,7 +1,6 @@
 """Group ``publication`` (public): the protected table and what is made from it. Nothing here reads anything above
 ``protected_rates``, except ``protected_rates`` itself."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.clock import now
+from mm_pipeline.clock import all_years, now
 from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import (
     PUBLICATION,
@@ -26,14 +25,12 @@ from mm_pipeline.defs.assets.common import (
     markdown_table,
     step,
 )
-from mm_pipeline.defs.assets.deliveries import reference_sources
 from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, protect_year
 from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
-from mm_pipeline.defs.partitions import YEARS, all_years
+from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.files.atomic import replacing_folder
 from mm_pipeline.files.locks import reading_all_years, switching_a_year
-from mm_pipeline.ingest.files import fingerprint
 from mm_pipeline.operations.sign_off import (
     AWAITS_TAG,
     awaited,
@@ -43,12 +40,13 @@ from mm_pipeline.operations.sign_off import (
     stop_waiting,
     waiting_folder,
 )
-from mm_pipeline.reference.areas import areas
+from mm_pipeline.reference.areas import areas, reference_sources
 from mm_pipeline.reference.geojson import files_by_year
-from mm_pipeline.reference.outlines import outline_files, outlines_for
+from mm_pipeline.reference.outlines import outlines_for
 from mm_pipeline.release.codelists import area_codes, read_area_codes
-from mm_pipeline.release.files import CHECKSUMS, broken_checksums, sizes, write_checksums
+from mm_pipeline.release.files import broken_checksums, sizes, write_checksums
 from mm_pipeline.release.history import History, read_history
+from mm_pipeline.release.inputs import SERIES, page_version, released_years, series_version
 from mm_pipeline.release.kept import RELEASES, broken_releases, keep_earlier, kept_releases
 from mm_pipeline.release.metadata.fiche import fiche
 from mm_pipeline.release.metadata.provenance import Made
@@ -58,8 +56,6 @@ from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
-
-SERIES = "series"
 
 SIGNED_CHECK = "signed_off"
 KEPT_CHECK = "earlier_releases_kept"
@@ -220,7 +216,7 @@ def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
     with any more.
     """
     settings, provenance = work.settings, work.lake.provenance(schemas.PROTECTED_RATES, work.year)
-    references = reference_sources(settings, work.year)
+    references = reference_sources(settings.reference_dir, work.year)
     if references != {name: sha256 for name, sha256 in provenance.sources.items() if name in references}:
         raise ReleaseError(
             f"data/reference has changed since {work.year} was built. Nothing was released. Build it again as a whole (job "
@@ -414,28 +410,6 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
     if not (kept := kept_releases(releases)):
         return not_applicable("no earlier release is kept yet.")
     return passed(f"Earlier releases, as they were: {', '.join(folder.name for folder in kept)}.")
-
-
-def series_version(settings: Settings) -> str:
-    """What the series is made from: the released years, and where it will be found."""
-    sums = [settings.published_dir / str(year) / CHECKSUMS for year in released_years(settings)]
-    return _version(settings.release_url, *(fingerprint(path) for path in sums if path.is_file()))
-
-
-def page_version(settings: Settings) -> str:
-    """What the page is made from: the series, and the outlines."""
-    sums = settings.published_dir / SERIES / CHECKSUMS
-    outlines = outline_files(settings.reference_dir)
-    return _version(*(fingerprint(path) for path in (sums, *outlines) if path.is_file()))
-
-
-def _version(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def released_years(settings: Settings) -> list[int]:
-    folders = settings.published_dir.glob("[12][0-9][0-9][0-9]") if settings.published_dir.is_dir() else ()
-    return sorted(int(folder.name) for folder in folders if (folder / "rates.parquet").is_file())
 
 
 @dg.asset(

@@ -24,9 +24,8 @@ from mm_pipeline.defs.assets.common import (
     told,
 )
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import Table
-
-PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
 
 
 @dataclass(frozen=True)

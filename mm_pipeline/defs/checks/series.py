@@ -9,9 +9,9 @@ import dagster as dg
 
 from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, now
 from mm_pipeline.defs.assets.common import SettingsParam, contained, markdown_table
-from mm_pipeline.defs.assets.publication import released_years
 from mm_pipeline.defs.checks.framework import Outcome, failed, not_applicable, passed, result, warning
 from mm_pipeline.ingest.delivery import Delivery, delivery
+from mm_pipeline.release.inputs import released_years
 
 UP_TO_DATE, ON_TIME = "years_up_to_date", "newest_year_on_time"
 STATUS_CHECKS = (UP_TO_DATE, ON_TIME)

@@ -8,12 +8,12 @@ import re
 
 import pytest
 
-from mm_pipeline.defs.assets.houses import earlier_houses
 from mm_pipeline.defs.checks import capitation as checks
 from mm_pipeline.defs.checks import contributions, patients
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, FORFAITS_PER_PATIENT, HOUSES, RAW_BENEFICIARIES, REGISTRATIONS
 from mm_pipeline.settings import TOLERANCES
+from mm_pipeline.storage.earlier_houses import earlier_houses
 from mm_pipeline_tests.support.small_year import YEAR, deliveries, forfait
 
 PATIENTS = [f"pseudonym-{number:04}" for number in range(3, 600, 11) if number % 5 and number % 13]

@@ -9,8 +9,8 @@ import pytest
 
 from mm_pipeline.defs.checks import deliveries, expectations
 from mm_pipeline.defs.checks.expectations import broken_rules, suite_names
-from mm_pipeline.defs.checks.framework import PASSED, WARNING
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.operations.status import PASSED, WARNING
 from mm_pipeline.schemas import RAW_FORFAITS
 from mm_pipeline_tests.support.small_year import YEAR
 

@@ -5,10 +5,6 @@ import pytest
 
 from mm_pipeline.defs.assets.common import rounded, told
 from mm_pipeline.defs.checks.framework import (
-    FAILED,
-    NOT_APPLICABLE,
-    PASSED,
-    WARNING,
     failed,
     not_applicable,
     passed,
@@ -18,6 +14,7 @@ from mm_pipeline.defs.checks.framework import (
     some_of,
     warning,
 )
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from mm_pipeline.defs.checks import patients as checks
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, FORFAITS_PER_PATIENT, RAW_DMG, RAW_FORFAITS
 from mm_pipeline_tests.support.small_year import YEAR
 

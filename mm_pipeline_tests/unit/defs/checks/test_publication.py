@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline.defs.checks import publication as checks
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.operations.sign_off import waiting_folder
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.release.files import write_checksums
 from mm_pipeline.schemas import (
     DISCLOSED_RATES,

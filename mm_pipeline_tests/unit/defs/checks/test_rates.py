@@ -3,8 +3,8 @@
 import pytest
 
 from mm_pipeline.defs.checks import rates as checks
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.errors import LakeError
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import BENEFICIARY_COUNTS, PROTECTED_RATES, SECTOR_RATES, THRESHOLD_COUNTS
 from mm_pipeline_tests.support.small_year import YEAR
 

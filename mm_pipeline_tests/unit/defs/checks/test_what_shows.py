@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.checks.framework import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import (
     ATTRIBUTED_PATIENTS,
     BENEFICIARY_COUNTS,

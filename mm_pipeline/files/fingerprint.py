@@ -1,0 +1,41 @@
+"""What a file holds, and whether it was touched since: SHA-256 and trace."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from mm_pipeline.clock import now
+from mm_pipeline.files import safe_names
+
+_TIME_RESOLUTION = 2.0
+"""Seconds."""
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}
+"""Files that this process has read -> their state then, and their SHA-256."""
+
+
+def fingerprint(path: Path, *, follow: bool = True) -> str:
+    """SHA-256 of the file as it lies there. OSError if it cannot be read, or is no file.
+
+    One that was not touched since this process read it is not read again.
+    """
+    with safe_names.opened(path, follow=follow) as file:
+        seen = _state(os.fstat(file.fileno()))
+        if (known := _known.get(path)) and known[0] == seen:
+            return known[1]
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        after = os.fstat(file.fileno())
+    # A file system may keep its times by the second: what changed just now can change again and bear the same time.
+    if _state(after) == seen and now().timestamp() - after.st_ctime > _TIME_RESOLUTION:
+        _known[path] = seen, sha256
+    return sha256
+
+
+def _state(of: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is written, replaced or renamed; nobody can set its change time back."""
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns
+
+
+def trace(folder: Path) -> tuple[tuple[str | int, ...], ...]:
+    """What changes when anything in a folder is written, replaced, renamed or removed, without reading it."""
+    with os.scandir(folder) as entries:
+        return tuple(sorted((entry.name, *_state(entry.stat(follow_symlinks=False))) for entry in entries))

@@ -1,0 +1,6 @@
+"""Names by which runs are found in Dagster's history: of jobs, of what they make, and of the tag with their year."""
+
+YEARLY_JOB, CHECKS_JOB, SERIES_JOB, STATUS_JOB = "year", "checks", "series", "status"
+SERIES_ASSETS = ("published_series", "atlas_page")
+
+YEAR_TAG = "dagster/partition"

@@ -1,0 +1,33 @@
+"""What the series and the page are made from, and by what it can be told that they are stale."""
+
+import hashlib
+
+from mm_pipeline.files.fingerprint import fingerprint
+from mm_pipeline.reference.outlines import outline_files
+from mm_pipeline.release.files import CHECKSUMS
+from mm_pipeline.settings import Settings
+
+SERIES = "series"
+"""The folder of the tables of all years, in ``data/published``."""
+
+
+def series_version(settings: Settings) -> str:
+    """What the series is made from: the released years, and where it will be found."""
+    sums = [settings.published_dir / str(year) / CHECKSUMS for year in released_years(settings)]
+    return _version(settings.release_url, *(fingerprint(path) for path in sums if path.is_file()))
+
+
+def page_version(settings: Settings) -> str:
+    """What the page is made from: the series, and the outlines."""
+    sums = settings.published_dir / SERIES / CHECKSUMS
+    outlines = outline_files(settings.reference_dir)
+    return _version(*(fingerprint(path) for path in (sums, *outlines) if path.is_file()))
+
+
+def _version(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def released_years(settings: Settings) -> list[int]:
+    folders = settings.published_dir.glob("[12][0-9][0-9][0-9]") if settings.published_dir.is_dir() else ()
+    return sorted(int(folder.name) for folder in folders if (folder / "rates.parquet").is_file())

@@ -1,0 +1,53 @@
+"""What the earlier years of the table ``houses`` tell: how long a maison médicale is in the system."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mm_pipeline import schemas
+from mm_pipeline.clock import FIRST_YEAR
+from mm_pipeline.errors import LakeError
+from mm_pipeline.storage.lake import Lake
+
+
+@dataclass(frozen=True)
+class EarlierHouses:
+    """When houses had patients two years before a year and earlier: what tells how long they are in the system."""
+
+    year: int
+    years: list[int]
+    """Whose table is built, oldest first."""
+    rows: pa.Table
+    """``year``, ``house_id``, ``first_month``."""
+
+    @property
+    def has_two_years_before(self) -> bool:
+        return self.year - 2 in self.years
+
+    @property
+    def version(self) -> str:
+        """A short hash of what matters of it: the first month of each house, and whether year - 2 is built."""
+        first: dict[str, tuple[int, int]] = {}
+        for row in self.rows.to_pylist():
+            month = row["year"], row["first_month"]
+            first[row["house_id"]] = min(first.get(row["house_id"], month), month)
+        return hashlib.sha256(repr((sorted(first.items()), self.has_two_years_before)).encode()).hexdigest()[:16]
+
+
+def earlier_houses(lake: Lake, year: int) -> EarlierHouses:
+    """What the earlier years' tables say, read anew; :class:`LakeError` names one that cannot be read."""
+    years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
+    schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
+    tables = [schema.empty_table()]
+    for other in years:
+        path = lake.existing(schemas.HOUSES, other)
+        try:
+            table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+        except (OSError, pa.ArrowInvalid):
+            raise LakeError(
+                f"houses of {other} cannot be read ({path}). Materialise houses for {other} again."
+            ) from None
+        tables.append(table.add_column(0, "year", pa.array([other] * len(table), pa.int32())).cast(schema))
+    return EarlierHouses(year, years, pa.concat_tables(tables))
