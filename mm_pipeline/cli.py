@@ -452,11 +452,12 @@ class _instance:  # noqa: N801 - a context manager, used like a function
         self._settings = settings
 
     def __enter__(self) -> Any:
+        from mm_pipeline.definitions import build_definitions
         from mm_pipeline.operations.backfill import Backfill
         from mm_pipeline.operations.dagster_home import open_instance
 
         self._dagster = open_instance(self._settings)
-        return Backfill(self._settings, self._dagster.__enter__())
+        return Backfill(self._settings, self._dagster.__enter__(), build_definitions)
 
     def __exit__(self, *error: Any) -> None:
         self._dagster.__exit__(*error)

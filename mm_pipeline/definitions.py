@@ -1,6 +1,7 @@
 """The one place where the Dagster objects are put together."""
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.defs import jobs, schedules, sensors
 from mm_pipeline.defs.assets import deliveries, houses, patients, publication, rates
@@ -37,13 +38,17 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
     assets = [asset for stage in stages for asset in stage.ASSETS]
     return dg.Definitions(
         assets=[*deliveries.OBSERVED, *dg.with_source_code_references(assets)],
-        asset_checks=[*yearly_checks, *series_checks.CHECKS],
+        asset_checks=[*yearly_checks, *series_checks.checks_of_all_years(_graph_of)],
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],
         sensors=[sensors.refresh_series, sensors.new_deliveries, sensors.abandoned_runs, sensors.signed_releases],
         resources={"settings": settings_under_lock(settings or from_environment(), locks)},
         executor=dg.in_process_executor,
     )
+
+
+def _graph_of(settings: Settings) -> AssetGraph:
+    return build_definitions(settings=settings).resolve_asset_graph()
 
 
 defs = build_definitions()

@@ -14,7 +14,6 @@ from dagster._core.events import RunFailureReason
 from dagster._core.utils import make_new_run_id
 
 from mm_pipeline import schemas
-from mm_pipeline.definitions import build_definitions
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.operations.dagster_home import CODE_LOCATION
@@ -49,9 +48,14 @@ class YearResult:
 
 
 class Backfill:
-    """The jobs over one instance; resolve once, run many years."""
+    """The jobs over one instance; resolve once, run many years.
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings and under these locks.
+    """
+
+    def __init__(
+        self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
+    ) -> None:
         self._settings, self._instance, self._locks = settings, instance, Locks(settings.lake_dir)
         definitions = build_definitions(settings=settings, locks=self._locks)
         self.series_problems: list[str] = []

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import now
-from mm_pipeline.defs.assets.common import told
+from mm_pipeline.disclosure.small_numbers import told
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files import permissions
 from mm_pipeline.files.atomic import replacing

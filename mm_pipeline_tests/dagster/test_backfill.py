@@ -13,7 +13,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.assets import common
-from mm_pipeline.defs.assets.common import SMALLEST_SHOWN
+from mm_pipeline.disclosure.small_numbers import SMALLEST_SHOWN
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE
 from mm_pipeline.operations.staleness import Ledger

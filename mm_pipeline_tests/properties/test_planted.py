@@ -6,10 +6,10 @@ Years before and after May 2013, and the first ones, in which the age of a house
 import pytest
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import people
 from mm_pipeline.defs.checks import capitation, contributions, patients
 from mm_pipeline.demo import synthesize
 from mm_pipeline.demo.violations import GHOST_PATIENTS, planted
+from mm_pipeline.disclosure.small_numbers import people
 from mm_pipeline.operations.status import NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.settings import TOLERANCES

@@ -84,7 +84,7 @@ class Installation:
     @contextmanager
     def backfill(self, **changes: object) -> Iterator[tuple[Backfill, dg.DagsterInstance]]:
         with self.instance() as instance:
-            yield Backfill(replace(self.settings, **changes), instance), instance  # type: ignore[arg-type]
+            yield Backfill(replace(self.settings, **changes), instance, build_definitions), instance  # type: ignore[arg-type]
 
     def materialise(
         self, *names: str, year: int | None = None, fails: bool = False, settings: Settings | None = None

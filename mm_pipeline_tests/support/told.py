@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import ROUNDED_TO
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import KEY
+from mm_pipeline.disclosure.small_numbers import ROUNDED_TO
 from mm_pipeline.operations.purge import PERSONS
 from mm_pipeline.statistic.cells import UNKNOWN
 from mm_pipeline.storage.lake import Lake

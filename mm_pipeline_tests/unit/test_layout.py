@@ -1,4 +1,4 @@
-"""The tree of the tests: every test in a tier, ``unit`` as the package is, and no test that imports another one."""
+"""The tree: every room of the package on its floor, every test in a tier, ``unit`` as the package is."""
 
 import ast
 from collections.abc import Iterator
@@ -8,6 +8,19 @@ from mm_pipeline_tests.conftest import TESTS, TIERS
 from mm_pipeline_tests.support.paths import PACKAGE
 
 MODULES = sorted(TESTS.rglob("*.py"))
+
+FLOORS = [
+    {"cli", "webserver", "event_log"},
+    {"definitions"},
+    {"defs"},
+    {"operations"},
+    {"ingest", "release", "demo"},
+    {"storage"},
+    {"settings"},
+    {"reference", "disclosure", "statistic", "schemas"},
+    {"files", "errors", "clock"},
+]
+"""From the top; what is on one floor imports nothing from above."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -36,3 +49,20 @@ def test_no_test_imports_from_another_test():
 def test_unit_mirrors_the_package():
     folders = {path.parent.relative_to(TESTS / "unit") for path in MODULES if path.is_relative_to(TESTS / "unit")}
     assert [str(folder) for folder in sorted(folders) if not (PACKAGE / folder).is_dir()] == []
+
+
+def test_nothing_imports_upward():
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        rooms = {name.split(".")[1] for name in imported(path) if name.startswith("mm_pipeline.")}
+        if room != "__init__":
+            found += [
+                f"{path.relative_to(PACKAGE)}: {other}" for other in sorted(rooms) if floor.get(other, 99) < floor[room]
+            ]
+    assert found == []
+
+
+def test_few_modules_lie_loose():
+    assert len(list(PACKAGE.glob("*.py"))) <= 10

@@ -21,6 +21,7 @@ from ibis.backends.duckdb import Backend
 import mm_pipeline
 from mm_pipeline.clock import now
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.disclosure.small_numbers import rounded
 from mm_pipeline.errors import OperatorError, UnexpectedError, storage_error
 from mm_pipeline.files import permissions
 from mm_pipeline.ingest.ingest import Account
@@ -30,11 +31,6 @@ from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Engine, Lake, Provenance, Written
 
 SettingsParam = dg.ResourceParam[Settings]
-
-SMALLEST_SHOWN = 5
-
-ROUNDED_TO = 100
-"""Numbers of people are rounded to multiples of it; the first holds those up to 49, more than any disclosure threshold."""
 
 _INTERRUPTED = "Query interrupted"
 """A RuntimeError of DuckDB, in place of what the handler of a signal raised."""
@@ -226,43 +222,12 @@ def _unexpected(error: Exception, settings: Settings, what: str) -> UnexpectedEr
     )
 
 
-def is_small(count: int) -> bool:
-    return 1 <= count < SMALLEST_SHOWN
-
-
-def people(count: int) -> int | str:
-    """A number of people as it may be shown outside the restricted zones."""
-    return f"1 to {SMALLEST_SHOWN - 1}" if is_small(count) else count
-
-
-def rounded(count: int) -> int:
-    """A number of people, or of rows of theirs, to the nearest 100; from 100 000 on to three digits.
-
-    Whoever knows three, of which one is the sum of the others, still knows none of them to fewer than 49
-    values (``docs/disclosure.md``, section 8).
-    """
-    step = max(ROUNDED_TO, 10 ** (len(str(count)) - 3))
-    return (count + step // 2) // step * step
-
-
-def told(count: int) -> int | str:
-    """``rounded``, or in words where that is 0: nobody and a few are told alike."""
-    return rounded(count) or f"fewer than {ROUNDED_TO // 2}"
-
-
 def usable_rows(account: Account) -> int:
     """The delivered rows that are not in the quarantine, how many of which is told exactly.
 
     Two round numbers and an exact one between them can leave a single value; with those delivered that would be so.
     """
     return account.delivered - account.quarantined
-
-
-def parts(**counts: int) -> dict[str, Any]:
-    """The parts of a number that is shown: none of them if one is small, since subtraction would tell it."""
-    if any(map(is_small, counts.values())):
-        return dict.fromkeys(counts, "not shown, one is a small number")
-    return dict(counts)
 
 
 def counted(totals: ir.Table) -> dict[str, int]:

@@ -10,18 +10,10 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import (
-    DELIVERIES,
-    SettingsParam,
-    declared,
-    markdown_table,
-    rounded,
-    step,
-    told,
-    usable_rows,
-)
+from mm_pipeline.defs.assets.common import DELIVERIES, SettingsParam, declared, markdown_table, step, usable_rows
 from mm_pipeline.defs.checks.framework import not_applicable, result
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.disclosure.small_numbers import rounded, told
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import delivery, files

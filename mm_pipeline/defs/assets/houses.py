@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, parts, step
+from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, step
+from mm_pipeline.disclosure.small_numbers import parts
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
 from mm_pipeline.storage.earlier_houses import earlier_houses

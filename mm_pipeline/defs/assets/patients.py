@@ -5,7 +5,8 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import PATIENTS, SettingsParam, Step, counted, declared, rounded, step, told
+from mm_pipeline.defs.assets.common import PATIENTS, SettingsParam, Step, counted, declared, step
+from mm_pipeline.disclosure.small_numbers import rounded, told
 from mm_pipeline.statistic import attribution
 from mm_pipeline.statistic import forfaits as ff_mh
 from mm_pipeline.statistic import registrations as months

@@ -4,7 +4,8 @@ import dagster as dg
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import RATES, SettingsParam, declared, markdown_table, step, told
+from mm_pipeline.defs.assets.common import RATES, SettingsParam, declared, markdown_table, step
+from mm_pipeline.disclosure.small_numbers import told
 from mm_pipeline.statistic import cells, rates, sensitivity
 
 

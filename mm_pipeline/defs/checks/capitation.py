@@ -9,8 +9,9 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
-from mm_pipeline.defs.assets.common import Step, counted, parts
+from mm_pipeline.defs.assets.common import Step, counted
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, not_applicable, tolerated
+from mm_pipeline.disclosure.small_numbers import parts
 from mm_pipeline.statistic import houses, registrations
 from mm_pipeline.statistic.registrations import bit_count, bit_or
 

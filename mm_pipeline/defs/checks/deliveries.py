@@ -12,7 +12,7 @@ import pandas as pd
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, markdown_table, people, rounded, told, usable_rows
+from mm_pipeline.defs.assets.common import Step, markdown_table, usable_rows
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
     SOME,
@@ -26,6 +26,7 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     warning,
 )
+from mm_pipeline.disclosure.small_numbers import people, rounded, told
 from mm_pipeline.ingest.contract import MM_FORFAIT
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.reference.areas import expected_counts

@@ -12,18 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from mm_pipeline.defs.assets.common import (
-    ROUNDED_TO,
-    SMALLEST_SHOWN,
-    SettingsParam,
-    Step,
-    is_small,
-    people,
-    rounded,
-    step,
-    told,
-)
+from mm_pipeline.defs.assets.common import SettingsParam, Step, step
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.disclosure.small_numbers import ROUNDED_TO, SMALLEST_SHOWN, is_small, people, rounded, told
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import Table
 

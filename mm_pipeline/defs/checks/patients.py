@@ -4,7 +4,7 @@ import ibis
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, counted, is_small, people, rounded
+from mm_pipeline.defs.assets.common import Step, counted
 from mm_pipeline.defs.checks.deliveries import COMPARE, STRANGERS_BLOCK
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
@@ -20,6 +20,7 @@ from mm_pipeline.defs.checks.framework import (
     tolerated,
     warning,
 )
+from mm_pipeline.disclosure.small_numbers import is_small, people, rounded
 
 NOT_BENEFICIARIES_WARN = 0.005
 """Above :data:`~mm_pipeline.defs.checks.deliveries.STRANGERS_BLOCK` the year stops."""

@@ -3,15 +3,20 @@
 They run with the series, every morning (schedule ``daily_status``), and whenever somebody starts the job ``status``.
 """
 
+from collections.abc import Callable
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, now
 from mm_pipeline.defs.assets.common import SettingsParam, contained, markdown_table
 from mm_pipeline.defs.checks.framework import Outcome, failed, not_applicable, passed, result, warning
 from mm_pipeline.ingest.delivery import Delivery, delivery
+from mm_pipeline.operations.staleness import Ledger
+from mm_pipeline.operations.status import NO_DELIVERY, status
 from mm_pipeline.release.inputs import released_years
+from mm_pipeline.settings import Settings
 
 UP_TO_DATE, ON_TIME = "years_up_to_date", "newest_year_on_time"
 STATUS_CHECKS = (UP_TO_DATE, ON_TIME)
@@ -23,13 +28,8 @@ OVERDUE_FROM = (10, 1)
 _NAMED = 5
 
 
-def years_up_to_date(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Outcome:
-    from mm_pipeline.definitions import build_definitions  # which puts this check together with the others
-    from mm_pipeline.operations.staleness import Ledger
-    from mm_pipeline.operations.status import NO_DELIVERY, status
-
-    graph = build_definitions(settings=settings).resolve_asset_graph()
-    years = status(Ledger(context.instance, graph, settings))
+def years_up_to_date(ledger: Ledger) -> Outcome:
+    years = status(ledger)
     rows = [row for row in (year.row for year in years) if row["state"] != NO_DELIVERY]
     if not rows:
         return not_applicable("nothing has been delivered yet (data/raw is empty).")
@@ -77,31 +77,33 @@ def _standing(lies_there: Delivery) -> str:
     return "it is delivered and not released. Its checks say why; build it with the job year."
 
 
-@dg.multi_asset_check(
-    name="series_checks",
-    specs=[
-        dg.AssetCheckSpec(
-            UP_TO_DATE,
-            asset=SERIES,
-            description="Every year that was delivered is built from what lies there now, released, and none of its checks "
-            "failed. The table tells of each year what `mm-pipeline status` does.",
-        ),
-        dg.AssetCheckSpec(
-            ON_TIME,
-            asset=SERIES,
-            description="Year t-2 is released by 30 September; from 1 October on it is overdue.",
-        ),
-    ],
-    can_subset=True,
-)
-def series_checks(context: dg.AssetCheckExecutionContext, settings: SettingsParam):  # type: ignore[no-untyped-def]
-    looks = {
-        UP_TO_DATE: lambda: years_up_to_date(context, settings),
-        ON_TIME: lambda: newest_year_on_time(settings),
-    }
-    with contained(settings, "series_checks"):
-        for key in sorted(context.op_execution_context.selected_asset_check_keys):
-            yield result(SERIES, key.name, looks[key.name]())
+def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> list[dg.AssetChecksDefinition]:
+    """``graph_of``: what gives all assets and checks, these among them, over some settings."""
 
+    @dg.multi_asset_check(
+        name="series_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                UP_TO_DATE,
+                asset=SERIES,
+                description="Every year that was delivered is built from what lies there now, released, and none of its "
+                "checks failed. The table tells of each year what `mm-pipeline status` does.",
+            ),
+            dg.AssetCheckSpec(
+                ON_TIME,
+                asset=SERIES,
+                description="Year t-2 is released by 30 September; from 1 October on it is overdue.",
+            ),
+        ],
+        can_subset=True,
+    )
+    def series_checks(context: dg.AssetCheckExecutionContext, settings: SettingsParam):  # type: ignore[no-untyped-def]
+        looks = {
+            UP_TO_DATE: lambda: years_up_to_date(Ledger(context.instance, graph_of(settings), settings)),
+            ON_TIME: lambda: newest_year_on_time(settings),
+        }
+        with contained(settings, "series_checks"):
+            for key in sorted(context.op_execution_context.selected_asset_check_keys):
+                yield result(SERIES, key.name, looks[key.name]())
 
-CHECKS = [series_checks]
+    return [series_checks]

@@ -152,7 +152,7 @@ def test_a_year_that_fails_a_blocking_check_keeps_its_earlier_result(year):
     kept += sorted(path for path in (year.settings.published_dir / str(YEAR)).rglob("*") if path.is_file())
     before = [path.read_bytes() for path in kept]
     with dg.DagsterInstance.ephemeral() as instance:
-        (result,) = Backfill(year.settings, instance).years([YEAR])
+        (result,) = Backfill(year.settings, instance, build_definitions).years([YEAR])
         built = {
             key.to_user_string()
             for key in instance.all_asset_keys()

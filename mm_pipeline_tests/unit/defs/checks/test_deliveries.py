@@ -6,9 +6,9 @@ import shutil
 import dagster as dg
 import pytest
 
-from mm_pipeline.defs.assets.common import rounded
 from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK, raw_beneficiaries, raw_dmg, raw_forfaits
 from mm_pipeline.defs.checks import deliveries as checks
+from mm_pipeline.disclosure.small_numbers import rounded
 from mm_pipeline.errors import LakeError
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import GEOGRAPHY, RAW_BENEFICIARIES, RAW_DMG, RAW_FORFAITS

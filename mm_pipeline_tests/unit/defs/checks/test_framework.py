@@ -3,7 +3,6 @@
 import dagster as dg
 import pytest
 
-from mm_pipeline.defs.assets.common import rounded, told
 from mm_pipeline.defs.checks.framework import (
     failed,
     not_applicable,
@@ -14,6 +13,7 @@ from mm_pipeline.defs.checks.framework import (
     some_of,
     warning,
 )
+from mm_pipeline.disclosure.small_numbers import rounded, told
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 
 
