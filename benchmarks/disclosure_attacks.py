@@ -7,12 +7,12 @@ from itertools import islice, product
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS
 from mm_pipeline.disclosure.audit import audit
 from mm_pipeline.disclosure.protect import protect, protect_revision
 from mm_pipeline.disclosure.revision import as_published, disclosed
 from mm_pipeline.disclosure.rule import sensitive
-from mm_pipeline.disclosure.system import AGE_GROUP_OF, COUNTS, KEY, LEVELS, with_rates
-from mm_pipeline.statistic.rates import CATEGORIES
+from mm_pipeline.disclosure.system import with_rates
 
 WORTHS = (1, 3, 10, 30, 100, 150)
 SHARES = (0.001, 0.004, 0.01, 0.02)

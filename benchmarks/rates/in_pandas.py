@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, CATEGORIES
 from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS, SECTOR_RATES, Table
-from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
-from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
+from mm_pipeline.statistic.rates import dimensions_of
 
 _CELL = ["municipality_code", "sector_code", "sex", "age", "preferential"]
 _ROW = ["level", "area_code", "dimension", "category"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, CATEGORIES
 from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS
-from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
-from mm_pipeline.statistic.rates import CATEGORIES, dimensions_of
+from mm_pipeline.statistic.rates import dimensions_of
 
 _KEYS = ["municipality_code", "sector_code", "sex", "age", "preferential"]
 _CLASSES = CATEGORIES["age_class"]

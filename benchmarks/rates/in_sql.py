@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from mm_pipeline.statistic.cells import AGE_CLASS_STARTS
+from mm_pipeline.dimensions import AGE_CLASS_STARTS
 
 _HOUSES = """
 CREATE TEMP TABLE houses AS

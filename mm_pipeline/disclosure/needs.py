@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.mask import Mask, lower_bounds
 from mm_pipeline.disclosure.proofs import Proofs
 from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import AIMS, FIGURES, LEVELS, Aim, Figure, Positions, System
+from mm_pipeline.disclosure.system import AIMS, FIGURES, Aim, Figure, Positions, System
 
 ALL = slice(None)
 

@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.system import COLUMNS, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR, areas_of, with_rates
+from mm_pipeline.dimensions import COUNTRY, COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR
+from mm_pipeline.disclosure.system import COLUMNS, areas_of, with_rates
 
 AREA = ["level", "area_code"]
 Cell = tuple[str, str, str, str]
@@ -74,7 +75,7 @@ class Changes:
         if area[0] == LEVELS[0]:
             return None
         if area[0] == UNASSIGNED:
-            return LEVELS[0], "BE"
+            return LEVELS[0], COUNTRY
         # The unknown sector of a municipality may have no row, but its code tells where it is.
         parent = self._parent.get(area, area[1].removesuffix(UNKNOWN_SECTOR))
         return LEVELS[LEVELS.index(area[0]) - 1], parent
@@ -136,7 +137,7 @@ def as_postponed(cells: pd.DataFrame, released: pd.DataFrame, postponed: Set[str
 def unit_of(cells: pd.DataFrame, level: str) -> pd.Series:
     """The code of the area of ``level`` that each cell belongs to; empty for a cell above it."""
     if level in (LEVELS[0], LEVELS[-1]):
-        return cells["area_code"].where(cells["level"] == level, "BE" if level == LEVELS[0] else "")
+        return cells["area_code"].where(cells["level"] == level, COUNTRY if level == LEVELS[0] else "")
     within = areas_of(cells)[level]
     own = cells["level"] == level
     codes = dict(zip(within[own], cells.loc[own, "area_code"], strict=True))

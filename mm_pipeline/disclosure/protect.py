@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.mask import Mask
 from mm_pipeline.disclosure.postponement import Cell, changes_by_arrondissement
 from mm_pipeline.disclosure.revision import is_as_released, kept_mask, with_earlier
 from mm_pipeline.disclosure.search import Search
-from mm_pipeline.disclosure.system import FIGURES, KEY, LEVELS, TOTAL_WORTH, UNKNOWN_SECTOR, System, system_of
+from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, System, system_of
 
 HIGHEST = "arrondissement"
 """The highest level of which a revision may hide a figure that was shown (``MM_REVISION_MAY_HIDE``)."""

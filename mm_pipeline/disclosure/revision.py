@@ -14,20 +14,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import COUNTS, KEY
 from mm_pipeline.disclosure.mask import Mask, complete, lower_bounds
 from mm_pipeline.disclosure.rule import Counts
-from mm_pipeline.disclosure.system import (
-    COLUMNS,
-    COUNTS,
-    FIGURES,
-    KEY,
-    Before,
-    Figure,
-    Positions,
-    System,
-    areas_of,
-    system_of,
-)
+from mm_pipeline.disclosure.system import COLUMNS, FIGURES, Before, Figure, Positions, System, areas_of, system_of
 
 THRESHOLD = "threshold"
 """The dimension of what is remembered of :func:`mm_pipeline.statistic.sensitivity.threshold_counts`, beside the table."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.mask import Mask, complete, hide_group, primary_mask
 from mm_pipeline.disclosure.movement import Block, Movement, Room, room_of
 from mm_pipeline.disclosure.needs import ALL, Needs, plainly_known
 from mm_pipeline.disclosure.proofs import Proofs
 from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import AIMS, FIGURES, LEVELS, Aim, Figure, Positions, System
+from mm_pipeline.disclosure.system import AIMS, FIGURES, Aim, Figure, Positions, System
 
 Scope = tuple[str, int]
 """A level and the number of an area (``System.within``)."""

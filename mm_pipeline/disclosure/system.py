@@ -17,14 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mm_pipeline.dimensions import AGE_GROUP_OF, COUNTRY, COUNTS, LEVEL_ABOVE, LEVELS, UNASSIGNED, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.rule import Counts, Flags
 
-KEY = ["level", "area_code", "dimension", "category"]
-COUNTS = ["beneficiaries", "patients"]
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
-UNKNOWN_SECTOR = "ZZZZ"
-UNASSIGNED = "unassigned"
 WORTH = {
     "country": 300,
     "region": 100,
@@ -37,15 +33,6 @@ WORTH = {
 """What the figure of a category is worth at each level, when it comes to what must be hidden: a sector is worth 1."""
 TOTAL_WORTH = 150
 """How many categories of an area its total is worth (``MM_TOTAL_WORTH``); of sectors there are only totals, worth 1."""
-AGE_GROUP_OF = {
-    "0-17": "0-17",
-    "18-24": "18-64",
-    "25-44": "18-64",
-    "45-64": "18-64",
-    "65-74": "65+",
-    "75-84": "65+",
-    "85+": "65+",
-}
 
 Figure = Literal["beneficiaries", "patients"]
 FIGURES: tuple[Figure, ...] = ("beneficiaries", "patients")
@@ -170,16 +157,15 @@ def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
     level, area, parent, dimension, category = (cells[name].tolist() for name in COLUMNS[:5])
     at = {key: position for position, key in enumerate(zip(level, area, dimension, category, strict=True))}
 
-    above = dict(zip(LEVELS[1:], LEVELS, strict=False)) | {UNASSIGNED: "country"}
     parts: dict[int | None, list[int]] = defaultdict(list)
     breakdowns: dict[tuple[int | None, str], list[int]] = defaultdict(list)
     total = np.arange(len(cells))
     higher = np.full(len(cells), -1)
     for position in range(len(cells)):
-        if level[position] in above:
-            owner = at.get((above[level[position]], parent[position], dimension[position], category[position]))
+        if level[position] in LEVEL_ABOVE:
+            owner = at.get((LEVEL_ABOVE[level[position]], parent[position], dimension[position], category[position]))
             parts[owner].append(position)
-            higher[position] = at.get((above[level[position]], parent[position], "total", "total"), -1)
+            higher[position] = at.get((LEVEL_ABOVE[level[position]], parent[position], "total", "total"), -1)
         if dimension[position] == "total":
             continue
         whole = at.get((level[position], area[position], "total", "total"))
@@ -234,7 +220,7 @@ def _unassigned(cells: pd.DataFrame) -> pd.DataFrame:
     country = cells[cells["level"] == "country"].set_index(keys)[COUNTS]
     regions = cells[cells["level"] == "region"].groupby(keys, observed=True)[COUNTS].sum()
     rest = (country - regions).dropna().astype("int64").reset_index()
-    return rest.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code="BE")[cells.columns]
+    return rest.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code=COUNTRY)[cells.columns]
 
 
 def _unknown_sectors(cells: pd.DataFrame) -> pd.DataFrame:

@@ -19,21 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
-from mm_pipeline.disclosure.audit.release import CATEGORIES, read
+from mm_pipeline.disclosure.audit.release import read
 from mm_pipeline.disclosure.mask import lower_bounds
 from mm_pipeline.disclosure.protect import Protection, protect_revision
 from mm_pipeline.disclosure.revision import disclosed, mask_of
-from mm_pipeline.disclosure.system import (
-    AGE_GROUP_OF,
-    COUNTS,
-    FIGURES,
-    KEY,
-    LEVELS,
-    UNKNOWN_SECTOR,
-    system_of,
-    with_rates,
-)
+from mm_pipeline.disclosure.system import FIGURES, system_of, with_rates
 from mm_pipeline.errors import OperatorError, TableError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.settings import Settings

@@ -10,19 +10,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mm_pipeline.dimensions import FIRST_SECTOR_YEAR, LEVELS
 from mm_pipeline.errors import ReferenceDataError
 from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
-LEVELS = ("country", *refnis.LEVELS, "sector")
-
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de")]
 )
-
-#: The first year of the statistic by sector (fiche stat_003_007; 2003 and 2004 stop at the municipality).
-FIRST_SECTOR_YEAR = 2005
 
 COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
 

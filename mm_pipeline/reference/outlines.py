@@ -26,10 +26,11 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.errors import ReferenceDataError
 from mm_pipeline.files import safe_names
 from mm_pipeline.reference import geojson, refnis, sectors
-from mm_pipeline.reference.areas import COUNTRY, LEVELS, refnis_file
+from mm_pipeline.reference.areas import COUNTRY, refnis_file
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
 #: The outlines that come with the project; ``scripts/make_provinces.py`` makes them.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.files.safe_names import short, shown
 from mm_pipeline.reference.geojson import (
     AGAIN,
@@ -37,7 +38,6 @@ _NAMES = (
 )
 
 #: The end of the code that stands for "somewhere in this municipality": people have it, places do not.
-UNKNOWN_SUFFIX = "ZZZZ"
 
 
 class Sector(NamedTuple):
@@ -94,7 +94,7 @@ def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Secto
     seen: set[str] = set()
     for number, feature in enumerate(features(path, geometry), start=1):
         sector = _sector(path, number, properties_of(feature))
-        if sector.code.endswith(UNKNOWN_SUFFIX):
+        if sector.code.endswith(UNKNOWN_SECTOR):
             continue
         if sector.code in seen:
             raise twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")

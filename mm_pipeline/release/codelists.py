@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from mm_pipeline.dimensions import FLANDERS
+
 LANGUAGES = ("fr", "nl", "de", "en")
 
 LABELS: Mapping[str, Any] = json.loads(Path(__file__).with_name("texts").joinpath("labels.json").read_text("utf-8"))
@@ -36,7 +38,6 @@ _ENGLISH = {
     ("province", "80000"): "Province of Luxembourg",
     ("province", "90000"): "Province of Namur",
 }
-_FLANDERS = "02000"
 
 
 def area_codes(areas: pa.Table, year: int) -> pd.DataFrame:
@@ -80,10 +81,10 @@ def _with_english(areas: pd.DataFrame) -> pd.DataFrame:
     parent = dict(zip(areas["area_code"], areas["parent_code"], strict=True))
 
     def is_flemish(code: str) -> bool:
-        while code and code != _FLANDERS:
+        while code and code != FLANDERS:
             above = parent.get(code, "")
             code = "" if above == code else above
-        return code == _FLANDERS
+        return code == FLANDERS
 
     local = areas["label_nl"].where(areas["area_code"].map(is_flemish), areas["label_fr"])
     own = pd.Series(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mm_pipeline.dimensions import LEVELS_WITH_AGE_CLASSES
 from mm_pipeline.release.interval import wilson
 from mm_pipeline.schemas import RELEASED_STANDARDISED
 
@@ -24,9 +25,6 @@ STANDARD_POPULATION = {
 """European Standard Population 2013 (Eurostat, *Revision of the European Standard Population*, 2013), persons of
 100 000. It is published by groups of five years; 15 to 19 (5 500) is divided evenly over its years of age."""
 
-LEVELS = ("country", "region", "province", "arrondissement")
-"""The levels that carry age classes."""
-
 
 def standardised(rates: pa.Table) -> pa.Table:
     """Columns of ``schemas.RELEASED_STANDARDISED``, one row an area and year, from released rates.
@@ -37,7 +35,7 @@ def standardised(rates: pa.Table) -> pa.Table:
     Wilson interval of its rate. It is empty where no class has both patients and others, and the rate itself where
     nobody lives in a class.
     """
-    rates = rates.filter(pc.field("level").isin(LEVELS))
+    rates = rates.filter(pc.field("level").isin(LEVELS_WITH_AGE_CLASSES))
     totals = rates.filter(pc.field("dimension") == "total")
     shape = (len(totals), len(STANDARD_POPULATION))
     patients, people, is_shown = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)

@@ -7,15 +7,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-AGE_CLASSES = ("0-17", "18-24", "25-44", "45-64", "65-74", "75-84", "85+")
-"""Age at 31 December: year - birth year."""
-AGE_CLASS_STARTS = (18, 25, 45, 65, 75, 85)
-
-FIRST_SECTOR_YEAR = 2005
-"""Smallest area before: the municipality (source fiche)."""
-
-UNKNOWN = "ZZZZ"
-"""``<NIS5>ZZZZ`` is a person of the municipality whose sector is unknown."""
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, AGE_CLASSES, UNKNOWN_SECTOR
 
 SECTOR_CODE = "^[0-9]{5}[0-9A-Z-]{4}$"
 
@@ -43,7 +35,7 @@ def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
     code, in the one where most of its beneficiaries have it (tie: smallest code).
     """
     # Filtered before it is joined: a table that two joins begin with is written out twice by Ibis, and counted twice.
-    well_formed = cells.filter(_.sector_code.re_search(SECTOR_CODE) & ~_.sector_code.endswith(UNKNOWN))
+    well_formed = cells.filter(_.sector_code.re_search(SECTOR_CODE) & ~_.sector_code.endswith(UNKNOWN_SECTOR))
     named = well_formed.semi_join(municipalities, "municipality_code")
     votes = named.group_by("sector_code", "municipality_code").agg(votes=_.beneficiaries.sum())
     order = [_.votes.desc(), _.municipality_code]
@@ -63,7 +55,7 @@ def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name:
     of_year = municipalities.select("municipality_code").distinct().mutate(known=_.municipality_code)
     placed = cells.left_join(of_year, "municipality_code").drop("municipality_code_right")
     placed = placed.left_join(areas, ["sector_code", "municipality_code"])
-    sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN)
+    sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN_SECTOR)
     placed = placed.select(
         "sex",
         "age_class",
@@ -104,7 +96,7 @@ def patient_counts(attributed_patients: ir.Table, beneficiary_counts: ir.Table, 
     """
     cells = delivered_cells(attributed_patients.filter(_.is_beneficiary), year, "patients")
     sectors = (
-        beneficiary_counts.filter(~_.sector_code.endswith(UNKNOWN))
+        beneficiary_counts.filter(~_.sector_code.endswith(UNKNOWN_SECTOR))
         .select("sector_code", "municipality_code")
         .distinct()
     )

@@ -4,25 +4,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from mm_pipeline.statistic.cells import AGE_CLASSES, FIRST_SECTOR_YEAR, whole
-
-LEVELS = ("country", "region", "province", "arrondissement", "municipality", "sector")
-COUNTRY = "BE"
-
-AGE_GROUPS = {
-    "0-17": ("0-17",),
-    "18-64": ("18-24", "25-44", "45-64"),
-    "65+": ("65-74", "75-84", "85+"),
-}
-"""The three age groups of the release and the classes they add up."""
-
-CATEGORIES = {
-    "total": ("total",),
-    "sex": ("M", "F"),
-    "age_group": tuple(AGE_GROUPS),
-    "age_class": AGE_CLASSES,
-    "preferential": ("0", "1"),
-}
+from mm_pipeline.dimensions import AGE_GROUPS, CATEGORIES, COUNTRY, FIRST_SECTOR_YEAR, LEVELS
+from mm_pipeline.statistic.cells import whole
 
 PER_10000, PER_100 = 10_000.0, 100.0
 

@@ -4,13 +4,14 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from mm_pipeline.dimensions import COUNTRY, LEVELS_WITH_AGE_CLASSES
 from mm_pipeline.statistic.attribution import attributed_patients, with_residence
 from mm_pipeline.statistic.cells import whole
-from mm_pipeline.statistic.rates import COUNTRY, ladder
+from mm_pipeline.statistic.rates import ladder
 
 THRESHOLDS = range(1, 13)
 """A year has twelve months, so nobody has more forfaits."""
-LEVELS = ("country", "region", "province", "arrondissement")
+LEVELS = LEVELS_WITH_AGE_CLASSES
 """Those of the release (country and regions), and those that a revision may have to leave as they were."""
 
 

@@ -11,9 +11,9 @@ from pandas.testing import assert_frame_equal
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import releases
+from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
-from mm_pipeline.disclosure.system import KEY
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import Lake

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure.mask import Mask
-from mm_pipeline.disclosure.system import KEY
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
 

@@ -14,11 +14,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
+from mm_pipeline.dimensions import KEY, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit
-from mm_pipeline.disclosure.audit.release import KEY
 from mm_pipeline.disclosure.small_numbers import ROUNDED_TO
 from mm_pipeline.operations.purge import PERSONS
-from mm_pipeline.statistic.cells import UNKNOWN
 from mm_pipeline.storage.lake import Lake
 
 EXACT = {
@@ -81,7 +80,7 @@ def true_counts(lake: Lake, year: int) -> set[int]:
     hidden = released[released["level"].isin(["country", "region"]) & released["patients_shown"].isna()]
     counts = {len(table) for name, table in tables.items() if name != schemas.SECTOR_RATES.name}
     counts |= {*hidden["patients"], *(hidden["beneficiaries"] - hidden["patients"])}
-    if (unknown := rates["area_code"].str.endswith(UNKNOWN)).any():
+    if (unknown := rates["area_code"].str.endswith(UNKNOWN_SECTOR)).any():
         counts |= {len(rates), int(unknown.sum())}  # in how many municipalities somebody lives in no known sector
     counts |= {table["patient_key"].nunique() for table in tables.values() if "patient_key" in table}
     return {int(n) for n in counts if n > ROUNDED_TO and n % ROUNDED_TO and not 1850 < n < 2100}

@@ -62,7 +62,7 @@ def code_version(*rooms: str) -> str:
     A room holds all its files: texts, templates and scripts count as much as code.
     """
     digest = hashlib.sha256()
-    for room in sorted({*rooms, "schemas"}):
+    for room in sorted({*rooms, "schemas", "dimensions"}):
         path = _PACKAGE / room
         files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}.*")
         for file in sorted(file for file in files if file.is_file() and not _is_transient(file)):

@@ -28,6 +28,7 @@ from mm_pipeline.defs.assets.common import (
 from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, protect_year
 from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.dimensions import REGION_NAMES
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.files.atomic import replacing_folder
 from mm_pipeline.files.locks import reading_all_years, switching_a_year
@@ -83,8 +84,6 @@ _OF_A_YEAR = [
 ]
 _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
 
-_REGIONS = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
-
 
 @dg.asset(
     deps=["sector_rates", "threshold_counts"],
@@ -122,7 +121,7 @@ def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) 
 def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
     """Published rate per 10 000 of the country and the regions over the years built so far."""
     lake = Lake(settings.lake_dir)
-    series: dict[str, list[tuple[int, float]]] = {name: [] for name in _REGIONS.values()}
+    series: dict[str, list[tuple[int, float]]] = {name: [] for name in REGION_NAMES.values()}
     for year in all_years():
         if not (lake.has(schemas.PROTECTED_RATES, year) and lake.is_intact(schemas.PROTECTED_RATES, year)):
             continue
@@ -133,7 +132,7 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
         )
         for row in table.to_pylist():
             if row["rate_per_10000"] is not None:
-                series[_REGIONS[row["area_code"]]].append((year, row["rate_per_10000"]))
+                series[REGION_NAMES[row["area_code"]]].append((year, row["rate_per_10000"]))
     return plots.lines("Patients of a maison médicale by region", series, "per 10 000 beneficiaries")
 
 
@@ -175,7 +174,7 @@ def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any
     country = rates.filter((pc.field("level").isin(["country", "region"])) & (pc.field("dimension") == "total"))
     preview = [
         {
-            "area": _REGIONS[row["area_code"]],
+            "area": REGION_NAMES[row["area_code"]],
             "beneficiaries": row["beneficiaries"],
             "patients": row["patients"],
             "rate per 10 000": "" if row["rate_per_10000"] is None else round(row["rate_per_10000"], 1),

@@ -5,6 +5,7 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets.common import RATES, SettingsParam, declared, markdown_table, step
+from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import told
 from mm_pipeline.statistic import cells, rates, sensitivity
 
@@ -54,7 +55,7 @@ def sector_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> 
         provenance = work.lake.derived_from(schemas.BENEFICIARY_COUNTS, schemas.ATTRIBUTED_PATIENTS, year=work.year)
         written = work.write(schemas.SECTOR_RATES, table, provenance)
         # Without unknown sectors: these have a row where somebody lives in one, and in how many that is nobody may know.
-        known = work.read(schemas.SECTOR_RATES).filter(~_.area_code.endswith(cells.UNKNOWN))
+        known = work.read(schemas.SECTOR_RATES).filter(~_.area_code.endswith(UNKNOWN_SECTOR))
         by_level = known.group_by("level", "dimension").agg(rows=_.count()).order_by("level", "dimension").to_pandas()
         return work.result(
             written, rows=int(by_level["rows"].sum()), rows_by_level=markdown_table(by_level.to_dict("records"))

@@ -26,13 +26,14 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     warning,
 )
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import people, rounded, told
 from mm_pipeline.ingest.contract import MM_FORFAIT
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.reference.areas import expected_counts
 from mm_pipeline.reference.geojson import files_by_year
 from mm_pipeline.schemas import Table
-from mm_pipeline.statistic.cells import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, SECTOR_CODE, UNKNOWN
+from mm_pipeline.statistic.cells import SECTOR_CODE
 from mm_pipeline.storage.scratch import scratch
 
 SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
@@ -216,7 +217,9 @@ def sector_codes(work: Step) -> Outcome:
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
         return not_applicable(NO_BENEFICIARY)
     sectors = work.read(schemas.GEOGRAPHY).filter(_.level == "sector").select("area_code", "parent_code")
-    coded = work.read(schemas.RAW_BENEFICIARIES).filter(_.sector_code.notnull() & ~_.sector_code.endswith(UNKNOWN))
+    coded = work.read(schemas.RAW_BENEFICIARIES).filter(
+        _.sector_code.notnull() & ~_.sector_code.endswith(UNKNOWN_SECTOR)
+    )
     counts = coded.group_by("sector_code", "municipality_code").agg(people=_.count())
     has_table = sectors.count().execute() > 0
     if has_table:

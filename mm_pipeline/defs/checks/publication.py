@@ -10,17 +10,15 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.assets.common import Step, markdown_table
 from mm_pipeline.defs.assets.releases import clear, sensitivity_totals
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.dimensions import LEVELS, UNASSIGNED, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import VERSIONS
 from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
 from mm_pipeline.disclosure.postponement import unit_of
 from mm_pipeline.disclosure.revision import SHOWS, as_published, releases_of, threshold_counts, thresholds_of
-from mm_pipeline.disclosure.system import UNASSIGNED
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.operations.sign_off import awaited
 from mm_pipeline.release.files import broken_checksums
-from mm_pipeline.statistic.cells import UNKNOWN
-from mm_pipeline.statistic.rates import LEVELS
 
 _KEY = ["level", "area_code", "dimension", "category"]
 _COUNTS = ["beneficiaries", "patients"]
@@ -43,7 +41,7 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         & both[["patients", "rate_per_10000", "rate_percent"]].notna().any(axis=1),
         "cells show a number of beneficiaries below the threshold": _few(people, threshold)
         & both["beneficiaries"].notna(),
-        "unknown-sector rows are published": both["area_code"].str.endswith(UNKNOWN),
+        "unknown-sector rows are published": both["area_code"].str.endswith(UNKNOWN_SECTOR),
         "published cells differ from the statistic": _differs(both, "beneficiaries", among=published | suppressed)
         | _differs(both, "patients", "rate_per_10000", "rate_percent", among=published),
         "cells are not in the statistic": people.isna(),
@@ -53,7 +51,7 @@ def nothing_hidden_shows(work: Step) -> Outcome:
         "cells are there twice": both.duplicated(_KEY),
     }
     found = [f"{int(rows.sum())} {what}" for what, rows in problems.items() if rows.any()]
-    expected = len(true) - true["area_code"].str.endswith(UNKNOWN).sum()
+    expected = len(true) - true["area_code"].str.endswith(UNKNOWN_SECTOR).sum()
     if len(shown) != expected:
         found.append(f"{len(shown)} cells are there instead of {expected}")
     if found:

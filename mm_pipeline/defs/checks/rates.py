@@ -12,9 +12,9 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.assets.common import Step, markdown_table
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.dimensions import AGE_GROUPS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
-from mm_pipeline.statistic.cells import FIRST_SECTOR_YEAR
-from mm_pipeline.statistic.rates import AGE_GROUPS, LEVELS, dimensions_of
+from mm_pipeline.statistic.rates import dimensions_of
 
 NATIONAL_SIZE = (9_000_000, 14_000_000)
 """Beneficiaries of a year that can be the whole country; the published figures mean nothing for anything else."""
@@ -25,8 +25,6 @@ COMPARED_FROM = 100
 """Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
 
 _COUNTS = ["beneficiaries", "patients"]
-
-_REGION_NAMES = {"BE": "Belgium", "02000": "Flanders", "03000": "Wallonia", "04000": "Brussels"}
 
 
 def _rates(work: Step, year: int | None = None) -> pd.DataFrame:
@@ -175,7 +173,7 @@ def regional_change(work: Step) -> Outcome:
     if not compared:
         return not_applicable(f"neither the country nor a region has enough patients in {before} to compare with.")
     ratios = now["rate_per_10000"].reindex(compared).fillna(0) / then["rate_per_10000"][compared]
-    frame = pd.DataFrame({"area": [_REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
+    frame = pd.DataFrame({"area": [REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
     table = markdown_table(
         [
             {
@@ -183,7 +181,7 @@ def regional_change(work: Step) -> Outcome:
                 f"per 10 000 in {before}": _told(shown_then.get(area), 1),
                 str(work.year): _told(shown_now.get(area), 1),
             }
-            for area, name in _REGION_NAMES.items()
+            for area, name in REGION_NAMES.items()
         ]
     )
     if broken := broken_rules(frame, "regional_change", row="area"):
@@ -230,9 +228,9 @@ def published_figures(work: Step) -> Outcome:
     rows, away = [], []
     for area, rate in published.items():
         own = _told(shown[area] / 100 if area in shown else None, 2)
-        rows.append({"area": _REGION_NAMES[area], "published %": rate, "here %": own})
+        rows.append({"area": REGION_NAMES[area], "published %": rate, "here %": own})
         if round(abs(round(found.get(area, 0.0), 2) - rate), 2) > facts["tolerance_percentage_points"]:
-            away.append(f"{_REGION_NAMES[area]} ({own}; published {rate} %)")
+            away.append(f"{REGION_NAMES[area]} ({own}; published {rate} %)")
     if away:
         return warning(
             f"Away from the published rate by more than {facts['tolerance_percentage_points']} percentage points: "

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure.audit.intervals import intervals
-from mm_pipeline.disclosure.audit.release import KEY, SHOWN, VERSIONS, contradiction, read
+from mm_pipeline.disclosure.audit.release import SHOWN, VERSIONS, contradiction, read
 from mm_pipeline.disclosure.audit.system import FIGURES, M, N, System, n, system_of
 from mm_pipeline.errors import OperatorError
 

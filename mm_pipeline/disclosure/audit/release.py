@@ -7,41 +7,12 @@ across rows shows when the system is solved.
 import numpy as np
 import pandas as pd
 
+from mm_pipeline.dimensions import CATEGORIES, COUNTS, KEY, LEVEL_ABOVE, UNASSIGNED, UNKNOWN_SECTOR
 from mm_pipeline.errors import OperatorError
 
-KEY = ["level", "area_code", "dimension", "category"]
-SHOWN = ["beneficiaries", "patients"]
+SHOWN = COUNTS
 VERSIONS = [f"version_{figure}" for figure in SHOWN]
 REQUIRED = [*KEY, "parent_code", *SHOWN]
-
-ABOVE = {
-    "region": "country",
-    "province": "region",
-    "arrondissement": "province",
-    "municipality": "arrondissement",
-    "sector": "municipality",
-    "unassigned": "country",
-}
-"""Level -> the level of its ``parent_code``."""
-
-AGE_GROUP_OF = {
-    "0-17": "0-17",
-    "18-24": "18-64",
-    "25-44": "18-64",
-    "45-64": "18-64",
-    "65-74": "65+",
-    "75-84": "65+",
-    "85+": "65+",
-}
-CATEGORIES = {
-    "total": ["total"],
-    "sex": ["M", "F"],
-    "age_group": list(dict.fromkeys(AGE_GROUP_OF.values())),
-    "age_class": list(AGE_GROUP_OF),
-    "preferential": ["0", "1"],
-}
-
-UNKNOWN_SECTOR = "ZZZZ"
 
 
 def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
@@ -62,7 +33,7 @@ def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
         cells[column] = _numbers(release, column)
     for column in [*VERSIONS, "change"]:
         cells[column] = _numbers(release, column) if column in release.columns else 0.0
-    is_rest = (cells.level == "unassigned") | ((cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR))
+    is_rest = (cells.level == UNASSIGNED) | ((cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR))
     _refuse_bad_rows(cells, release, is_rest)
     real = cells[~is_rest].assign(rest=False)
     rests = _rests(real).merge(cells.loc[is_rest, [*KEY, *VERSIONS, "change"]], on=KEY, how="left")
@@ -96,7 +67,7 @@ def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Ser
     shows_n = cells.patients.notna()
     categories = {(dimension, category) for dimension, names in CATEGORIES.items() for category in names}
     wrong = {
-        "of a level that does not exist": ~cells.level.isin(["country", *ABOVE]),
+        "of a level that does not exist": ~cells.level.isin(["country", *LEVEL_ABOVE]),
         "of a category that does not exist": [
             pair not in categories for pair in zip(cells.dimension, cells.category, strict=True)
         ],
@@ -133,7 +104,7 @@ def _rests(real: pd.DataFrame) -> pd.DataFrame:
     rests = pd.concat(
         [
             municipal.assign(level="sector", area_code=municipal.area_code + UNKNOWN_SECTOR),
-            national.assign(level="unassigned", area_code="unassigned"),
+            national.assign(level=UNASSIGNED, area_code=UNASSIGNED),
         ]
     )
     parent_code = pd.concat([municipal.area_code, national.area_code])

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.audit.release import ABOVE, AGE_GROUP_OF, KEY, SHOWN, VERSIONS
+from mm_pipeline.dimensions import AGE_GROUP_OF, KEY, LEVEL_ABOVE
+from mm_pipeline.disclosure.audit.release import SHOWN, VERSIONS
 
 FIGURES = [*SHOWN, "others"]
 N, n, M = range(3)
@@ -127,7 +128,7 @@ def at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
 def _lines(rows: pd.DataFrame) -> pd.DataFrame:
     """All lines of all releases: ``total`` = the sum of its ``member`` rows, per ``kind`` of line and release."""
     members = rows.rename(columns={"unknown": "member"})
-    of_areas = members.assign(kind="areas", level=rows.level.map(ABOVE), area_code=rows.parent_code)
+    of_areas = members.assign(kind="areas", level=rows.level.map(LEVEL_ABOVE), area_code=rows.parent_code)
     classes = rows.dimension == "age_class"
     of_breakdowns = members.assign(
         kind=rows.dimension,

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.audit.release import ABOVE, KEY, SHOWN, VERSIONS, read
+from mm_pipeline.dimensions import KEY, LEVEL_ABOVE
+from mm_pipeline.disclosure.audit.release import SHOWN, VERSIONS, read
 from mm_pipeline.disclosure.audit.system import at_least
 
 
@@ -58,7 +59,7 @@ def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.D
     for figure in SHOWN:
         found = set(areas[changed[figure]])
         hidden = cells[(cells["dimension"] == "total") & ~is_known[figure]]
-        for level, above in ABOVE.items():  # from the top down
+        for level, above in LEVEL_ABOVE.items():  # from the top down
             below = hidden[hidden["level"] == level]
             parents = {code for of, code in found if of == above}
             found |= {(level, code) for code in below["area_code"][below["parent_code"].isin(parents)]}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
+from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.reference.areas import LEVELS, SCHEMA, areas, expected_counts, reference_files
+from mm_pipeline.reference.areas import SCHEMA, areas, expected_counts, reference_files
 from mm_pipeline_tests.support.paths import REFERENCE, STATBEL, needs_statbel
 
 SHIPPED = REFERENCE / "refnis.csv"

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.reference.areas import LEVELS, areas
+from mm_pipeline.reference.areas import areas
 from mm_pipeline.reference.outlines import DECIMALS, PROVINCES, Outlines, outline_files, outlines_for
 from mm_pipeline_tests.support.examples import examples
 from mm_pipeline_tests.support.paths import REFERENCE, REPOSITORY, STATBEL, needs_statbel
