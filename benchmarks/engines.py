@@ -14,8 +14,8 @@ from benchmarks.rates.in_sql import in_sql, scan
 from benchmarks.rates.product import by_product
 from benchmarks.timing import in_turn, median_table
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 
 SOURCES = (schemas.RAW_FORFAITS, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES, schemas.GEOGRAPHY)
@@ -42,7 +42,7 @@ def contenders(settings: Settings, lake: Lake) -> Iterator[dict[str, tuple[Calla
         sql_of_all = files_of("sql of all", EXPLAINED + RESULTS)
 
         def with_sql(target: Files) -> None:
-            with session(settings) as backend:
+            with DuckDBEngine.of(settings).session() as backend:
                 in_sql(backend.con, sources, YEAR, target)
 
         yield {
@@ -77,7 +77,7 @@ def report(scale: float, rounds: int) -> str:
     lake = ingested(settings, scale)
 
     def plain_scan() -> None:
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             scan(backend.con, {table.name: lake.path(table, YEAR) for table in SOURCES})
 
     with contenders(settings, lake) as all_of_them:

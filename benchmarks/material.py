@@ -9,12 +9,12 @@ import duckdb
 import ibis
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.demo import synthesize
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
 YEAR = 2024
@@ -69,11 +69,11 @@ def ingested(settings: Settings, scale: float) -> Lake:
     lake = Lake(settings.lake_dir)
     deliver(settings, scale)
     for name in DATASETS.keys() - OPTIONAL:
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             started = time.perf_counter()
             account = ingest(backend, lake, settings, name, YEAR)
             print(f"ingest {name:14} {account.delivered:>11,} rows {time.perf_counter() - started:7.2f} s", flush=True)
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         table = areas(settings.reference_dir, YEAR)
         lake.write(backend, schemas.GEOGRAPHY, YEAR, ibis.memtable(table), Provenance(synthetic=True))
     return lake

@@ -12,15 +12,12 @@ from mm_pipeline.defs.checks import patients as patient_checks
 from mm_pipeline.defs.checks import publication as publication_checks
 from mm_pipeline.defs.checks import rates as rate_checks
 from mm_pipeline.defs.checks import series as series_checks
-from mm_pipeline.defs.resources import settings_under_lock
-from mm_pipeline.files.locks import Locks
+from mm_pipeline.defs.resources import resources
 from mm_pipeline.settings import Settings, from_environment
 
 
-def build_definitions(*, settings: Settings | None = None, locks: Locks | None = None) -> dg.Definitions:
+def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     """Assets, checks, jobs and schedule over these settings (default: from the environment).
-
-    ``locks``: those of the caller, which its runs need not wait for.
 
     The in-process executor runs a year's steps one after the other: each keeps both cores busy, and a process a step
     costs three times the orchestration (``docs/decisions/0003-runs.md``). It makes the resources once a run, before the
@@ -42,7 +39,7 @@ def build_definitions(*, settings: Settings | None = None, locks: Locks | None =
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],
         sensors=[sensors.refresh_series, sensors.new_deliveries, sensors.abandoned_runs, sensors.signed_releases],
-        resources={"settings": settings_under_lock(settings or from_environment(), locks)},
+        resources=resources(settings or from_environment()),
         executor=dg.in_process_executor,
     )
 

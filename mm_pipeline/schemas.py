@@ -22,6 +22,8 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     order: tuple[str, ...] = ()
+    of_people: bool = False
+    """Whether each row is of a person or a few, so that how many rows there are is told in round numbers only."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -51,6 +53,7 @@ RAW_FORFAITS = Table(
         Column("quantity", pa.int32(), "billed quantity; negative for a regularisation"),
         Column("amount_eur", pa.decimal128(12, 2), "billed amount in euro"),
     ),
+    of_people=True,
 )
 RAW_DMG = Table(
     "raw_dmg",
@@ -58,6 +61,7 @@ RAW_DMG = Table(
         PATIENT_KEY,
         Column("practice_id", pa.string(), "practice that holds a global medical record (DMG) of the patient"),
     ),
+    of_people=True,
 )
 RAW_CONTRIBUTIONS = Table(
     "raw_contributions",
@@ -67,6 +71,7 @@ RAW_CONTRIBUTIONS = Table(
         HOUSE_ID,
         Column("amount_eur", pa.decimal128(12, 2), "contribution in euro that the house asked of the patient"),
     ),
+    of_people=True,
 )
 RAW_BENEFICIARIES = Table(
     "raw_beneficiaries",
@@ -79,6 +84,7 @@ RAW_BENEFICIARIES = Table(
         Column("sector_code", pa.string(), "statistical sector as delivered; empty when missing"),
         Column("valid_from", pa.date32(), "first day of this residence; 1 January of the year when not delivered"),
     ),
+    of_people=True,
 )
 GEOGRAPHY = Table(
     "geography",
@@ -110,6 +116,7 @@ REGISTRATIONS = Table(
         _REGULARISED,
     ),
     order=("patient_key", "house_id"),
+    of_people=True,
 )
 FORFAITS_PER_PATIENT = Table(
     "forfaits_per_patient",
@@ -130,6 +137,7 @@ FORFAITS_PER_PATIENT = Table(
         _REGULARISED,
     ),
     order=("patient_key",),
+    of_people=True,
 )
 ATTRIBUTED_PATIENTS = Table(
     "attributed_patients",
@@ -145,6 +153,7 @@ ATTRIBUTED_PATIENTS = Table(
         Column("sector_code", pa.string(), "sector of the last residence in the year, as delivered"),
     ),
     order=("patient_key",),
+    of_people=True,
 )
 HOUSES = Table(
     "houses",
@@ -188,6 +197,7 @@ BENEFICIARY_COUNTS = Table(
         Column("beneficiaries", pa.int64(), "distinct persons"),
     ),
     order=("municipality_code", "sector_code", "sex", "age_class", "preferential"),
+    of_people=True,
 )
 _RATE_COLUMNS = (
     YEAR,

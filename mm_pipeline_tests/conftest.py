@@ -96,10 +96,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Backend]":
     """One engine for all that ingest: an empty in-memory database costs more to open than most tests take."""
-    from mm_pipeline.storage.engine import session
+    from mm_pipeline.defs.resources.engine import DuckDBEngine
     from mm_pipeline_tests.support.pipeline import settings_for
 
-    with session(settings_for(tmp_path_factory.mktemp("engine"))) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path_factory.mktemp("engine"))).session() as backend:
         yield backend
 
 

@@ -6,9 +6,9 @@ import ibis
 
 from benchmarks.material import YEAR
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import attribution, cells, forfaits, rates, registrations
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 
 
@@ -20,7 +20,7 @@ def by_product(settings: Settings, lake: Lake) -> None:
     made_up = Provenance(synthetic=True)
 
     def step(table: schemas.Table, rows_of: Callable[[Callable[[schemas.Table], ibis.Table]], ibis.Table]) -> None:
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             lake.write(backend, table, YEAR, rows_of(lambda source: lake.read(backend, source, YEAR)), made_up)
 
     step(schemas.REGISTRATIONS, lambda read: registrations.registrations(read(schemas.RAW_FORFAITS)))

@@ -7,8 +7,8 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.clock import all_years
-from mm_pipeline.defs.assets.deliveries import observe
 from mm_pipeline.defs.jobs import yearly_job
+from mm_pipeline.defs.observations import observe
 from mm_pipeline.defs.requests import ledger_of, request_of, run_of
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.delivery import trace

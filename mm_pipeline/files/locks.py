@@ -10,7 +10,9 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
+from typing import ClassVar
 
 FOLDER = ".locks"
 """In the lake."""
@@ -40,10 +42,26 @@ Say = Callable[[str], None]
 class Locks:
     """The locks of one data folder. What this object holds already it takes again without waiting for itself."""
 
+    _lent: ClassVar["ContextVar[Locks]"] = ContextVar("lent")
+
     def __init__(self, lake_dir: Path) -> None:
         self._folder = lake_dir / FOLDER
         self._held: dict[str, int] = {}
         self._marked: dict[str, int] = {}
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """What is run inside the block need not wait for what this object holds."""
+        token = self._lent.set(self)
+        try:
+            yield
+        finally:
+            self._lent.reset(token)
+
+    @classmethod
+    def of_caller(cls, lake_dir: Path) -> "Locks":
+        """The locks that were lent by whoever runs this, or else new ones."""
+        return cls._lent.get(None) or cls(lake_dir)
 
     @contextmanager
     def held(self, names: Iterable[str], *, by: str, say: Say) -> Iterator[bool]:

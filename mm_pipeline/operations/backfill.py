@@ -50,14 +50,14 @@ class YearResult:
 class Backfill:
     """The jobs over one instance; resolve once, run many years.
 
-    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings and under these locks.
+    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings.
     """
 
     def __init__(
         self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
     ) -> None:
         self._settings, self._instance, self._locks = settings, instance, Locks(settings.lake_dir)
-        definitions = build_definitions(settings=settings, locks=self._locks)
+        definitions = build_definitions(settings=settings)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
         self._yearly = definitions.resolve_job_def(YEARLY_JOB)
@@ -122,7 +122,7 @@ class Backfill:
         """The job in this process. Marked from before Dagster knows the run until it knows its end: whenever the process is
         killed, the run is ended by who comes next."""
         run_id = make_new_run_id()
-        with self._locks.marked(run_id, beyond_errors=True):
+        with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
                 partition_key=partition_key,
                 instance=self._instance,

@@ -145,7 +145,7 @@ class TestInTheUi:
 
     def test_goes_on_while_a_series_is_made(self, built):
         """It only looks, and holds no lock."""
-        from mm_pipeline.defs.resources import locks_of
+        from mm_pipeline.defs.resources.year_lock import locks_of
 
         assert locks_of(dg.DagsterRun(job_name=STATUS_JOB, run_id="0")) == []
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
+from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
 from mm_pipeline.errors import LakeError, SettingsError
 from mm_pipeline.schemas import FORFAITS_PER_PATIENT, RAW_DMG, Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import spark_needs
-from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Engine, Lake, Provenance
 from mm_pipeline_tests.engines.spark import assert_same_partition, emptied, needs_spark
 from mm_pipeline_tests.support.paths import REPOSITORY
@@ -34,7 +34,7 @@ OR_DUCKDB = "or unset MM_ENGINE to compute with DuckDB."
 
 
 def test_duckdb_computes_by_itself(tmp_path: Path) -> None:
-    with session(settings_for(tmp_path)) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path)).session() as backend:
         assert chosen(settings_for(tmp_path), backend) is backend
 
 
@@ -51,7 +51,7 @@ def test_pyspark_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delattr("mm_pipeline.storage.spark", raising=False)
     monkeypatch.setitem(sys.modules, "pyspark", None)
     settings = settings_for(tmp_path, engine="spark")
-    with session(settings) as backend, pytest.raises(SettingsError) as raised:
+    with DuckDBEngine.of(settings).session() as backend, pytest.raises(SettingsError) as raised:
         chosen(settings, backend)
     assert "Run: pip install 'mm-pipeline[spark]', or unset MM_ENGINE" in str(raised.value)
 
@@ -155,7 +155,7 @@ def settings(spark_root: Path) -> Settings:
 
 @pytest.fixture
 def engines(settings: Settings) -> Iterator[tuple[Backend, Engine]]:
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         yield backend, chosen(settings, backend)
 
 
@@ -241,7 +241,7 @@ class TestRows:
         assert not left_in(lake)
 
     def test_each_step_has_views_of_its_own(self, lake: Lake, settings: Settings) -> None:
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             one, other = chosen(settings, backend), chosen(settings, backend)
             lake.read(one, RAW_DMG, YEAR)
             assert len(one.backend.list_tables()) == 1
@@ -267,14 +267,14 @@ import sys
 from pathlib import Path
 import ibis
 from mm_pipeline.schemas import RAW_DMG
-from mm_pipeline.storage.engine import chosen, session
+from mm_pipeline.defs.resources.engine import chosen, DuckDBEngine
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.support.pipeline import settings_for
 
 def step(fails):
     settings = settings_for(Path(sys.argv[1]), engine="spark", spark_master=sys.argv[3])
     lake = Lake(settings.lake_dir)
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         spark = chosen(settings, backend)
         rows = lake.read(spark, RAW_DMG, 2019).group_by("practice_id").agg(patient_key=ibis._.patient_key.sum())
         if fails:
@@ -292,7 +292,7 @@ def installation(tmp_path: Path) -> Path:
     for name in ("cwd", "tmp"):
         (tmp_path / name).mkdir()
     (tmp_path / "step.py").write_text(STEP)
-    with session(settings_for(tmp_path / "the data")) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path / "the data")).session() as backend:
         lake = Lake(tmp_path / "the data" / "lake")
         put(lake, backend, RAW_DMG, {"patient_key": [1, 2, 3], "practice_id": ["SECRET1", "SECRET1", "SECRET2"]})
     return tmp_path

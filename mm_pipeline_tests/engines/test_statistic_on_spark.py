@@ -10,9 +10,9 @@ import ibis.expr.types as ir
 from hypothesis import HealthCheck, Phase, given, settings
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import contributions, houses, registrations
-from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.engines.spark import COMPUTED, assert_same_partition, emptied, needs_spark
 from mm_pipeline_tests.properties.oracle_capitation import Deliveries
@@ -86,7 +86,7 @@ def views_with_rows(spark: Settings, year: int, tmp_path: Path) -> set[str]:
         return sorted(tuple(row.values()) for row in view.to_pyarrow().to_pylist())
 
     names, found = ("houses", "registrations", "raw_contributions"), {}
-    with session(spark) as backend:
+    with DuckDBEngine.of(spark).session() as backend:
         lake, engine = Lake(spark.lake_dir), chosen(spark, backend)
         of_duck, of_spark = (
             other_views({name: lake.read(each, schemas.LAKE_TABLES[name], year) for name in names})
@@ -162,7 +162,7 @@ def test_amounts_quantities_and_ties(spark_root: Path, tmp_path: Path) -> None:
 def test_empty_tables(spark_root: Path, tmp_path: Path) -> None:
     duck, year = worked(tmp_path)
     lake = Lake(duck.lake_dir)
-    with session(duck) as backend:
+    with DuckDBEngine.of(duck).session() as backend:
         for table in (schemas.RAW_FORFAITS, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES):
             nothing = ibis.memtable(table.schema.empty_table())
             lake.write(backend, table, year, nothing, lake.provenance(table, year))

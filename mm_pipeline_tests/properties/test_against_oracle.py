@@ -10,8 +10,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.statistic.sensitivity import LEVELS, threshold_counts
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.properties.oracle import sensitivity, statistic
 from mm_pipeline_tests.properties.strategies import (
@@ -61,7 +61,7 @@ def test_engine_equals_oracle(delivery, chosen):
 def threshold_counts_of(own, year):
     """What the engine makes of the tables in the lake: (level, area, threshold) -> (parent, beneficiaries, patients)."""
     tables = ("FORFAITS_PER_PATIENT", "RAW_DMG", "RAW_BENEFICIARIES", "GEOGRAPHY", "BENEFICIARY_COUNTS")
-    with session(own) as backend:
+    with DuckDBEngine.of(own).session() as backend:
         lake = Lake(own.lake_dir)
         counts = threshold_counts(*(lake.read(backend, getattr(schemas, name), year) for name in tables), year)
         rows = counts.to_pyarrow().to_pylist()

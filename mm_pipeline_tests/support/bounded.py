@@ -10,12 +10,12 @@ import re
 import sys
 from pathlib import Path
 
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.pipeline import settings_for
 
@@ -32,7 +32,7 @@ def main(data_dir: Path, largest: str, years: list[int]) -> None:
     harmless = settings.raw_dir / "2003" / "dmg.csv"
     harmless.parent.mkdir(parents=True)
     harmless.write_text("patient_id,practice_id\nP1,G1\n,G2\n")
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         ingest(backend, lake, settings, "dmg", 2003)
         for year in years:
             before = peak()

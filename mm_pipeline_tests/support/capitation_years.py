@@ -11,8 +11,8 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.properties.oracle_capitation import CONTRIBUTION_COLUMNS, Deliveries
 from mm_pipeline_tests.properties.strategies import Delivery, write_delivery
@@ -88,7 +88,7 @@ def build(own: Settings, delivered: Deliveries) -> Engine:
 def write_earlier(own: Settings, delivered: Deliveries) -> None:
     """Tables of earlier years of which only the first month matters."""
     lake = Lake(own.lake_dir)
-    with session(own) as backend:
+    with DuckDBEngine.of(own).session() as backend:
         for year, first_months in delivered.earlier.items():
             rows = [
                 dict.fromkeys(schemas.HOUSES.schema.names) | {"house_id": house_id, "first_month": first}

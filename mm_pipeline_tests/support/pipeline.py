@@ -8,13 +8,13 @@ import ibis
 import pyarrow as pa
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import attribution, cells, forfaits, houses, registrations, sensitivity
 from mm_pipeline.statistic import rates as rates_
 from mm_pipeline.storage.earlier_houses import earlier_houses
-from mm_pipeline.storage.engine import chosen, session
 from mm_pipeline.storage.lake import Lake, Provenance
 
 MADE_UP = Provenance(synthetic=True)
@@ -38,7 +38,7 @@ def geography_table(areas: list[dict[str, str]]) -> pa.Table:
 def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, Account]:
     """Deliveries of ``year`` in ``settings.raw_dir`` -> every table up to ``sector_rates`` in the lake."""
     lake = Lake(settings.lake_dir)
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
         lake.write(backend, schemas.GEOGRAPHY, year, ibis.memtable(geography), MADE_UP)
     derive(settings, year)
@@ -48,7 +48,7 @@ def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, 
 def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
     """Raw tables and geography of the lake -> every table up to ``sector_rates``, or up to ``houses`` only."""
     lake = Lake(settings.lake_dir)
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         engine = chosen(settings, backend)
 
         def read(table: schemas.Table) -> ibis.Table:
@@ -122,5 +122,5 @@ def rates_of(settings: Settings, year: int) -> dict[tuple[str, str, str, str], t
 
 
 def table_of(settings: Settings, table: schemas.Table, year: int) -> pa.Table:
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         return Lake(settings.lake_dir).read(backend, table, year).to_pyarrow()

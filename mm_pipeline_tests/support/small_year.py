@@ -27,11 +27,11 @@ from mm_pipeline.defs.assets.common import Step
 from mm_pipeline.defs.assets.publication import publish_year
 from mm_pipeline.defs.assets.releases import clear, protect_year
 from mm_pipeline.defs.checks.framework import Outcome
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas, reference_sources
 from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.support.paths import REFERENCE
 from mm_pipeline_tests.support.pipeline import build_year, derive, settings_for
@@ -177,7 +177,7 @@ class SmallYear:
 
     @contextmanager
     def step(self) -> Iterator[Step]:
-        with session(self.settings) as backend:
+        with DuckDBEngine.of(self.settings).session() as backend:
             yield Step(backend, self.lake, self.settings, self.year, time.monotonic())
 
     def outcome_of(self, look: Callable[..., Outcome], **arguments: Any) -> Outcome:
@@ -219,7 +219,7 @@ class SmallYear:
 
     def ingest(self, name: str) -> None:
         """The raw table of a dataset as it lies there."""
-        with session(self.settings) as backend:
+        with DuckDBEngine.of(self.settings).session() as backend:
             ingest(backend, self.lake, self.settings, name, self.year)
 
     def redeliver(self, *, rates: bool = True, **datasets: list[Row]) -> None:

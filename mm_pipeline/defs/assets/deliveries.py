@@ -1,18 +1,21 @@
 """Group ``deliveries`` (restricted): the year's extracts, typed and keyed, and the year's geography."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import ibis
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import DELIVERIES, SettingsParam, declared, markdown_table, step, usable_rows
+from mm_pipeline.defs.assets.common import DELIVERIES, SettingsParam, declared, lake_asset
 from mm_pipeline.defs.checks.framework import not_applicable, result
+from mm_pipeline.defs.metadata import usable_rows
+from mm_pipeline.defs.observations import DELIVERY, REFERENCE
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.defs.resources.engine import DuckDBEngine
+from mm_pipeline.defs.resources.lake import Rows
+from mm_pipeline.defs.year_context import year_context
 from mm_pipeline.disclosure.small_numbers import rounded, told
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files import safe_names
@@ -25,8 +28,6 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance
 
 CONTRACT_CHECK = "delivery_contract"
-
-DELIVERY, REFERENCE = "delivery", "reference"
 
 _CONTENT = {
     "forfaits": "Billed maison médicale forfaits of the year (nomenclature code 109616), one row a billed line.",
@@ -61,8 +62,8 @@ def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
         ],
         output_required=False,
     )
-    def raw(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
-        with step(context, settings) as work:
+    def raw(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> Iterator[Any]:
+        with year_context(context, settings, engine) as work:
             try:
                 account = ingest(work.backend, work.lake, settings, name, work.year)
             except DeliveryError as error:
@@ -72,14 +73,14 @@ def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
             version = delivery.data_version(settings, work.year, name, account.sha256, account.manifest_sha256)
             written = work.lake.written(table, work.year)
             if not account.file:
-                yield work.result(written, data_version=version, file="none delivered")
+                metadata = work.metadata(table, written, file="none delivered")
+                yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
                 why = f"no {name} were delivered for {work.year}, which is legal."
                 yield result(table.name, CONTRACT_CHECK, not_applicable(why))
                 return
-            yield work.result(
+            metadata = work.metadata(
+                table,
                 written,
-                of_people=True,
-                data_version=version,
                 file=account.file,
                 sha256=account.sha256,
                 usable_rows=told(usable_rows(account)),
@@ -90,6 +91,7 @@ def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
                 quarantined_share=_quarantine_plot(settings, table, work.year),
                 path=dg.MetadataValue.path(str(written.path.relative_to(settings.data_dir.parent))),
             )
+            yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
             said = f"{account.file}: {told(usable_rows(account))} usable rows, all columns there" + (
                 f", as announced ({account.version})." if account.version else "; no manifest to hold it against."
             )
@@ -125,32 +127,28 @@ raw_dmg = _raw_asset("dmg", schemas.RAW_DMG)
 raw_contributions = _raw_asset("contributions", schemas.RAW_CONTRIBUTIONS)
 
 
-@dg.asset(
+@lake_asset(
+    DELIVERIES,
+    schemas.GEOGRAPHY,
+    "Areas in force on 31 December of the year, from the country to the statistical sectors, with their parents and "
+    "names. Read from `data/reference/`: `refnis.csv` or Statbel's `TU_COM_REFNIS*.txt`, and the newest "
+    "`sectors_<YYYY>.geojson[.zip]` that is not after the year (none: the sectors are those that beneficiaries name).",
     deps=[REFERENCE],
-    **declared(
-        DELIVERIES,
-        "Areas in force on 31 December of the year, from the country to the statistical sectors, with their parents and "
-        "names. Read from `data/reference/`: `refnis.csv` or Statbel's `TU_COM_REFNIS*.txt`, and the newest "
-        "`sectors_<YYYY>.geojson[.zip]` that is not after the year (none: the sectors are those that beneficiaries name).",
-        table=schemas.GEOGRAPHY,
-        rooms=["reference/areas", "reference/refnis", "reference/sectors", "reference/geojson"],
-        kinds={"parquet", "geojson"},
-    ),
+    code=["reference/areas", "reference/refnis", "reference/sectors", "reference/geojson"],
+    kinds={"parquet", "geojson"},
 )
-def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    with step(context, settings) as work:
-        table = areas(settings.reference_dir, work.year)
-        sources = reference_sources(settings.reference_dir, work.year)
-        read = [name.removeprefix("references/") for name in sources]
-        provenance = Provenance(synthetic=False, details={"files": read}, sources=sources)
-        written = work.lake.write(work.backend, schemas.GEOGRAPHY, work.year, ibis.memtable(table), provenance)
-        counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
-        return work.result(
-            written,
-            data_version=geography_version(settings.reference_dir, work.year),
-            files=", ".join(read),
-            **{row["level"]: row["count_all"] for row in counts},
-        )
+def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult[Rows]:
+    year, folder = int(context.partition_key), settings.reference_dir
+    table, sources = areas(folder, year), reference_sources(folder, year)
+    read = [name.removeprefix("references/") for name in sources]
+    counts = table.group_by("level").aggregate([([], "count_all")]).to_pylist()
+    return dg.MaterializeResult(
+        value=Rows(
+            ibis.memtable(table), provenance=Provenance(synthetic=False, details={"files": read}, sources=sources)
+        ),
+        metadata={"files": ", ".join(read), **{row["level"]: row["count_all"] for row in counts}},
+        data_version=dg.DataVersion(geography_version(folder, year)),
+    )
 
 
 def _observed(name: str, description: str, uri: str) -> dg.AssetSpec:
@@ -181,35 +179,6 @@ OBSERVED = [
         "data/reference/",
     ),
 ]
-
-
-def observe(instance: dg.DagsterInstance, settings: Settings, year: int) -> None:
-    """Tell Dagster what lies there for the year, if it is not what it was told last."""
-    for name, version, files_there in (
-        (DELIVERY, *_version_and_files(delivery.fingerprints(settings, year))),
-        (REFERENCE, *_version_and_files(reference_sources(settings.reference_dir, year))),
-    ):
-        last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=str(year))
-        if _told_version(last) != version:
-            instance.report_runless_asset_event(
-                dg.AssetObservation(
-                    name,
-                    partition=str(year),
-                    tags={DATA_VERSION_TAG: version},
-                    metadata={"files": files_there},
-                )
-            )
-
-
-def _version_and_files(sha256_of: Mapping[str, str]) -> tuple[str, dg.MarkdownMetadataValue]:
-    rows = [{"file": name.removeprefix("references/"), "SHA-256": sha256} for name, sha256 in sha256_of.items()]
-    version = hashlib.sha256(repr(sorted(sha256_of.items())).encode()).hexdigest()[:16]
-    return version, markdown_table(rows)
-
-
-def _told_version(record: dg.EventLogRecord | None) -> str | None:
-    observation = record.asset_observation if record else None
-    return observation.tags.get(DATA_VERSION_TAG) if observation and observation.tags else None
 
 
 ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, raw_contributions, geography]

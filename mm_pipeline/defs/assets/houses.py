@@ -2,72 +2,82 @@
 
 from collections import Counter
 from statistics import median
+from typing import Any
 
 import dagster as dg
 import ibis
+import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, step
+from mm_pipeline.defs.assets.common import HOUSES, lake_asset
+from mm_pipeline.defs.resources.lake import LakeParam, Rows
 from mm_pipeline.disclosure.small_numbers import parts
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
-from mm_pipeline.storage.earlier_houses import earlier_houses
+from mm_pipeline.storage.earlier_houses import EarlierHouses
+from mm_pipeline.storage.lake import Lake
 
-_SOURCES = (
-    schemas.REGISTRATIONS,
-    schemas.RAW_FORFAITS,
-    schemas.ATTRIBUTED_PATIENTS,
-    schemas.RAW_BENEFICIARIES,
-    schemas.GEOGRAPHY,
+EARLIER_YEARS = dg.TimeWindowPartitionMapping(
+    start_offset=-100, end_offset=-2, allow_nonexistent_upstream_partitions=True
 )
+"""Its own years from the first to year - 2."""
 
 
-@dg.asset(
-    deps=[table.name for table in _SOURCES],
-    **declared(
-        HOUSES,
-        "One row a maison médicale: its patients month by month, what was billed and taken back, the amount of its "
-        "forfait, whether it is a beginner or mature, and where its patients live (docs/capitation.md). Nothing of the "
-        "statistic is made from it; its checks tell where the billing does not obey the system. How long a house is in the "
-        "system is read from this table's earlier years, from year - 2 on.",
-        table=schemas.HOUSES,
-        rooms=["statistic/houses", "statistic/registrations", "statistic/rates", "statistic/cells"],
-    ),
+@lake_asset(
+    HOUSES,
+    schemas.HOUSES,
+    "One row a maison médicale: its patients month by month, what was billed and taken back, the amount of its "
+    "forfait, whether it is a beginner or mature, and where its patients live (docs/capitation.md). Nothing of the "
+    "statistic is made from it; its checks tell where the billing does not obey the system. How long a house is in the "
+    "system is read from this table's earlier years, from year - 2 on.",
+    code=["statistic/houses", "statistic/registrations", "statistic/rates", "statistic/cells"],
+    ins={"earlier": dg.AssetIn(schemas.HOUSES.name, partition_mapping=EARLIER_YEARS)},
 )
-def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    with step(context, settings) as work:
-        earlier = earlier_houses(work.lake, work.year)
-        table = rules.houses(
-            work.source(schemas.REGISTRATIONS),
-            work.source(schemas.RAW_FORFAITS),
-            work.source(schemas.ATTRIBUTED_PATIENTS),
-            work.source(schemas.RAW_BENEFICIARIES),
-            work.source(schemas.GEOGRAPHY),
-            ibis.memtable(earlier.rows),
-            work.year,
-            sample=Account.of(work.lake, schemas.RAW_FORFAITS, work.year).sample,
-            two_years_before_is_built=earlier.has_two_years_before,
-        )
-        provenance = work.lake.derived_from(*_SOURCES, year=work.year, details={"earlier": earlier.version})
-        written = work.write(schemas.HOUSES, table, provenance)
-        status = Counter(pq.read_table(written.path, columns=["status"], partitioning=None)["status"].to_pylist())
-        return work.result(
-            written,
+def houses(
+    context: dg.AssetExecutionContext,
+    registrations: ir.Table,
+    raw_forfaits: ir.Table,
+    attributed_patients: ir.Table,
+    raw_beneficiaries: ir.Table,
+    geography: ir.Table,
+    earlier: EarlierHouses,
+    lake: LakeParam,
+) -> Rows:
+    year = int(context.partition_key)
+    table = rules.houses(
+        registrations,
+        raw_forfaits,
+        attributed_patients,
+        raw_beneficiaries,
+        geography,
+        ibis.memtable(earlier.rows),
+        year,
+        sample=Account(**lake.provenance(schemas.RAW_FORFAITS).details).sample,
+        two_years_before_is_built=earlier.has_two_years_before,
+    )
+
+    def shown(written: ir.Table) -> dict[str, Any]:
+        status = Counter(written.status.to_pyarrow().to_pylist())
+        return {
             **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
-            earlier_years=f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown",
-            forfait=_amounts_plot(work),
-        )
+            "earlier_years": f"{earlier.years[0]} to {earlier.years[-1]}"
+            if earlier.years
+            else "none: maturity unknown",
+            "forfait": _amounts_plot(lake.lake, year),
+        }
+
+    return Rows(table, shown, details={"earlier": earlier.version})
 
 
-def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
+def _amounts_plot(lake: Lake, last: int) -> dg.MarkdownMetadataValue:
     """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
-    for year in range(FIRST_YEAR, work.year + 1):
-        if work.lake.has(schemas.HOUSES, year) and work.lake.is_intact(schemas.HOUSES, year):
-            path = work.lake.path(schemas.HOUSES, year)
+    for year in range(FIRST_YEAR, last + 1):
+        if lake.has(schemas.HOUSES, year) and lake.is_intact(schemas.HOUSES, year):
+            path = lake.path(schemas.HOUSES, year)
             rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
             for status, line in series.items():
                 amounts = [[x for x in row["amounts"] if x is not None] for row in rows if row["status"] == status]
@@ -78,4 +88,4 @@ def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
     return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
 
 
-ASSETS = [houses]
+ASSETS: list[dg.AssetsDefinition] = [houses]

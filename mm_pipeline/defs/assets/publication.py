@@ -15,19 +15,14 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import all_years, now
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import (
-    PUBLICATION,
-    SettingsParam,
-    Step,
-    code_version,
-    contained,
-    declared,
-    markdown_table,
-    step,
-)
+from mm_pipeline.defs.assets.common import PUBLICATION, SettingsParam, code_version, declared
 from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, protect_year
 from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
+from mm_pipeline.defs.contained import contained
+from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.defs.resources.engine import DuckDBEngine
+from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.dimensions import REGION_NAMES
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.files.atomic import replacing_folder
@@ -97,8 +92,10 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
         rooms=["disclosure"],
     ),
 )
-def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
-    with step(context, settings) as work:
+def protected_rates(
+    context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine
+) -> dg.MaterializeResult:
+    with year_context(context, settings, engine) as work:
         provenance = work.lake.derived_from(schemas.SECTOR_RATES, schemas.THRESHOLD_COUNTS, year=work.year)
         protected, earlier = protect_year(work, provenance)
         written = work.lake.written(schemas.PROTECTED_RATES, work.year)
@@ -109,13 +106,15 @@ def protected_rates(context: dg.AssetExecutionContext, settings: SettingsParam) 
             .reset_index()
         )
         visible["published_percent"] = (100 * visible["published"] / visible["cells"]).round(1)
-        return work.result(
+        metadata = work.metadata(
+            schemas.PROTECTED_RATES,
             written,
             synthetic=provenance.synthetic,
             earlier_releases=earlier,
             rates_by_region=_trend(settings),
             published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
         )
+        return dg.MaterializeResult(metadata=metadata)
 
 
 def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
@@ -157,8 +156,8 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
         )
     ],
 )
-def published_year(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
-    with step(context, settings) as work:
+def published_year(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> Iterator[Any]:
+    with year_context(context, settings, engine) as work:
         with switching_a_year(settings.lake_dir, context.log.info):
             metadata, signed_off = publish_year(work)
         if metadata is None:
@@ -205,7 +204,7 @@ def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
     )
 
 
-def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
+def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
     """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
     where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.disclosure.postponement import as_postponed
 from mm_pipeline.disclosure.protect import protect_revision
 from mm_pipeline.disclosure.revision import (
@@ -32,7 +32,7 @@ from mm_pipeline.schemas import Table
 from mm_pipeline.storage.lake import Provenance
 
 
-def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]:
+def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFrame, int]:
     """Write ``protected_rates`` and ``protected_sensitivity`` of the year.
 
     Returns the rates, and the number of earlier releases that they take into account. ReleaseError where one of these
@@ -73,7 +73,9 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
     return result.table, int(kept["release"].max()) - 1
 
 
-def _protected_sensitivity(work: Step, protected: pd.DataFrame, cells: pd.DataFrame, known: bool) -> pd.DataFrame:
+def _protected_sensitivity(
+    work: YearContext, protected: pd.DataFrame, cells: pd.DataFrame, known: bool
+) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
     shown, main, counts = _kept(work, schemas.SHOWN_SENSITIVITY), work.settings.threshold, threshold_counts(cells)
     totals = sensitivity_totals(protected)
@@ -93,14 +95,14 @@ def sensitivity_totals(protected: pd.DataFrame) -> pd.DataFrame:
     return protected[protected["level"].isin(["country", "region"]) & (protected["dimension"] == "total")]
 
 
-def clear(work: Step, passed: bool) -> None:
+def clear(work: YearContext, passed: bool) -> None:
     """After the blocking checks of ``protected_rates``: these tables of the year may be released, or none may."""
     protected, sensitivity = (_kept(work, table) for table in (schemas.PROTECTED_RATES, schemas.PROTECTED_SENSITIVITY))
     digests = [_digest_of_both(protected, sensitivity)] if passed else []
     _keep(work, schemas.CLEARED, pd.DataFrame({"digest": digests}, dtype=str).assign(year=work.year), Provenance(False))
 
 
-def assert_cleared(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
+def assert_cleared(work: YearContext, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
     """ReleaseError where these protected tables of the year have not passed their checks."""
     if _digest_of_both(protected, sensitivity) not in set(_kept(work, schemas.CLEARED)["digest"]):
         raise ReleaseError(
@@ -109,11 +111,11 @@ def assert_cleared(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFram
         )
 
 
-def _again(work: Step) -> str:
+def _again(work: YearContext) -> str:
     return f"Build {work.year} again as a whole (job year)."
 
 
-def mark_released(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
+def mark_released(work: YearContext, protected: pd.DataFrame, sensitivity: pd.DataFrame) -> None:
     """Mark these protected tables of the year as released. Before they go out: better once too often.
 
     ReleaseError where they have not passed their checks, or ``disclosed_rates`` does not know them or an earlier release:
@@ -141,13 +143,13 @@ def _digest_of_both(protected: pd.DataFrame, sensitivity: pd.DataFrame) -> str:
     return hashlib.sha256(f"{digest_of(protected)}\n{rows}".encode()).hexdigest()
 
 
-def _kept(work: Step, table: Table) -> pd.DataFrame:
+def _kept(work: YearContext, table: Table) -> pd.DataFrame:
     if not work.lake.was_written(table, work.year):
         return table.schema.empty_table().to_pandas()
     # A column that an earlier version of the program did not keep is empty.
     return work.read(table).to_pandas().reindex(columns=table.column_names)
 
 
-def _keep(work: Step, table: Table, rows: pd.DataFrame, provenance: Provenance) -> None:
+def _keep(work: YearContext, table: Table, rows: pd.DataFrame, provenance: Provenance) -> None:
     content = pa.Table.from_pandas(rows, schema=table.schema, preserve_index=False)
     work.lake.write(work.backend, table, work.year, ibis.memtable(content), provenance)

@@ -9,8 +9,9 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
-from mm_pipeline.defs.assets.common import Step, counted
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, not_applicable, tolerated
+from mm_pipeline.defs.metadata import counted
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.disclosure.small_numbers import parts
 from mm_pipeline.statistic import houses, registrations
 from mm_pipeline.statistic.registrations import bit_count, bit_or
@@ -18,7 +19,7 @@ from mm_pipeline.statistic.registrations import bit_count, bit_or
 NO_FORFAIT = "no forfait counts in this year; see months_billed."
 
 
-def one_forfait_a_month(work: Step) -> Outcome:
+def one_forfait_a_month(work: YearContext) -> Outcome:
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
@@ -35,7 +36,7 @@ def one_forfait_a_month(work: Step) -> Outcome:
     )
 
 
-def one_house_a_month(work: Step) -> Outcome:
+def one_house_a_month(work: YearContext) -> Outcome:
     pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
     pairs = pairs.mutate(wrong=registrations.without(pairs.both, pairs.transfer))
     patients = pairs.filter(_.wrong != 0).group_by("patient_key").agg(wrong=bit_or(_.wrong))
@@ -53,7 +54,7 @@ def one_house_a_month(work: Step) -> Outcome:
     )
 
 
-def registration_in_month_of_leaving(work: Step) -> Outcome:
+def registration_in_month_of_leaving(work: YearContext) -> Outcome:
     pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
     counts = counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
     return tolerated(
@@ -70,7 +71,7 @@ def registration_in_month_of_leaving(work: Step) -> Outcome:
     )
 
 
-def gaps_in_registrations(work: Step) -> Outcome:
+def gaps_in_registrations(work: YearContext) -> Outcome:
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
@@ -86,7 +87,7 @@ def gaps_in_registrations(work: Step) -> Outcome:
     )
 
 
-def forfaits_of_beneficiaries(work: Step) -> Outcome:
+def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
     known = work.read(schemas.RAW_BENEFICIARIES).select("patient_key", "birth_year")
     patients = work.read(schemas.FORFAITS_PER_PATIENT).select("patient_key").left_join(known, "patient_key")
     counts = counted(
@@ -110,7 +111,7 @@ def forfaits_of_beneficiaries(work: Step) -> Outcome:
     )
 
 
-def one_amount_a_house(work: Step) -> Outcome:
+def one_amount_a_house(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES)
     counts = counted(table.agg(lines=_.lines.sum(), other=_.lines_at_another_amount.sum()))
     return tolerated(
@@ -126,7 +127,7 @@ def one_amount_a_house(work: Step) -> Outcome:
     )
 
 
-def one_amount_for_beginners(work: Step) -> Outcome:
+def one_amount_for_beginners(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES)
     return _one_amount(
         work,
@@ -137,7 +138,7 @@ def one_amount_for_beginners(work: Step) -> Outcome:
     )
 
 
-def one_amount_before_may_2013(work: Step) -> Outcome:
+def one_amount_before_may_2013(work: YearContext) -> Outcome:
     months = houses.months_of_one_amount(work.year)
     if not months:
         return not_applicable("from May 2013 on mature houses are paid amounts of their own.")
@@ -150,7 +151,7 @@ def one_amount_before_may_2013(work: Step) -> Outcome:
     )
 
 
-def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing: str) -> Outcome:
+def _one_amount(work: YearContext, check: str, amounts: ir.Table, *, who: str, nothing: str) -> Outcome:
     counts = counted(amounts.agg(months=_.count(), other=_.count(where=_.amount != _.usual)))
     before = work.year - 2
     left_out = ""
@@ -173,7 +174,7 @@ def _one_amount(work: Step, check: str, amounts: ir.Table, *, who: str, nothing:
     return Outcome(outcome.state, outcome.text + left_out, outcome.metadata)
 
 
-def houses_come_and_go(work: Step) -> Outcome:
+def houses_come_and_go(work: YearContext) -> Outcome:
     before = work.year - 1
     if not work.lake.is_usable(schemas.HOUSES, before):
         return not_applicable(f"houses of {before} is not built, so there is nothing to compare with.")
@@ -198,7 +199,7 @@ def houses_come_and_go(work: Step) -> Outcome:
     )
 
 
-def patients_near_their_house(work: Step) -> Outcome:
+def patients_near_their_house(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES).filter(_.residents > 0)
     far = houses.has_patients_far_outside(table)
     counts = counted(table.agg(houses=_.count(), far=_.count(where=far)))
@@ -217,7 +218,7 @@ def patients_near_their_house(work: Step) -> Outcome:
     )
 
 
-def _months(work: Step) -> int:
+def _months(work: YearContext) -> int:
     """Counted months of all registrations: what several checks hold their findings against."""
     table = work.read(schemas.REGISTRATIONS)
     return counted(table.agg(months=bit_count(_.months).cast("int64").sum()))["months"]

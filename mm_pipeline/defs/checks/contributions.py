@@ -5,15 +5,16 @@ from functools import partial
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, counted
 from mm_pipeline.defs.checks.deliveries import checks_of_every_delivery, if_delivered
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, tolerated
+from mm_pipeline.defs.metadata import counted
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.schemas import Table
 from mm_pipeline.statistic.contributions import CEILINGS, contributed
 
 
 @if_delivered
-def at_most_the_ceiling(work: Step, *, table: Table, check: str, key: str, who: str) -> Outcome:
+def at_most_the_ceiling(work: YearContext, *, table: Table, check: str, key: str, who: str) -> Outcome:
     sums = contributed(work.read(table), key)
     counts = counted(sums.agg(all=_.count(), above=_.count(where=_.above)))
     return tolerated(

@@ -12,7 +12,6 @@ import pandas as pd
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, markdown_table, usable_rows
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
     SOME,
@@ -26,6 +25,8 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     warning,
 )
+from mm_pipeline.defs.metadata import markdown_table, usable_rows
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import people, rounded, told
 from mm_pipeline.ingest.contract import MM_FORFAIT
@@ -55,7 +56,7 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """Without a delivery of the table, which only an optional one may lack, there is nothing to look at."""
 
     @wraps(look)
-    def looked(work: Step, *, table: Table, **arguments: str) -> Outcome:
+    def looked(work: YearContext, *, table: Table, **arguments: str) -> Outcome:
         if not Account.of(work.lake, table, work.year).file:
             return not_applicable(f"no {table.name.removeprefix('raw_')} were delivered for {work.year}.")
         return look(work, table=table, **arguments)
@@ -64,7 +65,7 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
 
 @if_delivered
-def row_accounting(work: Step, *, table: Table) -> Outcome:
+def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files.
 
     Added up exactly; of rows of people the text tells round numbers.
@@ -85,7 +86,7 @@ def row_accounting(work: Step, *, table: Table) -> Outcome:
 
 
 @if_delivered
-def quarantined_share(work: Step, *, table: Table) -> Outcome:
+def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
         return passed(f"No row of {account.file} is quarantined.")
@@ -107,7 +108,7 @@ def quarantined_share(work: Step, *, table: Table) -> Outcome:
 
 
 @if_delivered
-def key_collisions(work: Step, *, table: Table) -> Outcome:
+def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     collisions = Account.of(work.lake, table, work.year).key_collisions
     if collisions == 0:
         return passed("No two pseudonyms share a key.")
@@ -118,7 +119,7 @@ def key_collisions(work: Step, *, table: Table) -> Outcome:
 
 
 @if_delivered
-def volume(work: Step, *, table: Table) -> Outcome:
+def volume(work: YearContext, *, table: Table) -> Outcome:
     """Rows against the previous year."""
     before = work.year - 1
     if not work.lake.is_usable(table, before):
@@ -134,7 +135,7 @@ def volume(work: Step, *, table: Table) -> Outcome:
     return warning(f"{text}. {' '.join(broken)}")
 
 
-def only_mm_forfaits(work: Step) -> Outcome:
+def only_mm_forfaits(work: YearContext) -> Outcome:
     if work.lake.written(schemas.RAW_FORFAITS, work.year).rows == 0:
         return not_applicable(NO_FORFAIT)
     other = work.read(schemas.RAW_FORFAITS).filter(_.nomenclature_code != MM_FORFAIT).count().execute()
@@ -146,7 +147,7 @@ def only_mm_forfaits(work: Step) -> Outcome:
     )
 
 
-def months_billed(work: Step) -> Outcome:
+def months_billed(work: YearContext) -> Outcome:
     billed = work.read(schemas.RAW_FORFAITS).filter(_.quantity > 0)  # regularisations of a month do not bill it
     rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
     by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
@@ -169,7 +170,7 @@ def months_billed(work: Step) -> Outcome:
     return passed("Every month of the year is billed.", months=table)
 
 
-def one_row_per_person(work: Step) -> Outcome:
+def one_row_per_person(work: YearContext) -> Outcome:
     table = work.read(schemas.RAW_BENEFICIARIES)
     rows = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
     persons = int(table.select("patient_key").distinct().count().execute())  # nunique takes half as long again
@@ -186,7 +187,7 @@ def one_row_per_person(work: Step) -> Outcome:
     )
 
 
-def population_profile(work: Step) -> Outcome:
+def population_profile(work: YearContext) -> Outcome:
     """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
     table = work.read(schemas.RAW_BENEFICIARIES)
     total = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
@@ -210,7 +211,7 @@ def population_profile(work: Step) -> Outcome:
     return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
 
 
-def sector_codes(work: Step) -> Outcome:
+def sector_codes(work: YearContext) -> Outcome:
     """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
@@ -262,7 +263,7 @@ def sector_codes(work: Step) -> Outcome:
     return passed(f"{text}.")
 
 
-def municipalities_assigned(work: Step) -> Outcome:
+def municipalities_assigned(work: YearContext) -> Outcome:
     municipalities = work.read(schemas.GEOGRAPHY).filter(_.level == "municipality").select("area_code")
     table = work.read(schemas.RAW_BENEFICIARIES)
     counts = table.group_by("municipality_code").agg(people=_.count())
@@ -291,7 +292,7 @@ def municipalities_assigned(work: Step) -> Outcome:
     return passed(f"{text}.")
 
 
-def same_people_as_the_year_before(work: Step) -> Outcome:
+def same_people_as_the_year_before(work: YearContext) -> Outcome:
     """Most beneficiaries of the year before are there again: if not, one of the two has other pseudonyms."""
     table, before = schemas.RAW_BENEFICIARIES, work.year - 1
     if not work.lake.is_usable(table, before):
@@ -322,7 +323,7 @@ def same_people_as_the_year_before(work: Step) -> Outcome:
     return passed(f"{text}.")
 
 
-def dmg_of_beneficiaries(work: Step) -> Outcome:
+def dmg_of_beneficiaries(work: YearContext) -> Outcome:
     """The patients of the DMGs are beneficiaries: else no DMG elsewhere is ever found, and too many patients count."""
     rows = work.lake.written(schemas.RAW_DMG, work.year).rows
     if rows == 0:
@@ -364,7 +365,7 @@ def _looked_for(table: ir.Table, rows: int, *, among: ir.Table) -> tuple[int, in
 
 
 @contextmanager
-def _as_it_is_now(work: Step, table: Table, year: int) -> Iterator[ir.Table]:
+def _as_it_is_now(work: YearContext, table: Table, year: int) -> Iterator[ir.Table]:
     """A table of another year, which a run of that year may replace while it is read."""
     with scratch(work.lake) as own:
         path, kept = work.lake.existing(table, year), own / "part-0.parquet"
@@ -375,7 +376,7 @@ def _as_it_is_now(work: Step, table: Table, year: int) -> Iterator[ir.Table]:
         yield work.backend.read_parquet(kept, hive_partitioning=False)
 
 
-def hierarchy_complete(work: Step) -> Outcome:
+def hierarchy_complete(work: YearContext) -> Outcome:
     counts = work.read(schemas.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
     found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
     expected = expected_counts(work.year)

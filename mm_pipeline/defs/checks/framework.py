@@ -1,8 +1,8 @@
 """How a check is written and what it says.
 
-A check is a function from :class:`~mm_pipeline.defs.assets.common.Step` to an :class:`Outcome`. All checks of an asset run
-in one Dagster step, on one engine session. Every outcome says in words what was looked at; a failure says what failed,
-where, how much, and what to do next. A check that cannot look says "Not applicable" and why; Dagster has no third
+A check is a function from a :class:`~mm_pipeline.defs.year_context.YearContext` to an :class:`Outcome`. All checks of an
+asset run in one Dagster step, on one engine session. Every outcome says in words what was looked at; a failure says what
+failed, where, how much, and what to do next. A check that cannot look says "Not applicable" and why; Dagster has no third
 state, so it counts as not failed, and the command line and the metadata (``outcome``) tell it from a pass.
 """
 
@@ -12,8 +12,10 @@ from typing import Any
 
 import dagster as dg
 
-from mm_pipeline.defs.assets.common import SettingsParam, Step, step
+from mm_pipeline.defs.assets.common import SettingsParam
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.defs.resources.engine import DuckDBEngine
+from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.disclosure.small_numbers import ROUNDED_TO, SMALLEST_SHOWN, is_small, people, rounded, told
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import Table
@@ -54,13 +56,17 @@ class Check:
 
     name: str
     description: str
-    look: Callable[[Step], Outcome]
+    look: Callable[[YearContext], Outcome]
     blocking: bool = False
     after: tuple[str, ...] = ()
 
 
 def checks_of(
-    table: Table | str, checks: Sequence[Check], *, name: str = "", then: Callable[[Step, bool], None] | None = None
+    table: Table | str,
+    checks: Sequence[Check],
+    *,
+    name: str = "",
+    then: Callable[[YearContext, bool], None] | None = None,
 ) -> dg.AssetChecksDefinition:
     """The Dagster definition of all checks of one yearly asset, or of some that wait for more than the others (``name``).
 
@@ -82,8 +88,10 @@ def checks_of(
             for check in checks
         ],
     )
-    def run(context: dg.AssetCheckExecutionContext, settings: SettingsParam) -> Iterator[dg.AssetCheckResult]:
-        with step(context, settings) as work:
+    def run(
+        context: dg.AssetCheckExecutionContext, settings: SettingsParam, engine: DuckDBEngine
+    ) -> Iterator[dg.AssetCheckResult]:
+        with year_context(context, settings, engine) as work:
             passed = True
             for check in checks:
                 outcome = check.look(work)
@@ -107,7 +115,7 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
 
 
 def tolerated(
-    work: Step,
+    work: YearContext,
     check: str,
     found: int,
     of: int,

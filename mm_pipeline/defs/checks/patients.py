@@ -4,7 +4,6 @@ import ibis
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, counted
 from mm_pipeline.defs.checks.deliveries import COMPARE, STRANGERS_BLOCK
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
@@ -20,13 +19,15 @@ from mm_pipeline.defs.checks.framework import (
     tolerated,
     warning,
 )
+from mm_pipeline.defs.metadata import counted
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.disclosure.small_numbers import is_small, people, rounded
 
 NOT_BENEFICIARIES_WARN = 0.005
 """Above :data:`~mm_pipeline.defs.checks.deliveries.STRANGERS_BLOCK` the year stops."""
 
 
-def forfaits_distribution(work: Step) -> Outcome:
+def forfaits_distribution(work: YearContext) -> Outcome:
     """FF_MH is 0 to 12, every patient once, and the spread is a plausible one (suite ``forfaits_distribution``)."""
     table = work.read(schemas.FORFAITS_PER_PATIENT)
     counts = table.group_by("forfaits").agg(patients=_.count()).order_by("forfaits").to_pandas()
@@ -45,7 +46,7 @@ def forfaits_distribution(work: Step) -> Outcome:
     return passed(f"All patients have 0 to 12 forfaits; {whole_year} have the whole year.")
 
 
-def attribution_rule(work: Step) -> Outcome:
+def attribution_rule(work: YearContext) -> Outcome:
     """The definition, looked at from the result: enough forfaits, no DMG elsewhere, once.
 
     The months are counted again from the billed lines in another way than the statistic does (distinct months of net
@@ -90,7 +91,7 @@ def attribution_rule(work: Step) -> Outcome:
     return passed(f"Every attributed patient has {threshold} to 12 forfaits, no DMG elsewhere, and is there once.")
 
 
-def among_beneficiaries(work: Step) -> Outcome:
+def among_beneficiaries(work: YearContext) -> Outcome:
     table = work.read(schemas.ATTRIBUTED_PATIENTS)
     counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
     patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
@@ -121,7 +122,7 @@ def among_beneficiaries(work: Step) -> Outcome:
     return passed(f"{text}.")
 
 
-def dmg_at_own_house(work: Step) -> Outcome:
+def dmg_at_own_house(work: YearContext) -> Outcome:
     """Whether a house's own DMGs are known by its own id.
 
     A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another

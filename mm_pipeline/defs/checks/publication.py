@@ -7,9 +7,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, markdown_table
 from mm_pipeline.defs.assets.releases import clear, sensitivity_totals
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.defs.metadata import markdown_table
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import LEVELS, UNASSIGNED, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import VERSIONS
@@ -26,7 +27,7 @@ _NAMED = 5
 """How many cells a message names."""
 
 
-def nothing_hidden_shows(work: Step) -> Outcome:
+def nothing_hidden_shows(work: YearContext) -> Outcome:
     """The rule read again, apart from the code that protects, on the protected table against the confidential one."""
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_RATES).to_pandas()
@@ -94,7 +95,7 @@ def _differs(both: pd.DataFrame, *columns: str, among: pd.Series) -> pd.Series:
     return different
 
 
-def disclosure_audit(work: Step) -> Outcome:
+def disclosure_audit(work: YearContext) -> Outcome:
     """The promise, worked out exactly from the published table alone."""
     started, threshold = time.monotonic(), work.settings.disclosure_threshold
     try:
@@ -118,7 +119,7 @@ def disclosure_audit(work: Step) -> Outcome:
     )
 
 
-def revisions_audit(work: Step) -> Outcome:
+def revisions_audit(work: YearContext) -> Outcome:
     """The promise, for whoever has kept the earlier releases of the year."""
     kept = work.read(schemas.DISCLOSED_RATES).to_pandas()
     releases = releases_of(kept)
@@ -155,7 +156,7 @@ def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
 
 
-def postponed_changes(work: Step) -> Outcome:
+def postponed_changes(work: YearContext) -> Outcome:
     """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     # With everything postponed the table is an earlier release, and no new one.
@@ -185,7 +186,7 @@ def _same(unit: str, units: dict[str, pd.DataFrame], others: dict[str, pd.DataFr
     return unit in units and unit in others and units[unit].equals(others[unit])
 
 
-def _is_public(work: Step, table: pd.DataFrame) -> bool:
+def _is_public(work: YearContext, table: pd.DataFrame) -> bool:
     """Whether what a remembered table shows has been released already."""
     if not work.lake.has(schemas.RELEASES, work.year):
         return False
@@ -213,7 +214,7 @@ def _adds_up(table: pd.DataFrame) -> bool:
     return True
 
 
-def totals_stay_visible(work: Step) -> Outcome:
+def totals_stay_visible(work: YearContext) -> Outcome:
     """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     if len(kept) == 1 or _is_public(work, kept[-1]):
@@ -234,7 +235,7 @@ def totals_stay_visible(work: Step) -> Outcome:
     return passed("What was shown of the country, the regions and the provinces still is.")
 
 
-def sensitivity_audit(work: Step) -> Outcome:
+def sensitivity_audit(work: YearContext) -> Outcome:
     """The same promise for the table of other thresholds, and that what it shows is what was counted."""
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_SENSITIVITY).to_pandas()
@@ -276,7 +277,7 @@ def _broken(result: Audit, threshold: int) -> str:
     )
 
 
-def release_checksums(work: Step) -> Outcome:
+def release_checksums(work: YearContext) -> Outcome:
     folder = work.settings.published_dir / str(work.year)
     if not folder.exists():
         waits = "it awaits its signatures" if awaited(work.settings, work.year) else "build the year (job year)"

@@ -9,9 +9,10 @@ import pandas as pd
 from ibis import _
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step, markdown_table
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.defs.metadata import markdown_table
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_GROUPS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.rates import dimensions_of
@@ -27,11 +28,11 @@ COMPARED_FROM = 100
 _COUNTS = ["beneficiaries", "patients"]
 
 
-def _rates(work: Step, year: int | None = None) -> pd.DataFrame:
+def _rates(work: YearContext, year: int | None = None) -> pd.DataFrame:
     return work.lake.read(work.backend, schemas.SECTOR_RATES, year or work.year).to_pandas()
 
 
-def rates_in_range(work: Step) -> Outcome:
+def rates_in_range(work: YearContext) -> Outcome:
     frame = _rates(work)
     if frame.empty:
         return failed(
@@ -55,7 +56,7 @@ def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
     return ((rates - expected).abs() < RATE_TOLERANCE) | (rates.isna() & expected.isna())
 
 
-def numerator_within_denominator(work: Step) -> Outcome:
+def numerator_within_denominator(work: YearContext) -> Outcome:
     frame = _rates(work)
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
     if wrong.empty:
@@ -66,7 +67,7 @@ def numerator_within_denominator(work: Step) -> Outcome:
     )
 
 
-def sector_coverage(work: Step) -> Outcome:
+def sector_coverage(work: YearContext) -> Outcome:
     """From 2005 on every municipality with beneficiaries has sectors, and they add up with ZZZZ to it."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
@@ -88,7 +89,7 @@ def sector_coverage(work: Step) -> Outcome:
     )
 
 
-def levels_add_up(work: Step) -> Outcome:
+def levels_add_up(work: YearContext) -> Outcome:
     """Each level adds up to the one above; below the country, the unassigned are missing."""
     frame = _rates(work)
     keys = ["dimension", "category"]
@@ -113,7 +114,7 @@ def levels_add_up(work: Step) -> Outcome:
     )
 
 
-def breakdowns_add_up(work: Step) -> Outcome:
+def breakdowns_add_up(work: YearContext) -> Outcome:
     """The categories of each breakdown add up to the area's total, and the age classes to the age groups."""
     frame = _rates(work)
     area = ["level", "area_code"]
@@ -143,7 +144,7 @@ def _differing(totals: pd.DataFrame, sums: pd.DataFrame) -> pd.Index:
     return difference.index[(difference != 0).any(axis=1)]
 
 
-def _are_the_unassigned(work: Step, rest: pd.DataFrame) -> bool:
+def _are_the_unassigned(work: YearContext, rest: pd.DataFrame) -> bool:
     """Whether the country less its regions (``rest``) is those without a municipality, counted again."""
     counts = work.read(schemas.BENEFICIARY_COUNTS)
     beneficiaries = counts.filter(_.municipality_code.isnull()).beneficiaries.sum().fill_null(0).execute()
@@ -157,7 +158,7 @@ def _are_the_unassigned(work: Step, rest: pd.DataFrame) -> bool:
     )
 
 
-def regional_change(work: Step) -> Outcome:
+def regional_change(work: YearContext) -> Outcome:
     """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
     before = work.year - 1
     if not work.lake.is_usable(schemas.SECTOR_RATES, before):
@@ -195,7 +196,7 @@ def _top(frame: pd.DataFrame) -> pd.DataFrame:
     return top.drop_duplicates("area_code").set_index("area_code")
 
 
-def _shown(work: Step, year: int) -> dict[str, float]:
+def _shown(work: YearContext, year: int) -> dict[str, float]:
     """Rate per 10 000 of the country and the regions, where ``protected_rates`` shows it."""
     if not work.lake.is_usable(schemas.PROTECTED_RATES, year):
         return {}
@@ -207,7 +208,7 @@ def _told(rate: float | None, digits: int) -> float | str:
     return "not shown" if rate is None else round(rate, digits)
 
 
-def published_figures(work: Step) -> Outcome:
+def published_figures(work: YearContext) -> Outcome:
     """National and regional rates against those the agency published (``published_figures.json``)."""
     facts: dict[str, Any] = json.loads(
         (resources.files("mm_pipeline.defs.checks") / "published_figures.json").read_text(encoding="utf-8")
@@ -245,7 +246,7 @@ def _places(rows: pd.DataFrame) -> str:
     return "; ".join(places)
 
 
-def thresholds_agree(work: Step) -> Outcome:
+def thresholds_agree(work: YearContext) -> Outcome:
     """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
     main = work.settings.threshold
     counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()

@@ -10,8 +10,10 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, now
-from mm_pipeline.defs.assets.common import SettingsParam, contained, markdown_table
+from mm_pipeline.defs.assets.common import SettingsParam
 from mm_pipeline.defs.checks.framework import Outcome, failed, not_applicable, passed, result, warning
+from mm_pipeline.defs.contained import contained
+from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.ingest.delivery import Delivery, delivery
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import NO_DELIVERY, status

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS, TOLERANCES, from_environment
-from mm_pipeline.storage.engine import session
 from mm_pipeline_tests.properties.fuzz.cases import chance, hold_message, mutated, run
 
 CASES = 1200
@@ -125,7 +125,7 @@ def test_settings(tmp_path: Path, report: Callable[[str], None], monkeypatch: py
         settings.fingerprint()
         if env.keys() & {"MM_MEMORY_LIMIT", "MM_THREADS"} and opened < 100:
             opened += 1
-            with session(from_environment({**env, "MM_DATA_DIR": str(tmp_path)})) as backend:
+            with DuckDBEngine.of(from_environment({**env, "MM_DATA_DIR": str(tmp_path)})).session() as backend:
                 backend.raw_sql("SELECT 1").fetchall()
         return "taken"
 

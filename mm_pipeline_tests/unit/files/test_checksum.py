@@ -9,10 +9,10 @@ import ibis
 import pytest
 
 from mm_pipeline import schemas
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.errors import LakeError
 from mm_pipeline.files import checksum
 from mm_pipeline.files.checksum import checksum_path, is_intact, put_with_checksum
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import MEMORY, Lake, Provenance
 from mm_pipeline_tests.support.damage import DAMAGE, flip
 from mm_pipeline_tests.support.pipeline import settings_for
@@ -125,7 +125,7 @@ class TestLake:
     def lake(self, tmp_path):
         settings = settings_for(tmp_path)
         lake = Lake(settings.lake_dir)
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             for table in (schemas.RAW_DMG, schemas.RELEASES, schemas.CLEARED):
                 rows = ibis.memtable(table.schema.empty_table())
                 lake.write(backend, table, YEAR, rows, Provenance(synthetic=True))
@@ -172,7 +172,7 @@ class TestLake:
             os, "fsync", lambda descriptor: written.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         )
         settings = settings_for(tmp_path)
-        with session(settings) as backend:
+        with DuckDBEngine.of(settings).session() as backend:
             for table in (schemas.RAW_DMG, schemas.RELEASES):
                 rows = ibis.memtable(table.schema.empty_table())
                 Lake(settings.lake_dir).write(backend, table, YEAR, rows, Provenance(synthetic=True))

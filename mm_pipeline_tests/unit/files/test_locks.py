@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mm_pipeline.defs.resources import locks_of
+from mm_pipeline.defs.resources.year_lock import locks_of
 from mm_pipeline.files.locks import SERIES, Locks, reading_all_years, switching_a_year
 from mm_pipeline.settings import Settings
 

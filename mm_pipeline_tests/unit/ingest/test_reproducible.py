@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.schemas import LAKE_TABLES
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.ingestion import YEAR, header
 from mm_pipeline_tests.support.pipeline import settings_for
@@ -35,7 +35,7 @@ def content_of(name: str) -> str:
 def written(settings: Settings, name: str) -> tuple[list[str], list[Path]]:
     """Ingest in an engine of its own; the SHA-256 of the partition and of its quarantine."""
     lake, table = Lake(settings.lake_dir), LAKE_TABLES[f"raw_{name}"]
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         account = ingest(backend, lake, settings, name, YEAR)
     assert (account.delivered, account.quarantined) == (ROWS, ROWS // 1000)
     paths = [lake.path(table, YEAR), lake.quarantine_path(table, YEAR)]

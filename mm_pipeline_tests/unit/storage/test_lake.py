@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.backends.duckdb import Backend
 
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.errors import LakeError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.schemas import GEOGRAPHY, QUARANTINE, RAW_DMG, SECTOR_RATES
-from mm_pipeline.storage.engine import session
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline_tests.support.pipeline import settings_for
 
@@ -25,7 +25,7 @@ MADE_UP = Provenance(synthetic=True)
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with session(settings_for(tmp_path_factory.mktemp("engine"))) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path_factory.mktemp("engine"))).session() as backend:
         yield backend
 
 

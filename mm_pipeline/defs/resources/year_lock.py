@@ -1,12 +1,14 @@
-"""What a run's steps share: the settings, under the locks of the years that the run works on."""
+"""The lock of the years that a run works on: taken before its first step, given back after its last."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
-from mm_pipeline.defs.assets.common import contained
-from mm_pipeline.defs.assets.deliveries import observe
+from mm_pipeline.defs.contained import contained
+from mm_pipeline.defs.observations import observe
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks
@@ -17,35 +19,36 @@ from mm_pipeline.settings import Settings
 _RANGE_TAGS = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-def settings_under_lock(settings: Settings, locks: Locks | None = None) -> dg.ResourceDefinition:
-    """The resource ``settings``: a run holds its years from before its first step until after its last.
+class YearLock(dg.ConfigurableResource["YearLock"]):
+    """One run of a year at a time, over all processes that share the data folder. Schedules and sensors take none."""
 
-    ``locks``: those of the caller, which its runs need not wait for.
-    """
+    data_dir: str = Field(description="The data folder (MM_DATA_DIR), whose lake holds the locks.")
 
-    @dg.resource
-    def held_settings(context: dg.InitResourceContext) -> Iterator[Settings]:
-        if context.run is None:  # a schedule or a sensor
-            yield settings
-        else:
-            say = context.log.info if context.log else print
-            names = locks_of(context.run)
-            held = (locks or Locks(settings.lake_dir)).held_by_run(context.run.run_id, names, say=say)
-            try:
-                assert_has_a_year(context.run)
-            except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped
-                raise dg.DagsterInvariantViolationError(str(error)) from None
-            with contained(settings, "locks"), held:
-                clean_up_under(settings, names)
-                for year in filter(str.isdigit, names):
-                    _observe(context.instance, settings, int(year))
-                yield settings
-
-    return held_settings
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["YearLock"]:
+        """Hold the locks of the run; under them remove what a killed run left, and tell Dagster what was delivered."""
+        run = context.run
+        if run is None:
+            yield self
+            return
+        settings, names = Settings(data_dir=Path(self.data_dir)), locks_of(run)
+        say = context.log.info if context.log else print
+        try:
+            assert_has_a_year(run)
+        except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped
+            raise dg.DagsterInvariantViolationError(str(error)) from None
+        with (
+            contained(settings, "locks"),
+            Locks.of_caller(settings.lake_dir).held_by_run(run.run_id, names, say=say),
+        ):
+            clean_up_under(settings, names)
+            for year in filter(str.isdigit, names):
+                _observe(context.instance, settings, int(year))
+            yield self
 
 
 def _observe(instance: dg.DagsterInstance | None, settings: Settings, year: int) -> None:
-    """So that Dagster knows from which delivery the tables of this run are made."""
+    """Tell Dagster from which delivery the tables of this run are made."""
     if instance is not None:
         with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
             observe(instance, settings, year)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ibis.backends.duckdb import Backend
 
-from mm_pipeline.storage.engine import session
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.paths import REPOSITORY
 from mm_pipeline_tests.support.pipeline import settings_for
@@ -24,12 +24,12 @@ def spill_folder(backend: Backend) -> Path:
 
 
 def test_spilling_is_bounded(tmp_path: Path) -> None:
-    with session(settings_for(tmp_path, largest_delivery="1MB")) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path, largest_delivery="1MB")).session() as backend:
         assert backend.raw_sql("SELECT current_setting('max_temp_directory_size')").fetchall() == [("2.8 MiB",)]
 
 
 def test_it_is_bounded_by_the_settings(tmp_path: Path) -> None:
-    with session(settings_for(tmp_path, threads=3, memory_limit="512MiB")) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path, threads=3, memory_limit="512MiB")).session() as backend:
         assert setting(backend, "threads") == "3"
         assert setting(backend, "memory_limit") == "512.0 MiB"
         assert setting(backend, "autoinstall_known_extensions") == "False"
@@ -37,19 +37,19 @@ def test_it_is_bounded_by_the_settings(tmp_path: Path) -> None:
 
 def test_writes_wait_for_no_other_thread(tmp_path: Path) -> None:
     """Regression: a write that failed half-way now and then never ended (``test_writes_that_fail_end``)."""
-    with session(settings_for(tmp_path)) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path)).session() as backend:
         assert setting(backend, "async_threads") == "0"
 
 
 _WRITES_THAT_FAIL = """
 import sys
 from pathlib import Path
-from mm_pipeline.storage.engine import session
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline_tests.support.paths import REPOSITORY
 from mm_pipeline_tests.support.pipeline import settings_for
 
 rows = "SELECT i, CASE WHEN i = 299999 THEN error('no') ELSE 'G' || i END FROM range(300000) t(i)"
-with session(settings_for(Path(sys.argv[1]))) as backend:
+with DuckDBEngine.of(settings_for(Path(sys.argv[1]))).session() as backend:
     for _ in range(50):
         try:
             backend.con.execute(f"COPY ({rows}) TO '{sys.argv[1]}/x.parquet' (FORMAT PARQUET, COMPRESSION ZSTD)")
@@ -70,7 +70,7 @@ def test_writes_that_fail_end(tmp_path: Path) -> None:
 
 def test_the_spill_folder_goes_with_the_session(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    with session(settings) as backend:
+    with DuckDBEngine.of(settings).session() as backend:
         own = spill_folder(backend)
         assert own.parent == Lake(settings.lake_dir).spill_dir()
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
@@ -83,7 +83,7 @@ def test_also_after_an_exception(tmp_path: Path, error: type[BaseException]) -> 
     backends = []
 
     def fail() -> None:
-        with session(settings_for(tmp_path)) as backend:
+        with DuckDBEngine.of(settings_for(tmp_path)).session() as backend:
             backends.append((backend, spill_folder(backend)))
             (backends[0][1] / "duckdb_temp_storage").write_text("persons")
             raise error
@@ -98,23 +98,23 @@ def test_also_after_an_exception(tmp_path: Path, error: type[BaseException]) -> 
 
 def test_also_when_it_cannot_be_opened(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, memory_limit="nonsense")
-    with pytest.raises(Exception, match=r"[Mm]emory"), session(settings):
+    with pytest.raises(Exception, match=r"[Mm]emory"), DuckDBEngine.of(settings).session():
         pass
     assert list(Lake(settings.lake_dir).spill_dir().iterdir()) == []
 
 
 def test_two_sessions_share_nothing(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    with session(settings) as one, session(settings) as two:
+    with DuckDBEngine.of(settings).session() as one, DuckDBEngine.of(settings).session() as two:
         assert spill_folder(one) != spill_folder(two)
         one.raw_sql("CREATE TABLE t AS SELECT 1 AS x").fetchall()
         assert two.con.execute("SHOW ALL TABLES").fetchall() == []
-    with session(settings) as again:
+    with DuckDBEngine.of(settings).session() as again:
         assert again.con.execute("SHOW ALL TABLES").fetchall() == []
 
 
 def test_what_does_not_fit_is_spilled_there(tmp_path: Path) -> None:
-    with session(settings_for(tmp_path, memory_limit="60MB", threads=1)) as backend:
+    with DuckDBEngine.of(settings_for(tmp_path, memory_limit="60MB", threads=1)).session() as backend:
         backend.con.execute("SET preserve_insertion_order = false")
         backend.con.execute("CREATE TEMP TABLE t AS SELECT md5(i::VARCHAR) AS x, i FROM range(1500000) r(i)")
         own = spill_folder(backend)

@@ -1,0 +1,83 @@
+"""The engine: DuckDB in memory, of the dagster-duckdb integration, behind Ibis and bounded by the settings.
+
+Each session is a database of its own: nothing is shared between steps or processes, so runs of several years never wait
+for a lock (``docs/decisions/0002-parquet-lake.md``).
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import duckdb
+import ibis
+from dagster_duckdb import DuckDBResource
+from ibis.backends.duckdb import Backend
+from pydantic import Field
+
+from mm_pipeline.errors import SettingsError
+from mm_pipeline.settings import Settings
+from mm_pipeline.storage.lake import Engine, Lake
+from mm_pipeline.storage.scratch import scratch
+
+
+class DuckDBEngine(DuckDBResource):
+    """DuckDB in memory; a connection is closed and its spill folder removed at the end, whatever happens."""
+
+    database: str = Field(default=":memory:", description="Always in memory: tables are kept in the lake.")
+    memory_limit: str = Field(description="Upper bound of its memory (MM_MEMORY_LIMIT); beyond it, it spills to disk.")
+    threads: int = Field(description="Threads it computes with (MM_THREADS).")
+    lake_dir: str = Field(
+        description="It spills to a folder of its own in .spill of the lake, as restricted as the lake."
+    )
+    most_spilled: int = Field(
+        description="Bytes it may spill, at most nine tenths of what is free: three times MM_LARGEST_DELIVERY, which no "
+        "year of this country needs."
+    )
+
+    @classmethod
+    def of(cls, settings: Settings) -> "DuckDBEngine":
+        return cls(
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            lake_dir=str(settings.lake_dir),
+            most_spilled=3 * settings.largest_delivery_bytes,
+        )
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to an empty database. The one it inherits stays open after an error (dagster-duckdb 0.29)."""
+        # DuckDB names its spill files alike in every process.
+        with scratch(Lake(Path(self.lake_dir))) as own:
+            most_spilled = min(self.most_spilled, shutil.disk_usage(own).free * 9 // 10)
+            bounds: dict[str, str | int | float | list[str]] = {
+                "memory_limit": self.memory_limit,
+                "threads": self.threads,
+                "temp_directory": str(own),
+                "max_temp_directory_size": f"{most_spilled}B",
+                "autoinstall_known_extensions": False,
+                # With some, DuckDB 2.0 may wait for itself for ever when a write fails half-way (duckdb/duckdb#23885).
+                "async_threads": 0,
+            }
+            with closing(duckdb.connect(self.database, config={**self.connection_config, **bounds})) as connection:
+                yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Backend]:
+        """The same, as an Ibis backend."""
+        with self.get_connection() as connection:
+            yield ibis.duckdb.from_connection(connection)
+
+
+def chosen(settings: Settings, backend: Backend) -> Engine:
+    """What the statistic is computed on (``MM_ENGINE``): this DuckDB, or Spark, which hands its rows to it."""
+    if settings.engine == "duckdb":
+        return backend
+    try:
+        from mm_pipeline.storage import spark
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"MM_ENGINE is spark, and PySpark is not installed ({error}). Run: pip install 'mm-pipeline[spark]', or unset "
+            "MM_ENGINE to compute with DuckDB."
+        ) from None
+    return spark.engine(settings, backend)
