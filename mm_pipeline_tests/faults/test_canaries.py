@@ -27,7 +27,8 @@ from click.testing import CliRunner
 from mm_pipeline import schemas
 from mm_pipeline.cli import main
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.assets import common, publication
+from mm_pipeline.defs import year_context
+from mm_pipeline.defs.assets import publication
 from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK
 from mm_pipeline.defs.assets.publication import SIGNED_CHECK
 from mm_pipeline.errors import LakeError
@@ -354,7 +355,7 @@ def test_every_step_is_there():
 
 
 def test_an_error_of_the_engine_in_each_step(search, monkeypatch):
-    monkeypatch.setattr(common, "Step", FailingStep)
+    monkeypatch.setattr(year_context, "YearContext", FailingStep)
     job = build_definitions(settings=search.installation.settings).resolve_job_def(YEARLY_JOB)
     own = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.name in (CONTRACT_CHECK, SIGNED_CHECK)}
     said = []
@@ -391,7 +392,7 @@ def test_an_error_within_an_operators_error(search, monkeypatch):
             except duckdb.Error as error:
                 raise LakeError("it cannot be read") from error
 
-    monkeypatch.setattr(common, "Step", Wrapped)
+    monkeypatch.setattr(year_context, "YearContext", Wrapped)
     run = search.installation.run("registrations")
     (message,) = failures(run)
     assert "LakeError: it cannot be read" in message
@@ -436,7 +437,7 @@ def test_what_a_backfill_prints(search):
 
 
 def test_what_a_backfill_prints_of_an_error_of_the_engine(search, monkeypatch):
-    monkeypatch.setattr(common, "Step", FailingStep)
+    monkeypatch.setattr(year_context, "YearContext", FailingStep)
     settings = search.installation.settings
     monkeypatch.setenv("MM_DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("MM_ID_KEY", SECRET)

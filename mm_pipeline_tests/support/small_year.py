@@ -8,7 +8,6 @@ the rule that no pseudonym, key, house or small number of people may show. Not h
 import csv
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.common import Step
 from mm_pipeline.defs.assets.publication import publish_year
 from mm_pipeline.defs.assets.releases import clear, protect_year
 from mm_pipeline.defs.checks.framework import Outcome
 from mm_pipeline.defs.resources.engine import DuckDBEngine
+from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.ingest.ingest import ingest
 from mm_pipeline.reference.areas import areas, reference_sources
 from mm_pipeline.schemas import Table
@@ -176,9 +175,9 @@ class SmallYear:
         return replace(self, year=year)
 
     @contextmanager
-    def step(self) -> Iterator[Step]:
+    def step(self) -> Iterator[YearContext]:
         with DuckDBEngine.of(self.settings).session() as backend:
-            yield Step(backend, self.lake, self.settings, self.year, time.monotonic())
+            yield YearContext(backend, self.lake, self.settings, self.year)
 
     def outcome_of(self, look: Callable[..., Outcome], **arguments: Any) -> Outcome:
         """What the check says of this year."""

@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from mm_pipeline.defs.assets.common import contained
+from mm_pipeline.defs.contained import contained
 from mm_pipeline.errors import DeliveryError, OperatorError, StorageError, UnexpectedError, storage_error
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.pipeline import settings_for

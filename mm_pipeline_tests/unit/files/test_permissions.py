@@ -8,11 +8,14 @@ from unittest.mock import patch
 
 import pytest
 
-from mm_pipeline.defs.assets.common import step
+from mm_pipeline.defs.resources.engine import DuckDBEngine
+from mm_pipeline.defs.year_context import working_on
 from mm_pipeline.files import permissions
 from mm_pipeline.operations.dagster_home import dagster_home
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.pipeline import settings_for
+
+SILENT = SimpleNamespace(warning=lambda said: None)
 
 
 def mode(path: Path) -> int:
@@ -23,7 +26,7 @@ def test_what_is_spilled_is_private(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, memory_limit="60MB", threads=1)
     before = os.umask(0)
     try:
-        with step(SimpleNamespace(partition_key="2019"), settings) as work:
+        with working_on(2019, settings, DuckDBEngine.of(settings), SILENT) as work:
             work.backend.con.execute("SET preserve_insertion_order = false")
             work.backend.con.execute("CREATE TEMP TABLE t AS SELECT md5(i::VARCHAR) AS x, i FROM range(1500000) r(i)")
             spilled = [path for path in work.lake.spill_dir().rglob("*") if path.is_file()]
@@ -64,7 +67,7 @@ def test_a_delivery_that_others_could_read_is_closed(tmp_path: Path) -> None:
     folder = settings.raw_dir / "2019"
     folder.mkdir(parents=True)
     folder.chmod(0o755)
-    with step(SimpleNamespace(partition_key="2019"), settings):
+    with working_on(2019, settings, DuckDBEngine.of(settings), SILENT):
         assert mode(folder) == 0o700
 
 
@@ -74,8 +77,7 @@ def test_one_of_another_account_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-    context = SimpleNamespace(partition_key="2019", log=SimpleNamespace(warning=said.append))
-    with step(context, settings):  # type: ignore[arg-type]
+    with working_on(2019, settings, DuckDBEngine.of(settings), SimpleNamespace(warning=said.append)):
         pass
     assert said == [
         f"{folder} can be read by other accounts, and belongs to one of them, so that it was left as it is. It holds "
