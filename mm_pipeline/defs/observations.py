@@ -7,37 +7,34 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline.defs.metadata import markdown_table
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.ingest import delivery
 from mm_pipeline.reference.areas import reference_sources
+from mm_pipeline.reference.outlines import outline_files
 from mm_pipeline.settings import Settings
 
-DELIVERY, REFERENCE = "delivery", "reference"
+DELIVERY, REFERENCE, OUTLINES = "delivery", "reference", "outlines"
 
 
 def observe(instance: dg.DagsterInstance, settings: Settings, year: int) -> None:
     """Tell Dagster what lies there for the year, if it is not what it was told last."""
-    for name, version, files_there in (
-        (DELIVERY, *_version_and_files(delivery.fingerprints(settings, year))),
-        (REFERENCE, *_version_and_files(reference_sources(settings.reference_dir, year))),
-    ):
-        last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=str(year))
-        if _told_version(last) != version:
-            instance.report_runless_asset_event(
-                dg.AssetObservation(
-                    name,
-                    partition=str(year),
-                    tags={DATA_VERSION_TAG: version},
-                    metadata={"files": files_there},
-                )
-            )
+    _tell(instance, DELIVERY, delivery.fingerprints(settings, year), str(year))
+    _tell(instance, REFERENCE, reference_sources(settings.reference_dir, year), str(year))
 
 
-def _version_and_files(sha256_of: Mapping[str, str]) -> tuple[str, dg.MarkdownMetadataValue]:
-    rows = [{"file": name.removeprefix("references/"), "SHA-256": sha256} for name, sha256 in sha256_of.items()]
+def observe_outlines(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Tell Dagster which outlines lie there, if it is not what it was told last."""
+    files = outline_files(settings.reference_dir)
+    _tell(instance, OUTLINES, {path.name: fingerprint(path) for path in files if path.is_file()})
+
+
+def _tell(instance: dg.DagsterInstance, name: str, sha256_of: Mapping[str, str], year: str | None = None) -> None:
+    """``sha256_of``: the files, by their names."""
     version = hashlib.sha256(repr(sorted(sha256_of.items())).encode()).hexdigest()[:16]
-    return version, markdown_table(rows)
-
-
-def _told_version(record: dg.EventLogRecord | None) -> str | None:
-    observation = record.asset_observation if record else None
-    return observation.tags.get(DATA_VERSION_TAG) if observation and observation.tags else None
+    rows = [{"file": name.removeprefix("references/"), "SHA-256": sha256} for name, sha256 in sha256_of.items()]
+    last = instance.get_latest_data_version_record(dg.AssetKey(name), is_source=True, partition_key=year)
+    observation = last.asset_observation if last else None
+    if observation is None or (observation.tags or {}).get(DATA_VERSION_TAG) != version:
+        metadata = {"files": markdown_table(rows)}
+        tags = {DATA_VERSION_TAG: version}
+        instance.report_runless_asset_event(dg.AssetObservation(name, partition=year, tags=tags, metadata=metadata))

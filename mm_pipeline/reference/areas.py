@@ -5,7 +5,7 @@ read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.stati
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,8 +50,20 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
     if table is not None:
         municipalities = {row[1] for row in rows if row[0] == "municipality"}
         rows += [("sector", *sector) for sector in table.sectors if sector.municipality_code in municipalities]
-    rows.sort(key=lambda row: (LEVELS.index(row[0]), row[1]))
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
+    return in_order(pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA))
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """The areas sorted by level, from the country down, then by code."""
+    keys = zip(table["level"].to_pylist(), table["area_code"].to_pylist(), strict=True)
+    order = [(LEVELS.index(level), code, row) for row, (level, code) in enumerate(keys)]
+    return table.take([row for _level, _code, row in sorted(order)])
+
+
+def sector_vintage(files: Iterable[str]) -> int | None:
+    """Year of the sector table among the names of the files that an area table was made from; None without one."""
+    matches = filter(None, map(geojson.FILE_NAME.fullmatch, files))
+    return next((int(match[2]) for match in matches if match[1] == "sectors"), None)
 
 
 def reference_files(reference_dir: Path, year: int) -> list[Path]:

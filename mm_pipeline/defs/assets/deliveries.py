@@ -11,7 +11,7 @@ from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import DELIVERIES, SettingsParam, declared, lake_asset
 from mm_pipeline.defs.checks.framework import not_applicable, result
 from mm_pipeline.defs.metadata import usable_rows
-from mm_pipeline.defs.observations import DELIVERY, REFERENCE
+from mm_pipeline.defs.observations import DELIVERY, OUTLINES, REFERENCE
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.resources.lake import Rows
@@ -160,7 +160,7 @@ def _observed(name: str, description: str, uri: str) -> dg.AssetSpec:
         owners=[DELIVERIES.owner],
         tags={"zone": DELIVERIES.zone},
         kinds={"csv", "parquet"} if name == DELIVERY else {"csv", "geojson"},
-        partitions_def=YEARS,
+        partitions_def=None if name == OUTLINES else YEARS,
         metadata={"dagster/uri": uri},
     )
 
@@ -176,6 +176,12 @@ OBSERVED = [
         REFERENCE,
         "What lies in `data/reference/` for the year: the hierarchy of areas, and the sector table if there is one, by "
         "their SHA-256. Observed together with the delivery.",
+        "data/reference/",
+    ),
+    _observed(
+        OUTLINES,
+        "What lies in `data/reference/` of outlines, of sectors and municipalities, by their SHA-256; the provinces if "
+        "there are none. Observed at the beginning of each run of the series or the page.",
         "data/reference/",
     ),
 ]

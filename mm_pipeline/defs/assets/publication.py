@@ -20,6 +20,7 @@ from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, prot
 from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.metadata import markdown_table
+from mm_pipeline.defs.observations import OUTLINES
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
@@ -36,8 +37,7 @@ from mm_pipeline.operations.sign_off import (
     stop_waiting,
     waiting_folder,
 )
-from mm_pipeline.reference.areas import areas, reference_sources
-from mm_pipeline.reference.geojson import files_by_year
+from mm_pipeline.reference.areas import in_order, sector_vintage
 from mm_pipeline.reference.outlines import outlines_for
 from mm_pipeline.release.codelists import area_codes, read_area_codes
 from mm_pipeline.release.files import broken_checksums, sizes, write_checksums
@@ -136,7 +136,7 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
 
 
 @dg.asset(
-    deps=["protected_rates"],
+    deps=["protected_rates", "geography"],
     **declared(
         PUBLICATION,
         "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to the "
@@ -214,19 +214,19 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
     with any more.
     """
     settings, provenance = work.settings, work.lake.provenance(schemas.PROTECTED_RATES, work.year)
-    references = reference_sources(settings.reference_dir, work.year)
-    if references != {name: sha256 for name, sha256 in provenance.sources.items() if name in references}:
+    geography = work.lake.provenance(schemas.GEOGRAPHY, work.year)
+    if geography.sources != {name: provenance.sources.get(name) for name in geography.sources}:
         raise ReleaseError(
-            f"data/reference has changed since {work.year} was built. Nothing was released. Build it again as a whole (job "
-            "year)."
+            f"geography of {work.year} was made from other files than protected_rates. Nothing was released. Build it again "
+            "as a whole (job year)."
         )
     protected = work.read(schemas.PROTECTED_RATES).to_pyarrow()
     sensitivity = work.read(schemas.PROTECTED_SENSITIVITY).to_pyarrow()
-    year_areas = areas(settings.reference_dir, work.year)
+    year_areas = in_order(work.read(schemas.GEOGRAPHY).to_pyarrow())
     rates = released_rates(
         protected,
         year_areas,
-        sector_vintage=max(files_by_year(settings.reference_dir, "sectors", work.year), default=None),
+        sector_vintage=sector_vintage(geography.details["files"]),
         synthetic=provenance.synthetic,
     )
     protected_frame, sensitivity_frame = protected.to_pandas(), sensitivity.to_pandas()
@@ -411,7 +411,7 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
 
 
 @dg.asset(
-    deps=["published_series"],
+    deps=["published_series", OUTLINES],
     automation_condition=REFRESH_PAGE,
     **declared(
         PUBLICATION,

@@ -12,6 +12,7 @@ from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.resources.lake import LakeParam, Rows
 from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import told
+from mm_pipeline.reference.areas import sector_vintage
 from mm_pipeline.statistic import cells, rates, sensitivity
 
 
@@ -25,8 +26,7 @@ from mm_pipeline.statistic import cells, rates, sensitivity
 def beneficiary_counts(
     context: dg.AssetExecutionContext, raw_beneficiaries: ir.Table, geography: ir.Table, lake: LakeParam
 ) -> Rows:
-    files = lake.provenance(schemas.GEOGRAPHY).details["files"]
-    has_sector_table = any(name.startswith("sectors_") for name in files)
+    has_sector_table = sector_vintage(lake.provenance(schemas.GEOGRAPHY).details["files"]) is not None
     counts = cells.beneficiary_counts(
         raw_beneficiaries, geography, int(context.partition_key), has_sector_table=has_sector_table
     )

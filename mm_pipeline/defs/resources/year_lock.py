@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from mm_pipeline.defs.contained import contained
-from mm_pipeline.defs.observations import observe
+from mm_pipeline.defs.observations import observe, observe_outlines
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks
@@ -42,16 +42,19 @@ class YearLock(dg.ConfigurableResource["YearLock"]):
             Locks.of_caller(settings.lake_dir).held_by_run(run.run_id, names, say=say),
         ):
             clean_up_under(settings, names)
-            for year in filter(str.isdigit, names):
-                _observe(context.instance, settings, int(year))
+            for name in names:
+                _observe(context.instance, settings, name)
             yield self
 
 
-def _observe(instance: dg.DagsterInstance | None, settings: Settings, year: int) -> None:
-    """Tell Dagster from which delivery the tables of this run are made."""
+def _observe(instance: dg.DagsterInstance | None, settings: Settings, name: str) -> None:
+    """Tell Dagster from which files the results of this year, or ``SERIES``, are made."""
     if instance is not None:
         with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
-            observe(instance, settings, year)
+            if name == SERIES:
+                observe_outlines(instance, settings)
+            else:
+                observe(instance, settings, int(name))
 
 
 def assert_has_a_year(run: dg.DagsterRun) -> None:
