@@ -1,7 +1,7 @@
 """What all assets share: how they are declared, how they say what they wrote, and what of it may be shown.
 
-Metadata goes into Dagster's event log and UI, which are outside the restricted zones: no pseudonym, no key, no number of
-people from 1 to 4 (``people``), and how many people there are, or rows of theirs, only in round numbers (``rounded``).
+Metadata goes into Dagster's event log and UI, which are outside the restricted zones: no pseudonym, no key, no small
+number of people (``people``), and how many people there are, or rows of theirs, only in round numbers (``rounded``).
 """
 
 import hashlib

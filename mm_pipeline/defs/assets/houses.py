@@ -11,7 +11,7 @@ from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, Step, declared, step
-from mm_pipeline.disclosure.small_numbers import parts
+from mm_pipeline.disclosure.small_numbers import in_words, parts
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
 from mm_pipeline.storage.earlier_houses import earlier_houses
@@ -50,20 +50,27 @@ def houses(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.Mat
             work.year,
             sample=Account.of(work.lake, schemas.RAW_FORFAITS, work.year).sample,
             two_years_before_is_built=earlier.has_two_years_before,
+            disclosure_threshold=settings.disclosure_threshold,
         )
         provenance = work.lake.derived_from(*_SOURCES, year=work.year, details={"earlier": earlier.version})
         written = work.write(schemas.HOUSES, table, provenance)
         status = Counter(pq.read_table(written.path, columns=["status"], partitioning=None)["status"].to_pylist())
         return work.result(
             written,
-            **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
+            **parts(
+                settings.disclosure_threshold,
+                beginner=status[rules.BEGINNER],
+                mature=status[rules.MATURE],
+                unknown_age=status[rules.UNKNOWN],
+            ),
             earlier_years=f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown",
             forfait=_amounts_plot(work),
         )
 
 
 def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
-    """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
+    """What a forfait comes to in a month, by status and year: the median over houses and months, if not of few."""
+    least = work.settings.disclosure_threshold
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
     for year in range(FIRST_YEAR, work.year + 1):
         if work.lake.has(schemas.HOUSES, year) and work.lake.is_intact(schemas.HOUSES, year):
@@ -71,10 +78,10 @@ def _amounts_plot(work: Step) -> dg.MarkdownMetadataValue:
             rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
             for status, line in series.items():
                 amounts = [[x for x in row["amounts"] if x is not None] for row in rows if row["status"] == status]
-                if len(amounts) >= rules.BREAKDOWN_FROM and any(amounts):
+                if len(amounts) >= least and any(amounts):
                     line.append((year, float(median(x for months in amounts for x in months))))
     if not any(series.values()):
-        return dg.MetadataValue.md("(no status with five houses yet)")
+        return dg.MetadataValue.md(f"(no status with {in_words(least)} houses yet)")
     return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
 
 
