@@ -185,7 +185,7 @@ HOUSES = Table(
     ),
     order=("house_id",),
 )
-"""``registered``, ``attributed``, ``zone``, ``residents`` and ``far`` are empty where ``persons`` is below 5."""
+"""``registered``, ``attributed``, ``zone``, ``residents`` and ``far`` are empty where ``persons`` is a small number."""
 BENEFICIARY_COUNTS = Table(
     "beneficiary_counts",
     (

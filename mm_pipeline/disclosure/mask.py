@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mm_pipeline.disclosure.rule import Counts, Flags, sensitive, small_population
+from mm_pipeline.disclosure.rule import Counts, Flags, sensitive
+from mm_pipeline.disclosure.small_numbers import is_small
 from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System
 
 
@@ -36,7 +37,7 @@ class Mask:
 def primary_mask(system: System, threshold: int) -> Mask:
     """What the primary rule hides, what R1 hides with it, and of the past what was hidden."""
     past, hidden = system.before.is_past, system.before.hidden
-    small = small_population(system.beneficiaries, threshold) | system.is_rest
+    small = is_small(system.beneficiaries, threshold) | system.is_rest
     tells = sensitive(system.patients, system.beneficiaries, threshold) | system.is_rest
     mask = Mask(np.where(past, hidden["beneficiaries"], small), np.where(past, hidden["patients"], tells))
     complete(system, mask)

@@ -23,9 +23,6 @@ ZONE_PERCENT = 95
 FAR_PERCENT, FAR_PERSONS = 20, 5
 """A house has patients far outside its zone when more than this part, and at least so many persons, live far away."""
 
-BREAKDOWN_FROM = 5
-"""A house with fewer persons has no breakdown."""
-
 NEIGHBOURS = {
     "04000": ("20001", "20002"),  # Walloon Brabant shares no border with Brussels, but is 3 km away
     "10000": ("20001", "40000", "70000"),
@@ -55,11 +52,13 @@ def houses(
     *,
     sample: float = 1.0,
     two_years_before_is_built: bool,
+    disclosure_threshold: int,
 ) -> ir.Table:
     """One row a house with a billed line. Columns of :data:`mm_pipeline.schemas.HOUSES`.
 
     ``earlier_houses``: ``year``, ``house_id``, ``first_month`` of the tables of ``year`` - 2 and before. ``sample``: the
-    share of the population that the delivery holds.
+    share of the population that the delivery holds. A house with fewer persons than ``disclosure_threshold`` has no
+    breakdown.
     """
     living = _living(registrations, raw_beneficiaries, geography)
     known = _patients(registrations)
@@ -84,7 +83,7 @@ def houses(
         "residents": known.residents.fill_null(0),
         "far": known.far.fill_null(0),
     }
-    shown = {name: ibis.ifelse(known.persons >= BREAKDOWN_FROM, value, None) for name, value in breakdown.items()}
+    shown = {name: ibis.ifelse(known.persons >= disclosure_threshold, value, None) for name, value in breakdown.items()}
     return known.mutate(two_years=two_years, status=status, **shown)
 
 

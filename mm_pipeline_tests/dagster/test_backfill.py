@@ -13,7 +13,6 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.assets import common
-from mm_pipeline.disclosure.small_numbers import SMALLEST_SHOWN
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE
 from mm_pipeline.operations.staleness import Ledger
@@ -159,6 +158,7 @@ def test_a_check_that_did_not_look_is_not_counted_as_passed(built_with_results):
 
 def test_what_dagster_keeps_holds_no_pseudonym_and_no_small_number_of_people(built):
     """The event log is outside the restricted zones."""
+    smallest = built.settings.disclosure_threshold
     pseudonyms = pq.read_table(built.raw(2005) / "dmg.parquet")["patient_id"].to_pylist()
     with built.backfill() as (backfill, instance):
         for name in backfill.ledger().yearly_assets:
@@ -170,13 +170,13 @@ def test_what_dagster_keeps_holds_no_pseudonym_and_no_small_number_of_people(bui
             for key in ("dagster/row_count", "beneficiaries", "patients_at_threshold", "excluded_by_another_dmg"):
                 if key in metadata and name not in ("geography", "published_year"):
                     value = metadata[key].value
-                    assert isinstance(value, str) or value == 0 or value >= SMALLEST_SHOWN
+                    assert isinstance(value, str) or value == 0 or value >= smallest
         for year in YEARS:
             for key, record in checks_of_year(instance, backfill._graph.asset_check_keys, year).items():
                 metadata = record.event.dagster_event.asset_check_evaluation_data.metadata
                 for counted in ("found", "looked_at", "appeared", "vanished"):
                     value = metadata[counted].value if counted in metadata else 0
-                    assert isinstance(value, str) or value == 0 or value >= SMALLEST_SHOWN, (key, counted)
+                    assert isinstance(value, str) or value == 0 or value >= smallest, (key, counted)
         log = b"".join(path.read_bytes() for path in (built.root / "dagster").rglob("*.db"))
     pattern = re.compile(rb"synh?[0-9a-f]{16}")
     assert all(pattern.fullmatch(pseudonym.encode()) for pseudonym in pseudonyms)

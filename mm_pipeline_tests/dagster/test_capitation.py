@@ -35,6 +35,17 @@ def test_a_year_follows_what_earlier_years_say_of_its_houses(copy):
     assert not any(row["two_years"] for row in in_january), "in July of 2004 they were not there yet"
 
 
+def test_houses_follow_the_disclosure_threshold(copy):
+    with copy.backfill(disclosure_threshold=10) as (backfill, _instance):
+        assert not backfill.ledger().state(2005).is_up_to_date
+        backfill.years([2005])
+        assert backfill.ledger().state(2005).is_up_to_date
+    path = copy.settings.lake_dir / "houses" / "year=2005" / "part-0.parquet"
+    houses = pq.read_table(path, partitioning=None).to_pylist()
+    assert {row["persons"] for row in houses} > {4, 5, 9, 10}
+    assert all((row["registered"] is None) == (row["persons"] < 10) for row in houses)
+
+
 @pytest.mark.slow
 def test_nothing_is_stale_when_an_earlier_year_is_built_again_alike(copy):
     with copy.backfill() as (backfill, _instance):

@@ -16,6 +16,7 @@ from mm_pipeline.statistic import attribution, contributions, forfaits, houses, 
 from mm_pipeline_tests.properties import oracle
 from mm_pipeline_tests.properties.oracle_capitation import (
     ALL_MONTHS,
+    LEAST_PERSONS,
     Capitation,
     Deliveries,
     Key,
@@ -69,7 +70,13 @@ def attributed_patients(of_patients: ir.Table, dmg: ir.Table, beneficiaries: ir.
 
 def houses_of(*arguments: Any) -> ir.Table:
     *tables, year, sample, two_years_before_is_built = arguments
-    return houses.houses(*tables, year, sample=sample, two_years_before_is_built=two_years_before_is_built)
+    return houses.houses(
+        *tables,
+        year,
+        sample=sample,
+        two_years_before_is_built=two_years_before_is_built,
+        disclosure_threshold=LEAST_PERSONS,
+    )
 
 
 def of_kept_rows(delivered: Deliveries) -> Engine:

@@ -80,6 +80,7 @@ def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
                 year,
                 sample=Account.of(lake, schemas.RAW_FORFAITS, year).sample,
                 two_years_before_is_built=earlier.has_two_years_before,
+                disclosure_threshold=settings.disclosure_threshold,
             ),
         )
         if not rates:

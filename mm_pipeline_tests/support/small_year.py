@@ -256,7 +256,7 @@ class SmallYear:
         return {str(row[key]) for table in there for row in self.rows(table) for key in columns if key in row}
 
     def assert_safe(self, text: str, metadata: dict[str, Any]) -> None:
-        assert_safe(text, metadata)
+        assert_safe(text, metadata, self.settings.disclosure_threshold)
         everything = " ".join([text, *(_as_text(value) for value in metadata.values())])
         numbers = set(re.findall(r"-?\d{12,}", everything))  # of 64-bit hashes, one in ten million is shorter
         assert not numbers or not numbers & self.keys(), "a patient key shows"
@@ -264,7 +264,6 @@ class SmallYear:
 
 _PSEUDONYMS = re.compile(r"pseudonym-|house-|household-|practice-")
 _NOT_PEOPLE = (
-    r"\b1 to 4\b",
     r"\b\d+ of (\d+|fewer than 50) rows\b|\(\d+ rows: ",
     r"\b\d+ rows (delivered|are not accounted for|are there that|have another nomenclature code|were counted)",
     r"\b(delivered|kept|ignored|quarantined) \d+",
@@ -275,38 +274,39 @@ _NOT_PEOPLE = (
     r"outside 1 to 5 %",
     r"\b\d+ hidden figures\b|\band \d+ more\b|is below \d|to be below \d|fewer than \d values|preferential/\d/",
     r"line \d+",
-    r"\bthreshold \d+\b|\bforfaits from 1 to 12\b|\bhave \d+ to \d+ forfaits\b",
+    r"\bthreshold \d+\b|\bforfaits from 1 to 12\b|\bhave \d+ to \d+ forfaits\b|\bwith \d+ forfaits\b",
     r"is below six \(found \d+\)",
     r"(preferential|sex|of) [01]\b",
     r"[FM]\b|1 = male, 2 = female|Is 1 the code|before [12] ",
 )
-_SMALL_NUMBER = re.compile(r"(?<![\w.,+-])[1-4](?![\w-]|[.,]\d)")
 _COLUMNS_OF_CELLS = {"rows", "cells", "visible", "hidden", "narrowest interval"}
-_NOT_OF_PEOPLE = {"published_cells", "suppressed_cells", "hidden_cells", "narrowest_interval", "seconds"}
+_NOT_OF_PEOPLE = {"published_cells", "suppressed_cells", "hidden_cells", "narrowest_interval", "seconds", "waiting"}
 
 
-def assert_safe(text: str, metadata: dict[str, Any]) -> None:
-    """No pseudonym, house or practice, and no number from 1 to 4 unless it is known to count something else than people.
+def assert_safe(text: str, metadata: dict[str, Any], threshold: int = 5) -> None:
+    """No pseudonym, house or practice, and no small number unless it is known to count something else than people.
 
     Numbers of delivered rows, of cells and of areas may show. The share of a small number tells it as well.
     """
+    small, few = range(1, threshold), f"1 to {threshold - 1}"
+    small_number = re.compile(rf"(?<![\w.,+-])({'|'.join(map(str, small))})(?![\w-]|[.,]\d)")
     for shown in (text, *(_as_text(value) for value in metadata.values())):
         assert not _PSEUDONYMS.search(shown), shown
     for shown in (text, *(value for value in metadata.values() if isinstance(value, str))):
-        rest = re.sub("|".join(_NOT_PEOPLE), " ", shown)
-        assert not _SMALL_NUMBER.search(rest), shown
+        rest = re.sub("|".join([rf"\b{few}\b", *_NOT_PEOPLE]), " ", shown)
+        assert not small_number.search(rest), shown
         for sentence in re.split(r"[.;] ", shown):
-            assert "1 to 4 " not in sentence or "%" not in sentence, shown
+            assert f"{few} " not in sentence or "%" not in sentence, shown
     for name, value in metadata.items():
         if isinstance(value, dg.MarkdownMetadataValue):
             for row in _table(value.value or ""):
                 people = [cell for column, cell in row.items() if column not in _COLUMNS_OF_CELLS]
-                assert not any(re.fullmatch("[1-4]", cell) for cell in people), value.value
+                assert not any(small_number.fullmatch(cell) for cell in people), value.value
         elif not isinstance(value, str) and name not in _NOT_OF_PEOPLE:
-            assert value not in (1, 2, 3, 4), (name, value)
+            assert value not in small, (name, value)
     numbers = [metadata.get(name) for name in ("looked_at", "found")]
     if all(isinstance(number, int) for number in numbers) and "appeared" not in metadata:  # those are not among these
-        assert numbers[0] - numbers[1] not in (1, 2, 3, 4), metadata
+        assert numbers[0] - numbers[1] not in small, metadata
 
 
 def _as_text(value: Any) -> str:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import HOUSES, lake_asset
+from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, lake_asset
 from mm_pipeline.defs.resources.lake import LakeParam, Rows
-from mm_pipeline.disclosure.small_numbers import parts
+from mm_pipeline.disclosure.small_numbers import in_words, parts
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
 from mm_pipeline.storage.earlier_houses import EarlierHouses
@@ -45,6 +45,7 @@ def houses(
     geography: ir.Table,
     earlier: EarlierHouses,
     lake: LakeParam,
+    settings: SettingsParam,
 ) -> Rows:
     year = int(context.partition_key)
     table = rules.houses(
@@ -57,23 +58,29 @@ def houses(
         year,
         sample=Account(**lake.provenance(schemas.RAW_FORFAITS).details).sample,
         two_years_before_is_built=earlier.has_two_years_before,
+        disclosure_threshold=settings.disclosure_threshold,
     )
 
     def shown(written: ir.Table) -> dict[str, Any]:
         status = Counter(written.status.to_pyarrow().to_pylist())
         return {
-            **parts(beginner=status[rules.BEGINNER], mature=status[rules.MATURE], unknown_age=status[rules.UNKNOWN]),
+            **parts(
+                settings.disclosure_threshold,
+                beginner=status[rules.BEGINNER],
+                mature=status[rules.MATURE],
+                unknown_age=status[rules.UNKNOWN],
+            ),
             "earlier_years": f"{earlier.years[0]} to {earlier.years[-1]}"
             if earlier.years
             else "none: maturity unknown",
-            "forfait": _amounts_plot(lake.lake, year),
+            "forfait": _amounts_plot(lake.lake, year, settings.disclosure_threshold),
         }
 
     return Rows(table, shown, details={"earlier": earlier.version})
 
 
-def _amounts_plot(lake: Lake, last: int) -> dg.MarkdownMetadataValue:
-    """What a forfait comes to in a month, by status and year: the median over houses and months, of 5 houses and more."""
+def _amounts_plot(lake: Lake, last: int, least: int) -> dg.MarkdownMetadataValue:
+    """What a forfait comes to in a month, by status and year: the median over houses and months, of ``least`` and more."""
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
     for year in range(FIRST_YEAR, last + 1):
         if lake.has(schemas.HOUSES, year) and lake.is_intact(schemas.HOUSES, year):
@@ -81,10 +88,10 @@ def _amounts_plot(lake: Lake, last: int) -> dg.MarkdownMetadataValue:
             rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
             for status, line in series.items():
                 amounts = [[x for x in row["amounts"] if x is not None] for row in rows if row["status"] == status]
-                if len(amounts) >= rules.BREAKDOWN_FROM and any(amounts):
+                if len(amounts) >= least and any(amounts):
                     line.append((year, float(median(x for months in amounts for x in months))))
     if not any(series.values()):
-        return dg.MetadataValue.md("(no status with five houses yet)")
+        return dg.MetadataValue.md(f"(no status with {in_words(least)} houses yet)")
     return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
 
 

@@ -12,7 +12,7 @@ from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, not_applicable, tolerated
 from mm_pipeline.defs.metadata import counted
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.disclosure.small_numbers import parts
+from mm_pipeline.disclosure.small_numbers import in_words, parts
 from mm_pipeline.statistic import houses, registrations
 from mm_pipeline.statistic.registrations import bit_count, bit_or
 
@@ -195,7 +195,7 @@ def houses_come_and_go(work: YearContext) -> Outcome:
         advice="Houses open, and a few close. When as many appear as vanish they were probably given other ids: then ask "
         "the sender whether their DMGs carry the new ids as well; if not, their patients no longer count.",
         nothing=NO_FORFAIT,
-        **parts(appeared=appeared, vanished=vanished),
+        **parts(work.settings.disclosure_threshold, appeared=appeared, vanished=vanished),
     )
 
 
@@ -214,7 +214,7 @@ def patients_near_their_house(work: YearContext) -> Outcome:
         fault="have more than a fifth of their patients, and at least five, farther away than in the next province",
         advice="Were forfaits and beneficiaries made with the same pseudonyms? If not, patients live anywhere. The table "
         "houses tells which houses.",
-        nothing="no house has five patients and one whose municipality is known.",
+        nothing=f"no house has {in_words(work.settings.disclosure_threshold)} patients and one whose municipality is known.",
     )
 
 

@@ -113,8 +113,8 @@ def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     if collisions == 0:
         return passed("No two pseudonyms share a key.")
     return failed(
-        f"{people(collisions)} keys stand for two different pseudonyms, so two persons would be counted as one. "
-        "Set another secret (MM_ID_KEY) and rebuild every year."
+        f"{people(collisions, work.settings.disclosure_threshold)} keys stand for two different pseudonyms, so two persons "
+        "would be counted as one. Set another secret (MM_ID_KEY) and rebuild every year."
     )
 
 
@@ -182,8 +182,8 @@ def one_row_per_person(work: YearContext) -> Outcome:
     if rows == persons:
         return passed("Every person has one row, the last residence known in the year.")
     return failed(
-        f"{people(rows - persons)} rows are a second row of a person, who would be counted twice. Materialise "
-        f"raw_beneficiaries for {work.year} again, and report it if it stays."
+        f"{people(rows - persons, work.settings.disclosure_threshold)} rows are a second row of a person, who would be "
+        f"counted twice. Materialise raw_beneficiaries for {work.year} again, and report it if it stays."
     )
 
 

@@ -16,7 +16,7 @@ from mm_pipeline.defs.assets.common import SettingsParam
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
-from mm_pipeline.disclosure.small_numbers import ROUNDED_TO, SMALLEST_SHOWN, is_small, people, rounded, told
+from mm_pipeline.disclosure.small_numbers import ROUNDED_TO, is_small, people, rounded, told
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import Table
 
@@ -138,18 +138,18 @@ def tolerated(
     """
     if of == 0:
         return not_applicable(nothing)
-    limit = work.settings.tolerances[check]
+    limit, threshold = work.settings.tolerances[check], work.settings.disclosure_threshold
     metadata = {
-        "found": people(found),
-        "looked_at": told(of) if of_people else people(of),
-        "share": _share(found, rounded(of) if of_people else of) or "not shown",
+        "found": people(found, threshold),
+        "looked_at": told(of) if of_people else people(of, threshold),
+        "share": _share(found, rounded(of) if of_people else of, threshold) or "not shown",
         "tolerated": percent(limit),
         **metadata,
     }
     if found == 0:
         return passed(f"All {who} {do}.", **metadata)
-    text = f"{some_of(found, rounded(of) if of_people else of, who)} {fault}"
-    if max(found, SMALLEST_SHOWN) / of <= limit:
+    text = f"{some_of(found, rounded(of) if of_people else of, who, threshold)} {fault}"
+    if max(found, threshold) / of <= limit:
         return passed(f"{text}; up to {percent(limit)} is tolerated (MM_TOLERANCES).", **metadata)
     return warning(f"{text}; more than the {percent(limit)} that is tolerated (MM_TOLERANCES). {advice}", **metadata)
 
@@ -158,9 +158,9 @@ def percent(share: float) -> str:
     return "under 0.01 %" if 0 < share < 0.00005 else f"{100 * share:.2f} %"
 
 
-def _share(count: int, total: int) -> str:
+def _share(count: int, total: int, threshold: int) -> str:
     """Of a ``total`` that may be shown; empty where none may."""
-    return "few" if is_small(count) else percent(min(1.0, count / total)) if total else ""
+    return "few" if is_small(count, threshold) else percent(min(1.0, count / total)) if total else ""
 
 
 SOME = "some"
@@ -177,7 +177,7 @@ def share_of_people(count: int, total: int) -> str:
     return percent(min(1.0, part / whole)) if part else f"under {percent(ROUNDED_TO / 2 / whole)}"
 
 
-def some_of(count: int, total: int, who: str) -> str:
+def some_of(count: int, total: int, who: str, threshold: int) -> str:
     """The beginning of a sentence on ``count`` cases, ``who`` in words, of a ``total`` that may be shown."""
-    share = "" if is_small(count) else _share(count, total)
-    return f"{people(count)} {who}" + (f" ({share})" if share else "")
+    share = "" if is_small(count, threshold) else _share(count, total, threshold)
+    return f"{people(count, threshold)} {who}" + (f" ({share})" if share else "")

@@ -37,8 +37,8 @@ def forfaits_distribution(work: YearContext) -> Outcome:
     broken = broken_rules(counts[["forfaits"]], "forfaits_distribution", row="forfaits")
     if again := int(total - table.patient_key.nunique().execute()):
         broken.append(
-            f"{people(again)} rows are a second row of a patient. Materialise forfaits_per_patient for {work.year} "
-            "again, and report it if it stays."
+            f"{people(again, work.settings.disclosure_threshold)} rows are a second row of a patient. Materialise "
+            f"forfaits_per_patient for {work.year} again, and report it if it stays."
         )
     if broken:
         return failed(" ".join(broken))
@@ -52,7 +52,7 @@ def attribution_rule(work: YearContext) -> Outcome:
     The months are counted again from the billed lines in another way than the statistic does (distinct months of net
     billed (patient, house, month), no masks).
     """
-    threshold = work.settings.threshold
+    threshold, shown_from = work.settings.threshold, work.settings.disclosure_threshold
     attributed = work.read(schemas.ATTRIBUTED_PATIENTS)
     if work.lake.written(schemas.ATTRIBUTED_PATIENTS, work.year).rows == 0:
         return not_applicable("no patient is attributed to a maison médicale; see patients_are_beneficiaries.")
@@ -83,7 +83,7 @@ def attribution_rule(work: YearContext) -> Outcome:
         "have a DMG at another practice": counts["elsewhere"],
         "are there twice": counts["twice"],
     }
-    if broken := [f"{people(count)} {what}" for what, count in found.items() if count]:
+    if broken := [f"{people(count, shown_from)} {what}" for what, count in found.items() if count]:
         return failed(
             f"Of the attributed patients {', '.join(broken)}. The table does not follow the definition: materialise "
             f"forfaits_per_patient and attributed_patients for {work.year} again, and report it if it stays."
@@ -107,7 +107,10 @@ def among_beneficiaries(work: YearContext) -> Outcome:
     others = work.read(schemas.FORFAITS_PER_PATIENT).anti_join(work.read(schemas.RAW_BENEFICIARIES), "patient_key")
     others = others.anti_join(work.read(schemas.ATTRIBUTED_PATIENTS), "patient_key")
     who = "attributed patients"
-    some = f"Some {who}" if is_small(int(others.count().execute())) else some_of(unknown, rounded(patients), who)
+    shown_from = work.settings.disclosure_threshold
+    some = some_of(unknown, rounded(patients), who, shown_from)
+    if is_small(int(others.count().execute()), shown_from):
+        some = f"Some {who}"
     text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
     if unknown > STRANGERS_BLOCK * patients:
         return failed(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mm_pipeline.disclosure.rule import sensitive, small_population
+from mm_pipeline.disclosure.rule import sensitive
+from mm_pipeline.disclosure.small_numbers import is_small
 
 T = 5
 
@@ -44,5 +45,8 @@ def test_the_threshold_moves_the_bounds(threshold):
     assert not is_sensitive(1000 - threshold, 1000, threshold)
 
 
-def test_small_population():
-    assert small_population(np.array([0, 1, 4, 5]), T).tolist() == [False, True, True, False]
+@pytest.mark.parametrize("threshold", [5, 10])
+def test_one_number_and_several_are_small_alike(threshold):
+    counts = [0, 1, threshold - 1, threshold]
+    assert is_small(np.array(counts), threshold).tolist() == [is_small(count, threshold) for count in counts]
+    assert [is_small(count, threshold) for count in counts] == [False, True, True, False]

@@ -66,13 +66,16 @@ def test_a_share_of_few_people_is_not_told(count):
 
 
 @pytest.mark.parametrize(
-    ("count", "total", "some"),
+    ("count", "total", "threshold", "some"),
     [
-        (1, 200, "1 to 4 people"),
-        (5, 200, "5 people (2.50 %)"),
-        (5, 0, "5 people"),
-        (249, 200, "249 people (100.00 %)"),
+        (1, 200, 5, "1 to 4 people"),
+        (4, 200, 5, "1 to 4 people"),
+        (5, 200, 5, "5 people (2.50 %)"),
+        (9, 200, 10, "1 to 9 people"),
+        (10, 200, 10, "10 people (5.00 %)"),
+        (5, 0, 5, "5 people"),
+        (249, 200, 5, "249 people (100.00 %)"),
     ],
 )
-def test_some_of_the_people(count, total, some):
-    assert some_of(count, total, "people") == some
+def test_some_of_the_people(count, total, threshold, some):
+    assert some_of(count, total, "people", threshold) == some
