@@ -4,7 +4,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.defs import jobs, schedules, sensors
-from mm_pipeline.defs.assets import deliveries, houses, patients, publication, rates
+from mm_pipeline.defs.assets import deliveries, houses, patients, protection, rates, release
 from mm_pipeline.defs.checks import capitation as capitation_checks
 from mm_pipeline.defs.checks import contributions as contribution_checks
 from mm_pipeline.defs.checks import deliveries as delivery_checks
@@ -23,7 +23,7 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     costs three times the orchestration (``docs/decisions/0003-runs.md``). It makes the resources once a run, before the
     first step, and ends them after the last: so the run holds its year through the settings that every step asks for.
     """
-    stages = [deliveries, patients, houses, rates, publication]
+    stages = [deliveries, patients, houses, rates, protection, release]
     yearly_checks = [
         *delivery_checks.CHECKS,
         *contribution_checks.CHECKS,

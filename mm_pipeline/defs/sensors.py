@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.clock import all_years
+from mm_pipeline.defs.assets.release import published_year
 from mm_pipeline.defs.jobs import yearly_job
 from mm_pipeline.defs.observations import observe
 from mm_pipeline.defs.requests import ledger_of, request_of, run_of
@@ -100,7 +101,6 @@ def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
     )
 
 
-PUBLISHED_YEAR = dg.AssetKey("published_year")
 
 SIGNED_TAG = "mm_pipeline/signed"
 """Tag of a run that publishes a signed year: the manifest that was signed."""
@@ -116,7 +116,7 @@ def signed_releases(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     assert context.repository_def is not None
-    checks = [key for key in context.repository_def.asset_graph.asset_check_keys if key.asset_key == PUBLISHED_YEAR]
+    checks = [key for key in context.repository_def.asset_graph.asset_check_keys if key.asset_key in published_year.keys]
     requests, skipped = [], []
     for year in years_awaiting(settings):
         waiting = awaited(settings, year)
@@ -128,7 +128,7 @@ def signed_releases(
             requests.append(
                 dg.RunRequest(
                     partition_key=str(year),
-                    asset_selection=[PUBLISHED_YEAR],
+                    asset_selection=sorted(published_year.keys),
                     asset_check_keys=checks,
                     tags={SIGNED_TAG: waiting.manifest[:16]},
                 )

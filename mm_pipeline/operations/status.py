@@ -4,6 +4,7 @@ Here: what is told of a year. Not here: whether it is up to date and why not (:m
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
@@ -87,16 +88,22 @@ def status(ledger: Ledger, years: range | list[int] | None = None) -> list[YearS
 def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
     """How the checks of the year came out when they looked last, as Dagster keeps it."""
     keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
-    newest = ledger.instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        keys, partition_filter=PartitionKeyFilter(key=str(year))
+    return dict(Counter(map(state_of, newest_results(ledger.instance, keys, year).values())))
+
+
+def newest_results(
+    instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey], year: int
+) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
+    """The newest result of each of these checks for the year, as Dagster keeps it; those that never looked have none."""
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        list(keys), partition_filter=PartitionKeyFilter(key=str(year))
     )
-    events = [record.event.dagster_event for record in newest.values() if record.event]
-    evaluations = [
-        event.asset_check_evaluation_data
-        for event in events
+    events = {key: record.event.dagster_event for key, record in newest.items() if record.event}
+    return {
+        key: event.asset_check_evaluation_data
+        for key, event in events.items()
         if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
-    return dict(Counter(map(state_of, evaluations)))
+    }
 
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -22,7 +22,6 @@ from mm_pipeline.errors import LakeError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.checksum import is_intact, is_lost, put_with_checksum
 from mm_pipeline.schemas import (
-    CLEARED,
     DISCLOSED_RATES,
     PROTECTED_SENSITIVITY,
     QUARANTINE,
@@ -41,7 +40,7 @@ MEMORY = frozenset(table.name for table in (DISCLOSED_RATES, RELEASES, SHOWN_SEN
 """Tables that cannot be made again: what releases of the past were made from and showed."""
 
 MADE_BY = {
-    **dict.fromkeys((PROTECTED_SENSITIVITY.name, DISCLOSED_RATES.name, CLEARED.name), "protected_rates"),
+    **dict.fromkeys((PROTECTED_SENSITIVITY.name, DISCLOSED_RATES.name), "protected_rates"),
     **dict.fromkeys((RELEASES.name, SHOWN_SENSITIVITY.name), "published_year"),
 }
 """Asset that writes a table, where that has another name."""

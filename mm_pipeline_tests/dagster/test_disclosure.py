@@ -10,7 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets import releases
+from mm_pipeline.defs.assets import protection
 from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets import publication
+from mm_pipeline.defs.assets import release
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure
@@ -73,7 +73,7 @@ def test_nothing_public_is_replaced_before_all_that_can_fail_has_succeeded(copy,
         raise TypeError("of no region")
 
     with monkeypatch.context() as patched:
-        patched.setattr(publication, broken, fail)
+        patched.setattr(release, broken, fail)
         result = copy.materialise(asset, year=year, fails=True)
     assert "Earlier results are as they were" in failure(result)
     assert content(copy.settings.published_dir) == public

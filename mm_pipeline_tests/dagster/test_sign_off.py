@@ -236,7 +236,7 @@ def test_stopped_before_the_switch(installation, monkeypatch):
         raise OSError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mm_pipeline.defs.assets.publication.keep_signature", stopped)
+        patch.setattr("mm_pipeline.defs.assets.release.keep_signature", stopped)
         materialise(installation, settings, fails=True)
     assert published(installation) == before
     assert awaited(settings, YEAR).is_complete

@@ -28,9 +28,9 @@ from mm_pipeline import schemas
 from mm_pipeline.cli import main
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs import year_context
-from mm_pipeline.defs.assets import publication
+from mm_pipeline.defs.assets import release
 from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK
-from mm_pipeline.defs.assets.publication import SIGNED_CHECK
+from mm_pipeline.defs.assets.release import SIGNED_CHECK
 from mm_pipeline.errors import LakeError
 from mm_pipeline.operations.dagster_home import open_instance
 from mm_pipeline.operations.runs import SERIES_ASSETS, SERIES_JOB, YEARLY_JOB
@@ -375,7 +375,7 @@ def test_an_error_of_the_engine_in_what_is_made_of_all_years(search, monkeypatch
     said = []
     for name, inside in zip(SERIES_ASSETS, ("series_version", "page_version"), strict=True):
         with monkeypatch.context() as patched:
-            patched.setattr(publication, inside, lambda _settings: FailingStep().version)
+            patched.setattr(release, inside, lambda _settings: FailingStep().version)
             run = search.installation.run(name, year=None)
         assert_contained(search, name, run)
         said.append(said_by(run))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mm_pipeline.defs.assets import publication
+from mm_pipeline.defs.assets import release
 
 
 def content(folder: Path) -> dict[Path, bytes]:
@@ -22,7 +22,7 @@ def check(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluati
 
 def rewrite(patch: pytest.MonkeyPatch, name: str) -> None:
     """Another version of the program, which gives Belgium another name."""
-    released_rates: Callable[..., pa.Table] = publication.released_rates
+    released_rates: Callable[..., pa.Table] = release.released_rates
 
     def renamed(*arguments, **named):
         table = released_rates(*arguments, **named)
@@ -30,5 +30,5 @@ def rewrite(patch: pytest.MonkeyPatch, name: str) -> None:
         names = pc.if_else(pc.equal(table["level"], "country"), name, table["area_name_fr"])
         return table.set_column(position, table.schema.field(position), names)
 
-    patch.setattr(publication, "released_rates", renamed)
-    patch.setattr(publication, "code_version", lambda *rooms: name)
+    patch.setattr(release, "released_rates", renamed)
+    patch.setattr(release, "code_version", lambda *rooms: name)

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.publication import publish_year
-from mm_pipeline.defs.assets.releases import clear, protect_year
+from mm_pipeline.defs.assets.protection import clear, protect_year
+from mm_pipeline.defs.assets.release import publish_year
 from mm_pipeline.defs.checks.framework import Outcome
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext
@@ -237,7 +237,7 @@ class SmallYear:
 
     def publish(self) -> Path:
         with self.step() as work:
-            clear(work, passed=True)
+            clear(work)
             publish_year(work)
         return self.settings.published_dir / str(self.year)
 

@@ -59,17 +59,17 @@ def _is_transient(file: Path) -> bool:
     return "__pycache__" in file.parts or file.name.startswith(".") or file.name.endswith("~")
 
 
-def declared(
+def described(
     stage: Stage,
     description: str,
     *,
     table: Table | None = None,
-    rooms: Sequence[str],
+    code: Sequence[str],
     kinds: set[str] | None = None,
     yearly: bool = True,
     uri: str = "",
 ) -> dict[str, Any]:
-    """Arguments of ``@dg.asset`` that every asset of a stage has: group, owner, tags, kinds, columns, code version.
+    """What every asset of a stage has: group, owner, tags, kinds, columns, code version.
 
     ``uri``: where the result lies; by default the table's place in the lake.
     """
@@ -92,9 +92,23 @@ def declared(
         "kinds": kinds or {"duckdb", "parquet"},
         "description": description,
         "metadata": metadata,
-        "code_version": code_version(*rooms),
-        "io_manager_key": "lake" if table and table.name in LAKE_TABLES else None,
+        "code_version": code_version(*code),
     }
+
+
+def declared(stage: Stage, description: str, *, table: Table | None = None, **more: Any) -> dict[str, Any]:
+    """Arguments of ``@dg.asset``: those of :func:`described`; a table of the lake is loaded through the IO manager."""
+    is_kept = table is not None and table.name in LAKE_TABLES
+    return {**described(stage, description, table=table, **more), "io_manager_key": "lake" if is_kept else None}
+
+
+def table_spec(
+    stage: Stage, table: Table, description: str, *, deps: Sequence[str], code: Sequence[str], skippable: bool = False
+) -> dg.AssetSpec:
+    """One table of an asset that writes several."""
+    return dg.AssetSpec(
+        table.name, deps=deps, skippable=skippable, **described(stage, description, table=table, code=code)
+    )
 
 
 def lake_asset(
@@ -118,7 +132,7 @@ def lake_asset(
             name=table.name,
             ins=ins,
             deps=deps,
-            **declared(stage, description, table=table, rooms=code, kinds=kinds),
+            **declared(stage, description, table=table, code=code, kinds=kinds),
         )(_contained(table.name, function))
 
     return decorate

@@ -47,7 +47,7 @@ def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
             f"{_CONTENT[name]}\n\nRead from `data/raw/<year>/{name}.parquet`, `.csv` or `.csv.gz`. Pseudonyms are "
             "replaced by a keyed hash; bad rows are in the quarantine with line, column and reason.",
             table=table,
-            rooms=["ingest", "statistic/residence"],
+            code=["ingest", "statistic/residence"],
         ),
         check_specs=[
             dg.AssetCheckSpec(

@@ -7,7 +7,7 @@ state, so it counts as not failed, and the command line and the metadata (``outc
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -66,11 +66,11 @@ def checks_of(
     checks: Sequence[Check],
     *,
     name: str = "",
-    then: Callable[[YearContext, bool], None] | None = None,
+    metadata: Callable[[YearContext], dict[str, Any]] = lambda work: {},
 ) -> dg.AssetChecksDefinition:
     """The Dagster definition of all checks of one yearly asset, or of some that wait for more than the others (``name``).
 
-    ``then`` is called when all have looked, and told whether no blocking one failed.
+    ``metadata``: what each result tells beside its own.
     """
     asset = table if isinstance(table, str) else table.name
 
@@ -92,13 +92,10 @@ def checks_of(
         context: dg.AssetCheckExecutionContext, settings: SettingsParam, engine: DuckDBEngine
     ) -> Iterator[dg.AssetCheckResult]:
         with year_context(context, settings, engine) as work:
-            passed = True
+            also = metadata(work)
             for check in checks:
                 outcome = check.look(work)
-                passed &= not (check.blocking and outcome.state == FAILED)
-                yield result(asset, check.name, outcome)
-            if then:
-                then(work, passed)
+                yield result(asset, check.name, replace(outcome, metadata={**outcome.metadata, **also}))
 
     return run
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.releases import clear, sensitivity_totals
+from mm_pipeline.defs.assets.protection import TABLES, digest_of_both, sensitivity_totals
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
@@ -338,7 +338,7 @@ CHECKS = [
                 blocking=True,
             ),
         ],
-        then=clear,
+        metadata=lambda work: {TABLES: digest_of_both(work)},
     ),
     checks_of(
         "published_year",

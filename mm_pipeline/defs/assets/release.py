@@ -1,5 +1,7 @@
-"""Group ``publication`` (public): the protected table and what is made from it. Nothing here reads anything above
-``protected_rates``, except ``protected_rates`` itself."""
+"""Group ``publication`` (public), what goes out: the release of a year, of all years, and the page.
+
+These assets replace files, and not tables of the lake. Nothing here reads anything above ``protected_rates`` but areas.
+"""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,10 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.clock import all_years, now
-from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import PUBLICATION, SettingsParam, code_version, declared
-from mm_pipeline.defs.assets.releases import assert_cleared, mark_released, protect_year
+from mm_pipeline.clock import now
+from mm_pipeline.defs.assets.common import (
+    PUBLICATION,
+    RATES,
+    SettingsParam,
+    code_version,
+    declared,
+    described,
+    table_spec,
+)
+from mm_pipeline.defs.assets.protection import assert_checked, assert_cleared, mark_released, rates_by_region
 from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.metadata import markdown_table
@@ -51,7 +60,7 @@ from mm_pipeline.release.series import thresholds_of, write_series
 from mm_pipeline.release.tables import released_rates, released_sensitivity
 from mm_pipeline.release.year import AREAS, write_year
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage.lake import Lake, Provenance
+from mm_pipeline.storage.lake import Provenance
 
 SIGNED_CHECK = "signed_off"
 KEPT_CHECK = "earlier_releases_kept"
@@ -77,76 +86,53 @@ _OF_A_YEAR = [
     "reference/sectors",
     "reference/geojson",
 ]
+_FROM = [
+    schemas.CLEARED.name,
+    schemas.PROTECTED_RATES.name,
+    schemas.PROTECTED_SENSITIVITY.name,
+    schemas.DISCLOSED_RATES.name,
+    schemas.GEOGRAPHY.name,
+]
 _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
 
 
-@dg.asset(
-    deps=["sector_rates", "threshold_counts"],
-    **declared(
-        PUBLICATION,
-        "The rates that may be shown. A cell that narrows down fewer than five people (setting "
-        "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all that "
-        "is published, earlier releases of the year included. Unknown-sector rows are never in it. Beside it "
-        "`protected_sensitivity`: what other thresholds than six would give, as far as it may be shown.",
-        table=schemas.PROTECTED_RATES,
-        rooms=["disclosure"],
-    ),
-)
-def protected_rates(
-    context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine
-) -> dg.MaterializeResult:
-    with year_context(context, settings, engine) as work:
-        provenance = work.lake.derived_from(schemas.SECTOR_RATES, schemas.THRESHOLD_COUNTS, year=work.year)
-        protected, earlier = protect_year(work, provenance)
-        written = work.lake.written(schemas.PROTECTED_RATES, work.year)
-        shown = protected.assign(published=protected["status"] == "published")
-        visible = (
-            shown.groupby(["level", "dimension"], sort=True)
-            .agg(cells=("published", "size"), published=("published", "sum"))
-            .reset_index()
-        )
-        visible["published_percent"] = (100 * visible["published"] / visible["cells"]).round(1)
-        metadata = work.metadata(
-            schemas.PROTECTED_RATES,
-            written,
-            synthetic=provenance.synthetic,
-            earlier_releases=earlier,
-            rates_by_region=_trend(settings),
-            published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
-        )
-        return dg.MaterializeResult(metadata=metadata)
-
-
-def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
-    """Published rate per 10 000 of the country and the regions over the years built so far."""
-    lake = Lake(settings.lake_dir)
-    series: dict[str, list[tuple[int, float]]] = {name: [] for name in REGION_NAMES.values()}
-    for year in all_years():
-        if not (lake.has(schemas.PROTECTED_RATES, year) and lake.is_intact(schemas.PROTECTED_RATES, year)):
-            continue
-        table = pq.read_table(
-            lake.path(schemas.PROTECTED_RATES, year),
-            filters=(pc.field("dimension") == "total") & pc.field("level").isin(["country", "region"]),
-            partitioning=None,
-        )
-        for row in table.to_pylist():
-            if row["rate_per_10000"] is not None:
-                series[REGION_NAMES[row["area_code"]]].append((year, row["rate_per_10000"]))
-    return plots.lines("Patients of a maison médicale by region", series, "per 10 000 beneficiaries")
-
-
-@dg.asset(
-    deps=["protected_rates", "geography"],
-    **declared(
-        PUBLICATION,
-        "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to the "
-        "threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data dictionary, checksums. "
-        "The folder is switched in one step. With the setting `MM_SIGN_OFF` on, only once two people have signed it.",
-        table=schemas.RELEASED_RATES,
-        rooms=_OF_A_YEAR,
-        kinds={"csv", "parquet"},
-        uri="data/published/<year>/rates.csv",
-    ),
+@dg.multi_asset(
+    name="published_year",
+    partitions_def=YEARS,
+    specs=[
+        dg.AssetSpec(
+            "published_year",
+            deps=_FROM,
+            skippable=True,
+            **described(
+                PUBLICATION,
+                "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to "
+                "the threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data "
+                "dictionary, checksums. The folder is switched in one step. With the setting `MM_SIGN_OFF` on, only once "
+                "two people have signed it.",
+                table=schemas.RELEASED_RATES,
+                code=_OF_A_YEAR,
+                kinds={"csv", "parquet"},
+                uri="data/published/<year>/rates.csv",
+            ),
+        ),
+        table_spec(
+            RATES,
+            schemas.RELEASES,
+            "Which tables of the year have been released. It cannot be made again.",
+            deps=_FROM,
+            code=_OF_A_YEAR,
+            skippable=True,
+        ),
+        table_spec(
+            RATES,
+            schemas.SHOWN_SENSITIVITY,
+            "Which other thresholds than six have been shown. It cannot be made again.",
+            deps=_FROM,
+            code=_OF_A_YEAR,
+            skippable=True,
+        ),
+    ],
     check_specs=[
         dg.AssetCheckSpec(
             SIGNED_CHECK,
@@ -158,12 +144,18 @@ def _trend(settings: Settings) -> dg.MarkdownMetadataValue:
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> Iterator[Any]:
     with year_context(context, settings, engine) as work:
+        assert_checked(work, context.instance)
         with switching_a_year(settings.lake_dir, context.log.info):
             metadata, signed_off = publish_year(work)
         if metadata is None:
-            yield dg.MaterializeResult(metadata={"awaits": signed_off.text}, tags={AWAITS_TAG: "signatures"})
+            tags = {AWAITS_TAG: "signatures"}
+            yield dg.MaterializeResult("published_year", metadata={"awaits": signed_off.text}, tags=tags)
         else:
-            yield dg.MaterializeResult(metadata=metadata)
+            for table in (schemas.RELEASES, schemas.SHOWN_SENSITIVITY):
+                yield dg.MaterializeResult(
+                    table.name, metadata=work.metadata(table, work.lake.written(table, work.year))
+                )
+            yield dg.MaterializeResult("published_year", metadata=metadata)
         # After what it is of: the UI takes an older result for none.
         yield result("published_year", SIGNED_CHECK, signed_off)
 
@@ -186,7 +178,7 @@ def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any
         "synthetic": rates["synthetic"][0].as_py(),
         "files": _files(folder),
         "preview": markdown_table(preview),
-        "rates_by_region": _trend(settings),
+        "rates_by_region": rates_by_region(settings),
     }
 
 
@@ -229,8 +221,7 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
         sector_vintage=sector_vintage(geography.details["files"]),
         synthetic=provenance.synthetic,
     )
-    protected_frame, sensitivity_frame = protected.to_pandas(), sensitivity.to_pandas()
-    assert_cleared(work, protected_frame, sensitivity_frame)
+    assert_cleared(work)
 
     def fill(folder: Path) -> None:
         write_year(
@@ -270,7 +261,7 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
         else:
             fill(folder)
         metadata = _of_year(settings, rates, folder)
-        mark_released(work, protected_frame, sensitivity_frame)
+        mark_released(work)
         if waiting:
             keep_signature(settings, waiting)
         signed_off = _signed_off(settings, work.year, folder)
@@ -321,7 +312,7 @@ REFRESH_PAGE = (
         "the fiche of the statistic, metadata for catalogues, provenance, and the changelog with the number of cells that "
         "changed. Made again by itself when a year was rebuilt; the folder is switched in one step.",
         table=schemas.RELEASED_RATES,
-        rooms=["release/series", "release/workbook", "release/kept", *_OF_A_YEAR],
+        code=["release/series", "release/workbook", "release/kept", *_OF_A_YEAR],
         kinds={"csv", "parquet", "excel"},
         yearly=False,
         uri="data/published/series/rates.csv",
@@ -360,7 +351,7 @@ def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> 
             "changed_cells": _changes(history),
             "revisions": _revisions(history),
             "files": _files(folder),
-            "rates_by_region": _trend(settings),
+            "rates_by_region": rates_by_region(settings),
             "kept": keep_earlier(place, history, releases),
         }
         earlier = result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
@@ -417,7 +408,7 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
         PUBLICATION,
         "The atlas, a page for everybody: `data/published/atlas/index.html`, opens by double click. Map and trend of every "
         "area, down to the municipalities and sectors where `data/reference/` has their outlines (else the provinces).",
-        rooms=["release/atlas", *_OF_OUTLINES, *_OF_A_YEAR],
+        code=["release/atlas", *_OF_OUTLINES, *_OF_A_YEAR],
         kinds={"html"},
         yearly=False,
         uri="data/published/atlas/index.html",
@@ -457,9 +448,9 @@ def _atlas_page(settings: Settings) -> dg.MaterializeResult:
             "release": f"{history.release.number} of {history.release.date.isoformat()}",
             "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
             "files": _files(folder),
-            "rates_by_region": _trend(settings),
+            "rates_by_region": rates_by_region(settings),
         }
     return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
 
 
-ASSETS = [protected_rates, published_year, published_series, atlas_page]
+ASSETS = [published_year, published_series, atlas_page]
