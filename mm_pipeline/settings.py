@@ -9,20 +9,20 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.files import permissions
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.locks import ID_KEY, locked
 from mm_pipeline.files.safe_names import short
-
-T = TypeVar("T")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -51,42 +51,109 @@ TOLERANCES = {
 }
 """Checks that count cases which break a rule -> the share of cases up to which they pass."""
 
+DISCLOSURE_THRESHOLDS = 2, 20
+"""Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
+
+
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([KMGT])(?:(i)?B)?", text, re.IGNORECASE)
+    if size is None:
+        raise ValueError
+    return int(float(size[1]) * (1024 if size[3] else 1000) ** ("KMGT".index(size[2].upper()) + 1))
+
+
+def _size(text: str) -> str:
+    if not 10**6 <= _bytes(text) < 10**18:  # the engine starts with no less, and counts no further
+        raise ValueError
+    return text
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Of ``NAME=value,…``; ValueError where a side is missing, or a name has two values."""
+    sides = [part.partition("=") for part in _parts(text)]
+    pairs = list(dict.fromkeys((name.strip().upper(), value.strip().lower()) for name, _, value in sides))
+    if not all(map(all, pairs)) or len(dict(pairs)) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _tolerances(pairs: dict[str, float]) -> dict[str, float]:
+    changed = {name.lower(): share for name, share in pairs.items()}
+    if not changed.keys() <= TOLERANCES.keys():
+        raise ValueError
+    return TOLERANCES | changed
+
+
+def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(each and each.isprintable() for each in ids):
+        raise ValueError
+    return tuple(sorted(set(ids)))
+
+
+Whole = Annotated[int, BeforeValidator(int)]
+"""As Python reads it: pydantic alone would take 6.0 too."""
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Tolerances = Annotated[Mapping[str, Share], BeforeValidator(_pairs), AfterValidator(_tolerances)]
+Size = Annotated[str, AfterValidator(_size)]
+Switch = Annotated[bool, BeforeValidator(lambda text: {"on": True, "off": False}.get(text.lower()))]
+HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")]
+WebAddress = Annotated[
+    str,
+    StringConstraints(pattern=r'^https?://[^\s[:cntrl:]<>"]+$'),
+    AfterValidator(lambda text: text.rstrip("/") + "/"),
+]
+SparkMaster = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(local(\[([0-9]+|\*)(,[0-9]+)?\])?|local-cluster\[[0-9]+,[0-9]+,[0-9]+\]|yarn|(spark|k8s)://\S+)$"
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of a run; see ``docs/operating.md`` for the table of variables."""
+    """All settings of a run; see ``docs/operating.md`` for the table of variables.
+
+    The types say how :func:`from_environment` reads a variable, and within which bounds; ``replace`` asks nobody.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(alias_generator=lambda name: f"MM_{name.upper()}")
 
     data_dir: Path
-    memory_limit: str = "4GB"
+    memory_limit: Size = "4GB"
     """Upper bound of the engine's memory; beyond it, it spills to ``data/lake/.spill``."""
-    threads: int = 2
-    largest_delivery: str = "20GB"
+    threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
+    largest_delivery: Size = "20GB"
     """No delivered file may be larger, neither as it lies there nor unpacked."""
-    threshold: int = 6
+    threshold: Annotated[Whole, Field(ge=1, le=12)] = 6
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
-    disclosure_threshold: int = 5
+    disclosure_threshold: Annotated[Whole, Field(ge=DISCLOSURE_THRESHOLDS[0], le=DISCLOSURE_THRESHOLDS[1])] = 5
     """Smallest number of people that may be shown."""
-    total_worth: int = 150
+    total_worth: Annotated[Whole, Field(ge=1, le=1000)] = 150
     """How many categories the total of an area is worth, where the disclosure control must hide one of them."""
-    revision_may_hide: str = "arrondissement"
+    revision_may_hide: Literal["arrondissement", "province", "region", "country"] = "arrondissement"
     """The highest level of which a year that is released again may hide a figure that was shown."""
-    quarantine_limit: float = 0.01
+    quarantine_limit: Share = 0.01
     """Largest share of quarantined rows with which a delivery is still used."""
-    tolerances: Mapping[str, float] = field(default_factory=lambda: dict(TOLERANCES))
+    tolerances: Tolerances = field(default_factory=TOLERANCES.copy)
     """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Annotated[Mapping[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
-    legal_ids: tuple[str, ...] = ()
+    legal_ids: Annotated[tuple[str, ...], BeforeValidator(_parts), AfterValidator(_ids)] = ()
     """Identifiers that look like a missing value that is written out, or like a number that lost digits, but are none; and
     columns of identifiers that are as they should be, though as a whole they look so."""
-    engine: str = "duckdb"
+    engine: Annotated[Literal["duckdb", "spark"], BeforeValidator(str.lower)] = "duckdb"
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
-    spark_master: str = "local[*]"
-    sign_off: bool = False
+    spark_master: SparkMaster = "local[*]"
+    sign_off: Switch = False
     """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.operations.sign_off`)."""
-    release_url: str = ""
+    release_url: WebAddress = ""
     """Where ``data/published`` will be found on the web, for the metadata that archives harvest; empty: relative."""
-    ui_hosts: tuple[str, ...] = ()
+    ui_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_parts)] = ()
     """Names under which the UI answers beside 127.0.0.1 and localhost: those of a reverse proxy before it."""
     id_key: str = field(default="", repr=False)
     """Secret of the keys of patients and households; empty: synthetic deliveries have one of their own."""
@@ -188,129 +255,6 @@ def check_value(secret: str) -> str:
     return hashlib.scrypt(secret.encode(), salt=b"mm_pipeline key check", n=2**14, r=8, p=1, dklen=4).hex()
 
 
-ENGINES = "duckdb", "spark"
-
-MAY_HIDE = "arrondissement", "province", "region", "country"
-
-DISCLOSURE_THRESHOLDS = 2, 20
-"""Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
-
-
-def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T], default: T, expected: str) -> T:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        return parse(text)
-    except ValueError:
-        raise SettingsError(
-            f"{name} is {short(text)}; expected {expected}. Correct it, or unset it for {_told(default)}."
-        ) from None
-
-
-def _told(default: object) -> str:
-    if default is False:
-        return "off"
-    return "the defaults" if isinstance(default, dict) and default else str(default or "none")
-
-
-def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if (value := int(text)) < least or (most is not None and value > most):
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _share(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
-        raise ValueError
-    return value
-
-
-def _aliases(text: str) -> dict[str, str]:
-    pairs = (item.partition("=") for item in text.split(","))
-    result: dict[str, str] = {}
-    for name, sign, canonical in pairs:
-        name, canonical = name.strip().upper(), canonical.strip().lower()
-        if not (sign and name and canonical) or result.get(name, canonical) != canonical:
-            raise ValueError
-        result[name] = canonical
-    return result
-
-
-def _ids(text: str) -> tuple[str, ...]:
-    ids = sorted({each.strip() for each in text.split(",")})
-    if not all(each and each.isprintable() for each in ids):
-        raise ValueError
-    return tuple(ids)
-
-
-def _tolerances(text: str) -> dict[str, float]:
-    pairs = (item.partition("=") for item in text.split(","))
-    result: dict[str, float] = {}
-    for name, _, share in pairs:
-        name = name.strip().lower()
-        if name not in TOLERANCES or name in result:
-            raise ValueError
-        result[name] = _share(share)
-    return {**TOLERANCES, **result}
-
-
-def _web_address(text: str) -> str:
-    if re.fullmatch(r"https?://[^\s<>\"]+", text) is None:
-        raise ValueError
-    return text.rstrip("/") + "/"
-
-
-def _on_or_off(text: str) -> bool:
-    if text.lower() not in ("on", "off"):
-        raise ValueError
-    return text.lower() == "on"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip().lower() for name in text.split(","))
-    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
-        raise ValueError
-    return names
-
-
-def _engine(text: str) -> str:
-    if (engine := text.lower()) not in ENGINES:
-        raise ValueError
-    return engine
-
-
-def _spark_master(text: str) -> str:
-    if (
-        re.fullmatch(r"local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+", text, re.ASCII)
-        is None
-    ):
-        raise ValueError
-    return text
-
-
-def _size(text: str) -> str:
-    if not 10**6 <= _bytes(text) < 10**18:  # the engine starts with no less, and counts no further
-        raise ValueError
-    return text
-
-
-def _level(text: str) -> str:
-    if text not in MAY_HIDE:
-        raise ValueError
-    return text
-
-
-def _bytes(text: str) -> int:
-    size = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([KMGT])(?:(i)?B)?", text, re.IGNORECASE)
-    if size is None:
-        raise ValueError
-    return int(float(size[1]) * (1024 if size[3] else 1000) ** ("KMGT".index(size[2].upper()) + 1))
-
-
 DECODED = re.compile(r"%[0-9A-Fa-f]{2}")
 """What SQLAlchemy decodes in the path of a SQLite database, where Dagster does not write it encoded."""
 
@@ -335,45 +279,47 @@ def _data_dir(text: str) -> Path:
     return path
 
 
+EXPECTED = {
+    "MM_MEMORY_LIMIT": "a size such as 2GB or 800MB",
+    "MM_THREADS": "a whole number from 1 to 1024",
+    "MM_LARGEST_DELIVERY": "a size such as 20GB or 800MB",
+    "MM_THRESHOLD": "a whole number of months from 1 to 12",
+    "MM_DISCLOSURE_THRESHOLD": "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
+    "MM_TOTAL_WORTH": "a whole number from 1 to 1000",
+    "MM_REVISION_MAY_HIDE": "one of arrondissement, province, region, country",
+    "MM_QUARANTINE_LIMIT": "a share between 0 and 1, such as 0.01",
+    "MM_TOLERANCES": "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 "
+    f"to 1 (a point, no %). The checks are {', '.join(TOLERANCES)}",
+    "MM_ALIASES": "pairs such as SS00099=patient_id,HOUSE=house_id",
+    "MM_LEGAL_IDS": "identifiers such as NA,1e+15, separated by commas",
+    "MM_ENGINE": "duckdb or spark",
+    "MM_SPARK_MASTER": "a master such as local[*], spark://host:7077 or yarn",
+    "MM_SIGN_OFF": "on or off",
+    "MM_RELEASE_URL": "an address that begins with https:// or http://",
+    "MM_UI_HOSTS": "names without port, such as statistics.example.org,10.1.2.3",
+    "MM_ID_KEY": "a text",  # any is one: it is never refused, and so never quoted
+}
+"""Each variable but ``MM_DATA_DIR``, and what is expected of it, for an operator."""
+
+_READER = TypeAdapter(Settings)
+
+
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; a value that makes no sense raises :class:`SettingsError` naming the variable."""
     env = os.environ if env is None else env
-    return Settings(
-        data_dir=_data_dir(env.get("MM_DATA_DIR", "").strip()),
-        memory_limit=_parsed(env, "MM_MEMORY_LIMIT", _size, "4GB", "a size such as 2GB or 800MB"),
-        largest_delivery=_parsed(env, "MM_LARGEST_DELIVERY", _size, "20GB", "a size such as 20GB or 800MB"),
-        threads=_parsed(
-            env, "MM_THREADS", _whole_number(1, 1024), os.cpu_count() or 2, "a whole number from 1 to 1024"
-        ),
-        threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1, 12), 6, "a whole number of months from 1 to 12"),
-        disclosure_threshold=_parsed(
-            env,
-            "MM_DISCLOSURE_THRESHOLD",
-            _whole_number(*DISCLOSURE_THRESHOLDS),
-            5,
-            "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
-        ),
-        total_worth=_parsed(env, "MM_TOTAL_WORTH", _whole_number(1, 1000), 150, "a whole number from 1 to 1000"),
-        revision_may_hide=_parsed(
-            env, "MM_REVISION_MAY_HIDE", _level, "arrondissement", f"one of {', '.join(MAY_HIDE)}"
-        ),
-        quarantine_limit=_parsed(env, "MM_QUARANTINE_LIMIT", _share, 0.01, "a share between 0 and 1, such as 0.01"),
-        tolerances=_parsed(
-            env,
-            "MM_TOLERANCES",
-            _tolerances,
-            TOLERANCES,
-            "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 to 1 (a "
-            f"point, no %). The checks are {', '.join(TOLERANCES)}",
-        ),
-        aliases=_parsed(env, "MM_ALIASES", _aliases, {}, "pairs such as SS00099=patient_id,HOUSE=house_id"),
-        legal_ids=_parsed(env, "MM_LEGAL_IDS", _ids, (), "identifiers such as NA,1e+15, separated by commas"),
-        engine=_parsed(env, "MM_ENGINE", _engine, "duckdb", "duckdb or spark"),
-        spark_master=_parsed(
-            env, "MM_SPARK_MASTER", _spark_master, "local[*]", "a master such as local[*], spark://host:7077 or yarn"
-        ),
-        sign_off=_parsed(env, "MM_SIGN_OFF", _on_or_off, False, "on or off"),
-        release_url=_parsed(env, "MM_RELEASE_URL", _web_address, "", "an address that begins with https:// or http://"),
-        ui_hosts=_parsed(env, "MM_UI_HOSTS", _names, (), "names without port, such as statistics.example.org,10.1.2.3"),
-        id_key=env.get("MM_ID_KEY", "").strip(),
+    default = Settings(_data_dir(env.get("MM_DATA_DIR", "").strip()), threads=os.cpu_count() or 2)
+    texts = {name: text for name in EXPECTED if (text := env.get(name, "").strip())}
+    try:
+        return _READER.validate_python({"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads} | texts)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+    told = _told(getattr(default, name.removeprefix("MM_").lower()))
+    raise SettingsError(
+        f"{name} is {short(texts[name])}; expected {EXPECTED[name]}. Correct it, or unset it for {told}."
     )
+
+
+def _told(default: object) -> str:
+    if default is False:
+        return "off"
+    return "the defaults" if isinstance(default, dict) and default else str(default or "none")

@@ -11,13 +11,14 @@ import pwd
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic.dataclasses import dataclass
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import now
@@ -85,9 +86,8 @@ class Receipt:
     @classmethod
     def read(cls, path: Path) -> "Receipt":
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**content, "files": tuple(Removed(**file) for file in content["files"])})
-        except (ValueError, KeyError, TypeError):
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError):
             raise OperatorError(
                 f"{path.name} in data/lake/receipts is damaged; expected the receipt of a purge. Put it back from a backup, "
                 "or move it away: then years that it tells of are built again if their deliveries are there."

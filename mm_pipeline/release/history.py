@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.release.files import CHECKSUMS, sha256
@@ -64,6 +64,9 @@ class Entry:
     notes: tuple[str, ...] = ()
     reasons: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     manifest: str = ""
+
+
+_ENTRIES = TypeAdapter(tuple[Entry, ...])
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,8 @@ def read_history(series: Path) -> History:
     """The history that a released folder holds (``changelog.json``); ReleaseError when it is missing or damaged."""
     try:
         content = json.loads((series / CHANGELOG_JSON).read_text(encoding="utf-8"))
-        entries = tuple(_entry(entry) for entry in content["releases"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        entries = _ENTRIES.validate_python([{**entry, "release": entry} for entry in content["releases"]])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         entries = ()
     numbers = [entry.release.number for entry in entries]
     if not numbers or numbers != list(range(len(numbers), 0, -1)):
@@ -177,15 +180,8 @@ def read_history(series: Path) -> History:
 def changelog_files(history: History) -> dict[str, str]:
     """``changelog.json`` and ``CHANGELOG.md``: file name -> text."""
     entries = [
-        {
-            **asdict(entry.release),
-            "date": entry.release.date.isoformat(),
-            "notes": entry.notes,
-            "changes": {str(year): asdict(changes) for year, changes in entry.changes.items()},
-            "reasons": {str(year): reasons for year, reasons in entry.reasons.items()},
-            "manifest": entry.manifest,
-        }
-        for entry in history.entries
+        {**entry.pop("release"), "notes": entry.pop("notes"), **entry}
+        for entry in _ENTRIES.dump_python(history.entries, mode="json")
     ]
     text = json.dumps({"releases": entries}, indent=1, ensure_ascii=False) + "\n"
     return {CHANGELOG_JSON: text, CHANGELOG_MD: _markdown(history)}
@@ -221,19 +217,6 @@ def _holds(file: Path, table: pa.Table) -> bool:
         return bool(both) and bool(earlier.filter(of_both).equals(table.filter(of_both)))
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _entry(content: Mapping[str, Any]) -> Entry:
-    release = Release(
-        number=int(content["number"]),
-        date=datetime.date.fromisoformat(content["date"]),
-        years=tuple(int(year) for year in content["years"]),
-        synthetic=bool(content["synthetic"]),
-    )
-    changes = {int(year): Changes(**counts) for year, counts in content["changes"].items()}
-    reasons = {int(year): tuple(map(str, of_year)) for year, of_year in content.get("reasons", {}).items()}
-    notes = tuple(str(note) for note in content["notes"])
-    return Entry(release, changes, notes, reasons, str(content.get("manifest", "")))
 
 
 def _columns_note(old: list[str], new: list[str]) -> list[str]:

@@ -93,7 +93,10 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MM_SIGN_OFF", "Off", False),
         *(("MM_SPARK_MASTER", master, master) for master in ("local", "local[*]", "local[2]", "local[4,3]", "yarn")),
         *(("MM_SPARK_MASTER", master, master) for master in ("spark://one:7077,two:7077", "k8s://https://host:6443")),
+        ("MM_TOLERANCES", "Houses_come_and_go = 1", module.TOLERANCES | {"houses_come_and_go": 1.0}),
+        ("MM_RELEASE_URL", "https://example.org/mm", "https://example.org/mm/"),
         ("MM_ID_KEY", " secret\n", "secret"),
+        ("MM_ID_KEY", "never refused: it would be quoted \udcff", "never refused: it would be quoted \udcff"),
         ("MM_UI_HOSTS", "Statistics.example.org, 10.1.2.3", ("statistics.example.org", "10.1.2.3")),
     ],
 )
@@ -149,6 +152,11 @@ WRONG = {
         ["local[]", "local[x]", "spark://", "sc://host", "host:7077", "yarn x"],
         "a master such as local[*], spark://host:7077 or yarn",
         "local[*]",
+    ),
+    "MM_RELEASE_URL": (
+        ["example.org", "https://", "https://a b", "https://a\x1cb"],
+        "an address that begins with",
+        "none",
     ),
     "MM_UI_HOSTS": (["https://x", "x:3000", "x,", "a b", "-x"], "names without port", "none"),
     "MM_TOLERANCES": (

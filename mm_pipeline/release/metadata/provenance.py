@@ -8,9 +8,10 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from pydantic.dataclasses import dataclass
 
 from mm_pipeline import __version__
 from mm_pipeline.release.history import Release
@@ -80,8 +81,7 @@ def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]
     try:
         content = json.loads(earlier.read_text(encoding="utf-8"))
         then = {
-            int(year): Made(**{"settings": "", **of_year}, thresholds=content["thresholds"])
-            for year, of_year in content["years"].items()
+            int(year): Made(**of_year, thresholds=content["thresholds"]) for year, of_year in content["years"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

@@ -134,6 +134,9 @@ class TestNumberAndDate:
         assert found.entries[0].changes == {2024: Changes(3, 1, 0, 0, 0, 0, 10.0)}
 
 
+ONE = changelog_files(release_after(None, rates()))["changelog.json"]
+
+
 class TestWhatCannotBeRead:
     @pytest.mark.parametrize(
         "text",
@@ -147,6 +150,9 @@ class TestWhatCannotBeRead:
             '{"releases": {"number": 1}}',
             '{"releases": [{"number": 7, "date": "2026-09-15", "years": [], "synthetic": true, "notes": [], '
             '"changes": {}}]}',
+            ONE.replace('"number": 1', '"number": 1e999'),
+            ONE.replace('"cells": 3', '"cells": null'),
+            ONE.replace('"cells": 3', '"cells": ' + "[" * 500 + "]" * 500),
         ],
     )
     def test_a_changelog_that_cannot_be_read_begins_anew_and_says_so(self, first, text):

@@ -219,7 +219,13 @@ class TestCauses:
         earlier.write_text(earlier.read_text().replace('"settings": "s1"', '"settings": ""'))
         assert causes(earlier, {2024: MADE}) == {2024: ()}
 
-    @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"years": [], "thresholds": {}}', '{"years": {"x": {}}}'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(None, "", "[]", "{}", '{"years": [], "thresholds": {}}', '{"years": {"x": {}}}'),
+            '{"years": {"2024": {"deliveries": 7, "references": {}, "code": {}}}, "thresholds": {}}',
+        ],
+    )
     def test_that_cannot_be_read_are_not_known(self, earlier, text):
         if text is None:
             earlier.unlink()
