@@ -101,7 +101,6 @@ def abandoned_runs(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
     )
 
 
-
 SIGNED_TAG = "mm_pipeline/signed"
 """Tag of a run that publishes a signed year: the manifest that was signed."""
 
@@ -116,7 +115,9 @@ def signed_releases(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     assert context.repository_def is not None
-    checks = [key for key in context.repository_def.asset_graph.asset_check_keys if key.asset_key in published_year.keys]
+    checks = [
+        key for key in context.repository_def.asset_graph.asset_check_keys if key.asset_key in published_year.keys
+    ]
     requests, skipped = [], []
     for year in years_awaiting(settings):
         waiting = awaited(settings, year)

@@ -10,7 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets import protection
+from mm_pipeline.defs.assets import protection as assets
 from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure import protect as protection
 from mm_pipeline.disclosure.mask import primary_mask
@@ -65,7 +65,7 @@ def test_a_table_that_gives_somebody_away_is_not_released(installation, monkeypa
     before = content(folder)
     released = digests(installation, schemas.RELEASES)
     with monkeypatch.context() as patch:
-        patch.setattr(releases, "protect_revision", primary_only)
+        patch.setattr(assets, "protect_revision", primary_only)
         result = run(installation)
     assert result.outcome == FAILED_YEAR
     (problem,) = [problem for problem in result.problems if "disclosure_audit" in problem]
@@ -149,7 +149,7 @@ def test_a_year_that_was_stopped_does_not_go_out_by_itself(installation, monkeyp
     folder = installation.settings.published_dir / str(YEAR)
     before = content(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(releases, "protect_revision", primary_only)
+        patch.setattr(assets, "protect_revision", primary_only)
         assert run(installation).outcome == FAILED_YEAR
     result = installation.materialise("published_year", year=YEAR, fails=True)
     assert "has not passed its checks" in failure(result)

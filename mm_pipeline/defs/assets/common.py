@@ -29,14 +29,17 @@ class Stage:
     group: str
     owner: str
     zone: str
-    """restricted (persons), confidential (small numbers) or public."""
 
 
-DELIVERIES = Stage("deliveries", "team:deliveries", "restricted")
-PATIENTS = Stage("patients", "team:statistics", "restricted")
-HOUSES = Stage("houses", "team:statistics", "confidential")
-RATES = Stage("rates", "team:statistics", "confidential")
-PUBLICATION = Stage("publication", "team:publication", "public")
+RESTRICTED, CONFIDENTIAL, PUBLIC = "restricted", "confidential", "public"
+"""Zones: of persons; of small numbers and houses; of what everybody may see."""
+
+DELIVERIES = Stage("deliveries", "team:deliveries", RESTRICTED)
+PATIENTS = Stage("patients", "team:statistics", RESTRICTED)
+HOUSES = Stage("houses", "team:statistics", CONFIDENTIAL)
+RATES = Stage("rates", "team:statistics", CONFIDENTIAL)
+PROTECTION = Stage("protection", "team:publication", PUBLIC)
+PUBLICATION = Stage("publication", "team:publication", PUBLIC)
 
 
 @cache
@@ -64,6 +67,7 @@ def described(
     description: str,
     *,
     table: Table | None = None,
+    zone: str = "",
     code: Sequence[str],
     kinds: set[str] | None = None,
     yearly: bool = True,
@@ -71,7 +75,7 @@ def described(
 ) -> dict[str, Any]:
     """What every asset of a stage has: group, owner, tags, kinds, columns, code version.
 
-    ``uri``: where the result lies; by default the table's place in the lake.
+    ``zone``: if not that of the stage. ``uri``: where the result lies; by default the table's place in the lake.
     """
     metadata: dict[str, Any] = {}
     if table is not None:
@@ -88,7 +92,7 @@ def described(
         "partitions_def": YEARS if yearly else None,
         "group_name": stage.group,
         "owners": [stage.owner],
-        "tags": {"zone": stage.zone},
+        "tags": {"zone": zone or stage.zone},
         "kinds": kinds or {"duckdb", "parquet"},
         "description": description,
         "metadata": metadata,
@@ -103,11 +107,17 @@ def declared(stage: Stage, description: str, *, table: Table | None = None, **mo
 
 
 def table_spec(
-    stage: Stage, table: Table, description: str, *, deps: Sequence[str], code: Sequence[str], skippable: bool = False
+    stage: Stage,
+    table: Table,
+    description: str,
+    *,
+    deps: Sequence[str],
+    skippable: bool = False,
+    **more: Any,
 ) -> dg.AssetSpec:
     """One table of an asset that writes several."""
     return dg.AssetSpec(
-        table.name, deps=deps, skippable=skippable, **described(stage, description, table=table, code=code)
+        table.name, deps=deps, skippable=skippable, **described(stage, description, table=table, **more)
     )
 
 

@@ -1,4 +1,4 @@
-"""Group ``publication``, what may be shown of a year, kept so that nothing unsafe goes out and no revision gives an earlier
+"""Group ``protection``, what may be shown of a year, kept so that nothing unsafe goes out and no revision gives an earlier
 release away.
 
 ``protected_rates`` keeps what it is made from and what it shows (``disclosed_rates``, confidential). When its blocking
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import all_years
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import PUBLICATION, RATES, SettingsParam, declared, table_spec
+from mm_pipeline.defs.assets.common import CONFIDENTIAL, PROTECTION, SettingsParam, declared, table_spec
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
@@ -225,7 +225,7 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
     partitions_def=YEARS,
     specs=[
         table_spec(
-            PUBLICATION,
+            PROTECTION,
             schemas.PROTECTED_RATES,
             "The rates that may be shown. A cell that narrows down fewer than five people (setting "
             "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all "
@@ -234,18 +234,19 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
             code=["disclosure"],
         ),
         table_spec(
-            PUBLICATION,
+            PROTECTION,
             schemas.PROTECTED_SENSITIVITY,
             "What other thresholds than six would give, as far as it may be shown.",
             deps=_FROM,
             code=["disclosure"],
         ),
         table_spec(
-            RATES,
+            PROTECTION,
             schemas.DISCLOSED_RATES,
             "What the protected rates were made from and what they show, of this release of the year and of every earlier "
             "one: a revision is protected against it. It cannot be made again.",
             deps=_FROM,
+            zone=CONFIDENTIAL,
             code=["disclosure"],
         ),
     ],
@@ -280,10 +281,11 @@ def protected_rates(
 @dg.asset(
     deps=[schemas.PROTECTED_RATES.name, schemas.PROTECTED_SENSITIVITY.name],
     **declared(
-        RATES,
+        PROTECTION,
         "Which protected tables of the year may be released: those that have passed all blocking checks of "
         "`protected_rates`. Nothing is released but these.",
         table=schemas.CLEARED,
+        zone=CONFIDENTIAL,
         code=["disclosure"],
         kinds={"parquet"},
     ),

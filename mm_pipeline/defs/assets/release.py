@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import now
 from mm_pipeline.defs.assets.common import (
+    CONFIDENTIAL,
     PUBLICATION,
-    RATES,
     SettingsParam,
     code_version,
     declared,
@@ -117,19 +117,21 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
             ),
         ),
         table_spec(
-            RATES,
+            PUBLICATION,
             schemas.RELEASES,
             "Which tables of the year have been released. It cannot be made again.",
             deps=_FROM,
             code=_OF_A_YEAR,
+            zone=CONFIDENTIAL,
             skippable=True,
         ),
         table_spec(
-            RATES,
+            PUBLICATION,
             schemas.SHOWN_SENSITIVITY,
             "Which other thresholds than six have been shown. It cannot be made again.",
             deps=_FROM,
             code=_OF_A_YEAR,
+            zone=CONFIDENTIAL,
             skippable=True,
         ),
     ],
