@@ -8,6 +8,7 @@ import pytest
 
 from mm_pipeline.defs.assets.deliveries import CONTRACT_CHECK, raw_beneficiaries, raw_dmg, raw_forfaits
 from mm_pipeline.defs.checks import deliveries as checks
+from mm_pipeline.defs.resources import resources
 from mm_pipeline.disclosure.small_numbers import rounded
 from mm_pipeline.errors import LakeError
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
@@ -33,7 +34,7 @@ def contract(year):
             assets,
             partition_key=str(year.year),
             instance=instance,
-            resources={"settings": year.settings},
+            resources=resources(year.settings),
             raise_on_error=False,
         )
     found = {}

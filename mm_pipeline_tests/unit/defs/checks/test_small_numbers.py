@@ -1,11 +1,11 @@
 """One threshold, ``MM_DISCLOSURE_THRESHOLD``, for all that is told: just below it and at it, at 5 and at 10."""
 
-from types import SimpleNamespace
 from typing import NamedTuple
 
+import dagster as dg
 import pytest
 
-from mm_pipeline.defs.assets.houses import houses
+from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.checks import capitation
 from mm_pipeline.dimensions import KEY
 from mm_pipeline.schemas import HOUSES, PROTECTED_RATES, SECTOR_RATES
@@ -47,8 +47,13 @@ def test_a_check(planted):
 
 def test_the_metadata_of_an_asset(planted):
     year, number, is_small = planted
-    made = houses.node_def.compute_fn.decorated_fn(SimpleNamespace(partition_key=str(YEAR)), settings=year.settings)
-    assert made.metadata["beginner"] == ("not shown, one is a small number" if is_small else number)
+    job = build_definitions(settings=year.settings).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = job.execute_in_process(
+            partition_key=str(YEAR), asset_selection=[dg.AssetKey("houses")], instance=instance
+        )
+    (made,) = run.asset_materializations_for_node("houses")
+    assert made.metadata["beginner"].value == ("not shown, one is a small number" if is_small else number)
     least = "five" if year.settings.disclosure_threshold == 5 else 10
     assert (f"(no status with {least} houses yet)" in made.metadata["forfait"].value) == is_small
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from mm_pipeline.definitions import build_definitions
+from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import (
     ATTRIBUTED_PATIENTS,
@@ -30,11 +31,12 @@ from mm_pipeline_tests.support.small_year import YEAR, assert_safe, deliveries, 
 def outcomes(year):
     """State of every check of the definitions on this year; what it says is looked at on the way."""
     states = {}
+    context = SimpleNamespace(partition_key=str(year.year), op_def=SimpleNamespace(name="checks"), log=None)
     for definition in build_definitions(settings=year.settings).asset_checks:
         if not any(spec.partitions_def for spec in definition.check_specs):
             continue  # of all years: they tell what status does
         look = definition.node_def.compute_fn.decorated_fn
-        for told in look(SimpleNamespace(partition_key=str(year.year)), settings=year.settings):
+        for told in look(context, settings=year.settings, engine=DuckDBEngine.of(year.settings)):
             metadata = {name: value if name in TABLES else value.value for name, value in told.metadata.items()}
             year.assert_safe(told.description, metadata)
             states[told.asset_key.to_user_string(), told.check_name] = metadata["outcome"]
