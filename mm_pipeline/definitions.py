@@ -1,7 +1,6 @@
 """The one place where the Dagster objects are put together."""
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.defs import jobs, schedules, sensors
 from mm_pipeline.defs.assets import deliveries, houses, patients, protection, rates, release
@@ -13,6 +12,7 @@ from mm_pipeline.defs.checks import publication as publication_checks
 from mm_pipeline.defs.checks import rates as rate_checks
 from mm_pipeline.defs.checks import series as series_checks
 from mm_pipeline.defs.resources import resources
+from mm_pipeline.operations.dagster_workarounds import AssetGraph
 from mm_pipeline.settings import Settings, from_environment
 
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
+
+from mm_pipeline.operations.dagster_workarounds import ConfigurableClassData, SqliteEventLogStorage
 
 _KEPT = 3
 """Databases with a connection: the index of all runs, and the runs that were asked for last."""

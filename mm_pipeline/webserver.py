@@ -10,8 +10,7 @@ those of ``dagster dev``, and gives it this web server.
 
 import socket
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -91,21 +90,14 @@ def hold_place(settings: "Settings", host: str, port: int, *, alone: bool) -> No
 
 
 def main() -> None:
-    from dagster._cli import dev
     from dagster_webserver import app, cli
 
+    from mm_pipeline.operations.dagster_workarounds import run_dagster_dev
     from mm_pipeline.settings import from_environment
 
     if sys.argv[1:2] == ["dev"]:
-        start = dev.open_ipc_subprocess
-
-        def with_this_webserver(parts: Sequence[str], **arguments: Any) -> Any:
-            this = "mm_pipeline.webserver"
-            return start([this if part == "dagster_webserver" else part for part in parts], **arguments)
-
-        dev.open_ipc_subprocess = with_this_webserver
         del sys.argv[1]
-        dev.dev_command()
+        run_dagster_dev("mm_pipeline.webserver")
     names = LOOPBACK | set(from_environment().ui_hosts)
 
     class Webserver(app.DagsterWebserver):

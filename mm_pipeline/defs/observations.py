@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Mapping
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.ingest import delivery
+from mm_pipeline.operations.dagster_workarounds import DATA_VERSION_TAG
 from mm_pipeline.reference.areas import reference_sources
 from mm_pipeline.reference.outlines import outline_files
 from mm_pipeline.settings import Settings

@@ -1,9 +1,8 @@
 """Runs that schedules and sensors ask for: of a year, if its inputs were not tried before."""
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mm_pipeline.operations.runs import YEAR_TAG
+from mm_pipeline.operations.runs import UNFINISHED, YEAR_TAG
 from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.settings import Settings
 
@@ -18,7 +17,7 @@ def ledger_of(context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 
 def run_of(instance: dg.DagsterInstance, year: int) -> str | None:
     """Short id of a run of the year that has not ended, whoever started it."""
-    of_the_year = dg.RunsFilter(tags={YEAR_TAG: str(year)}, statuses=NOT_FINISHED_STATUSES)
+    of_the_year = dg.RunsFilter(tags={YEAR_TAG: str(year)}, statuses=UNFINISHED)
     return next((run.run_id[:8] for run in instance.get_runs(of_the_year, limit=1)), None)
 
 

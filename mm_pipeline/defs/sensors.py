@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from mm_pipeline.clock import all_years
 from mm_pipeline.defs.assets.release import published_year
@@ -14,7 +13,7 @@ from mm_pipeline.defs.requests import ledger_of, request_of, run_of
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.delivery import trace
 from mm_pipeline.operations.recovery import end_abandoned_runs
-from mm_pipeline.operations.runs import SERIES_ASSETS, YEARLY_JOB
+from mm_pipeline.operations.runs import SERIES_ASSETS, UNFINISHED, YEARLY_JOB
 from mm_pipeline.operations.sign_off import awaited, years_awaiting
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.settings import Settings
@@ -139,7 +138,7 @@ def signed_releases(
 
 def _why_not_now(instance: dg.DagsterInstance, year: int, manifest: str) -> str:
     of_year = {"dagster/partition": str(year)}
-    for run in instance.get_runs(dg.RunsFilter(tags=of_year, statuses=NOT_FINISHED_STATUSES), limit=1):
+    for run in instance.get_runs(dg.RunsFilter(tags=of_year, statuses=UNFINISHED), limit=1):
         return f"run {run.run_id[:8]} works on it"
     tried = dg.RunsFilter(tags={**of_year, SIGNED_TAG: manifest[:16]})
     for run in instance.get_runs(tried, limit=1):

@@ -4,19 +4,19 @@ Each year is a Dagster run of its own on the persistent instance, so the UI show
 """
 
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from dagster._core.events import RunFailureReason
-from dagster._core.utils import make_new_run_id
 
 from mm_pipeline import schemas
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.operations.dagster_home import CODE_LOCATION
+from mm_pipeline.operations.dagster_workarounds import was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.operations.staleness import Ledger
@@ -121,7 +121,7 @@ class Backfill:
     def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
         """The job in this process. Marked from before Dagster knows the run until it knows its end: whenever the process is
         killed, the run is ended by who comes next."""
-        run_id = make_new_run_id()
+        run_id = str(uuid.uuid4())
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
                 partition_key=partition_key,
@@ -131,7 +131,8 @@ class Backfill:
                 tags=_AS_FROM_UI,
                 run_id=run_id,
             )
-        _stop_if_interrupted(run)
+        if was_interrupted(run):
+            raise KeyboardInterrupt
         return run
 
     def _add_figures(self, result: YearResult) -> None:
@@ -153,15 +154,6 @@ class Backfill:
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
-
-
-def _stop_if_interrupted(run: dg.ExecuteInProcessResult) -> None:
-    """A signal ends the run that goes on: Dagster marks it as failed, and would let the next one begin."""
-    for event in run.all_events:
-        if event.event_type is dg.DagsterEventType.PIPELINE_FAILURE and (
-            event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
-        ):
-            raise KeyboardInterrupt
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from mm_pipeline.files.atomic import clean_up, left_beside
 from mm_pipeline.files.locks import ID_KEY, SERIES, SIGN_OFF, Locks
+from mm_pipeline.operations.dagster_workarounds import last_heard_of
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake
@@ -97,5 +98,5 @@ def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]
 
 def _silent_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
     """Seconds since the newest entry in the log of the run."""
-    newest = instance.event_log_storage.get_logs_for_run(run.run_id, limit=1, ascending=False)
-    return time.time() - newest[0].timestamp if newest else 0
+    heard = last_heard_of(instance, run.run_id)
+    return time.time() - heard if heard else 0

@@ -1,6 +1,18 @@
 """Names by which runs are found in Dagster's history: of jobs, of what they make, and of the tag with their year."""
 
+import dagster as dg
+
 YEARLY_JOB, CHECKS_JOB, SERIES_JOB, STATUS_JOB = "year", "checks", "series", "status"
 SERIES_ASSETS = ("published_series", "atlas_page")
 
 YEAR_TAG = "dagster/partition"
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.SUSPENDED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Statuses of runs that wait or go on."""

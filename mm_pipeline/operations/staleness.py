@@ -12,12 +12,17 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
-from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 
 from mm_pipeline import schemas
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
+from mm_pipeline.operations.dagster_workarounds import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    AssetGraph,
+    AssetNode,
+    newest_materializations,
+)
 from mm_pipeline.operations.provenance_differences import (
     OTHER_SECRET,
     changes_since_purged,
@@ -251,13 +256,7 @@ class Ledger:
         return self._newest[name].get(year)
 
     def _fetch(self, key: dg.AssetKey) -> dict[int, Materialisation]:
-        newest = self.instance.event_log_storage.get_latest_storage_id_by_partition(
-            key, dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
-        if not newest:
-            return {}
-        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values()))
-        records = self.instance.fetch_materializations(wanted, limit=len(newest)).records
+        records = newest_materializations(self.instance, key)
         return {int(record.partition_key or 0): _materialisation(record) for record in records}
 
 

@@ -4,13 +4,12 @@ Here: what is told of a year. Not here: whether it is up to date and why not (:m
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.event_api import PartitionKeyFilter
 
 from mm_pipeline.clock import all_years
+from mm_pipeline.operations.dagster_workarounds import newest_results
 from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.release.inputs import released_years
 
@@ -89,21 +88,6 @@ def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
     """How the checks of the year came out when they looked last, as Dagster keeps it."""
     keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
     return dict(Counter(map(state_of, newest_results(ledger.instance, keys, year).values())))
-
-
-def newest_results(
-    instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey], year: int
-) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
-    """The newest result of each of these checks for the year, as Dagster keeps it; those that never looked have none."""
-    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        list(keys), partition_filter=PartitionKeyFilter(key=str(year))
-    )
-    events = {key: record.event.dagster_event for key, record in newest.items() if record.event}
-    return {
-        key: event.asset_check_evaluation_data
-        for key, event in events.items()
-        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    }
 
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:

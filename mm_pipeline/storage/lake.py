@@ -8,10 +8,11 @@ carries where it comes from (:class:`Provenance`) in its Parquet footer, so that
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote, unquote
 
 import ibis.expr.types as ir
@@ -30,11 +31,16 @@ from mm_pipeline.schemas import (
     Table,
 )
 
-if TYPE_CHECKING:
-    from mm_pipeline.storage.spark import Spark
 
-Engine: TypeAlias = Union[Backend, "Spark"]
-"""DuckDB, or another engine that hands the rows it computes to DuckDB to be written."""
+class OtherEngine(Protocol):
+    """Another engine than DuckDB, which hands the rows it computes to DuckDB to be written."""
+
+    def read_parquet(self, path: Path, **options: Any) -> ir.Table: ...
+
+    def handed_over(self, rows: ir.Table, table: Table) -> AbstractContextManager[tuple[Backend, ir.Table]]: ...
+
+
+Engine: TypeAlias = Backend | OtherEngine
 
 MEMORY = frozenset(table.name for table in (DISCLOSED_RATES, RELEASES, SHOWN_SENSITIVITY))
 """Tables that cannot be made again: what releases of the past were made from and showed."""

@@ -53,7 +53,7 @@ def test_it_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     deliver(installation.settings, [YEARS[-1]])
     monkeypatch.setattr(
         "mm_pipeline.defs.assets.patients._distribution_plot",
-        lambda work: work.read(schemas.FORFAITS_PER_PATIENT).execute(),
+        lambda written: written.execute(),
     )
     with installation.backfill() as (backfill, _instance):
         [result] = backfill.years([YEARS[-1]])

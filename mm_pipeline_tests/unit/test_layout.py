@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from mm_pipeline_tests.conftest import TESTS, TIERS
@@ -66,3 +67,25 @@ def test_nothing_imports_upward():
 
 def test_few_modules_lie_loose():
     assert len(list(PACKAGE.glob("*.py"))) <= 10
+
+
+def test_nothing_imports_in_a_circle():
+    names = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    imports = {
+        name: {of if of in names else of.rpartition(".")[0] for of in imported(path)} & names.keys() - {name}
+        for name, path in names.items()
+    }
+    TopologicalSorter(imports).prepare()
+
+
+def test_private_parts_of_dagster_are_used_in_one_place():
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for name in imported(path)
+        if name.startswith("dagster") and any(part.startswith("_") for part in name.split("."))
+    }
+    assert found == {"operations/dagster_workarounds.py"}

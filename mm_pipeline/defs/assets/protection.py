@@ -40,7 +40,8 @@ from mm_pipeline.disclosure.revision import (
 )
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
 from mm_pipeline.errors import ReleaseError
-from mm_pipeline.operations.status import FAILED, newest_results, state_of
+from mm_pipeline.operations.dagster_workarounds import newest_results
+from mm_pipeline.operations.status import FAILED, state_of
 from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake, Provenance

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from mm_pipeline.clock import FIRST_YEAR, LAG_YEARS, now
 from mm_pipeline.defs.assets.common import SettingsParam
@@ -15,6 +14,7 @@ from mm_pipeline.defs.checks.framework import Outcome, failed, not_applicable, p
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.ingest.delivery import Delivery, delivery
+from mm_pipeline.operations.dagster_workarounds import AssetGraph
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import NO_DELIVERY, status
 from mm_pipeline.release.inputs import released_years
