@@ -436,7 +436,12 @@ def _print_visibility(rows: list[dict[str, str]]) -> None:
 def _settings() -> "Settings":
     from mm_pipeline.settings import from_environment
 
-    return from_environment()
+    settings = from_environment()
+    if settings.tolerances:
+        from mm_pipeline.definitions import hold_tolerances
+
+        hold_tolerances(settings)
+    return settings
 
 
 def _console() -> Any:

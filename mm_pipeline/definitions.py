@@ -2,18 +2,20 @@
 
 import dagster as dg
 
-from mm_pipeline.defs import jobs, schedules, sensors
-from mm_pipeline.defs.assets import deliveries, houses, patients, protection, rates, release
-from mm_pipeline.defs.checks import capitation as capitation_checks
-from mm_pipeline.defs.checks import contributions as contribution_checks
-from mm_pipeline.defs.checks import deliveries as delivery_checks
-from mm_pipeline.defs.checks import patients as patient_checks
-from mm_pipeline.defs.checks import publication as publication_checks
-from mm_pipeline.defs.checks import rates as rate_checks
-from mm_pipeline.defs.checks import series as series_checks
+from mm_pipeline.defs import assets, jobs, schedules, sensors
+from mm_pipeline.defs.assets.deliveries import OBSERVED
+from mm_pipeline.defs.checks import capitation, contributions, deliveries, patients, publication, rates
+from mm_pipeline.defs.checks.framework import checks_in, steps_of
+from mm_pipeline.defs.checks.series import checks_of_all_years
 from mm_pipeline.defs.resources import resources
+from mm_pipeline.errors import SettingsError
+from mm_pipeline.files.safe_names import short
 from mm_pipeline.operations.dagster_workarounds import AssetGraph
 from mm_pipeline.settings import Settings, from_environment
+
+_YEARLY = checks_in(deliveries, contributions, patients, capitation, rates, publication)
+TOLERANCES = {check.name: check.tolerance for check in _YEARLY if check.tolerance is not None}
+"""Of the checks that count cases which break a rule; ``MM_TOLERANCES`` changes single ones."""
 
 
 def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
@@ -23,25 +25,27 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     costs three times the orchestration (``docs/decisions/0003-runs.md``). It makes the resources once a run, before the
     first step, and ends them after the last: so the run holds its year through the settings that every step asks for.
     """
-    stages = [deliveries, patients, houses, rates, protection, release]
-    yearly_checks = [
-        *delivery_checks.CHECKS,
-        *contribution_checks.CHECKS,
-        *patient_checks.CHECKS,
-        *capitation_checks.CHECKS,
-        *rate_checks.CHECKS,
-        *publication_checks.CHECKS,
-    ]
-    assets = [asset for stage in stages for asset in stage.ASSETS]
+    settings = settings or from_environment()
+    hold_tolerances(settings)
+    yearly_checks = steps_of(_YEARLY)
     return dg.Definitions(
-        assets=[*deliveries.OBSERVED, *dg.with_source_code_references(assets)],
-        asset_checks=[*yearly_checks, *series_checks.checks_of_all_years(_graph_of)],
+        assets=[*OBSERVED, *dg.with_source_code_references(dg.load_assets_from_package_module(assets))],
+        asset_checks=[*yearly_checks, *checks_of_all_years(_graph_of)],
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],
         sensors=[sensors.refresh_series, sensors.new_deliveries, sensors.abandoned_runs, sensors.signed_releases],
-        resources=resources(settings or from_environment()),
+        resources=resources(settings),
         executor=dg.in_process_executor,
     )
+
+
+def hold_tolerances(settings: Settings) -> None:
+    """SettingsError where a check that is changed by ``MM_TOLERANCES`` is none, or has no tolerance."""
+    if unknown := settings.tolerances.keys() - TOLERANCES.keys():
+        raise SettingsError(
+            f"MM_TOLERANCES names {short(', '.join(sorted(unknown)))}; expected checks that have a tolerance: "
+            f"{', '.join(TOLERANCES)}. Correct it, or unset it for the defaults."
+        )
 
 
 def _graph_of(settings: Settings) -> AssetGraph:

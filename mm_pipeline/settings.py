@@ -33,24 +33,6 @@ def _default_data_dir() -> Path:
     return (_REPOSITORY if clone.is_file() else Path.cwd()) / "data"
 
 
-TOLERANCES = {
-    "same_people_as_the_year_before": 0.5,
-    "one_forfait_a_month": 0.001,
-    "one_house_a_month": 0.001,
-    "registration_in_month_of_leaving": 0.1,
-    "gaps_in_registrations": 0.005,
-    "forfaits_of_beneficiaries": 0.005,
-    "dmg_at_own_house": 0.01,
-    "one_amount_a_house": 0.001,
-    "one_amount_for_beginners": 0.02,
-    "one_amount_before_may_2013": 0.02,
-    "houses_come_and_go": 0.15,
-    "patients_near_their_house": 0.05,
-    "contribution_per_patient": 0.001,
-    "contribution_per_household": 0.001,
-}
-"""Checks that count cases which break a rule -> the share of cases up to which they pass."""
-
 DISCLOSURE_THRESHOLDS = 2, 20
 """Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
 
@@ -81,13 +63,6 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def _tolerances(pairs: dict[str, float]) -> dict[str, float]:
-    changed = {name.lower(): share for name, share in pairs.items()}
-    if not changed.keys() <= TOLERANCES.keys():
-        raise ValueError
-    return TOLERANCES | changed
-
-
 def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
     if not all(each and each.isprintable() for each in ids):
         raise ValueError
@@ -97,7 +72,7 @@ def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
 Whole = Annotated[int, BeforeValidator(int)]
 """As Python reads it: pydantic alone would take 6.0 too."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Tolerances = Annotated[Mapping[str, Share], BeforeValidator(_pairs), AfterValidator(_tolerances)]
+Tolerances = Annotated[Mapping[Annotated[str, StringConstraints(to_lower=True)], Share], BeforeValidator(_pairs)]
 Size = Annotated[str, AfterValidator(_size)]
 Switch = Annotated[bool, BeforeValidator(lambda text: {"on": True, "off": False}.get(text.lower()))]
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")]
@@ -139,8 +114,8 @@ class Settings:
     """The highest level of which a year that is released again may hide a figure that was shown."""
     quarantine_limit: Share = 0.01
     """Largest share of quarantined rows with which a delivery is still used."""
-    tolerances: Tolerances = field(default_factory=TOLERANCES.copy)
-    """See :data:`TOLERANCES`; ``MM_TOLERANCES`` changes single ones."""
+    tolerances: Tolerances = field(default_factory=dict)
+    """Of checks, by their names, where they are not to have the tolerance that they come with."""
     aliases: Annotated[Mapping[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
     legal_ids: Annotated[tuple[str, ...], BeforeValidator(_parts), AfterValidator(_ids)] = ()
@@ -289,7 +264,7 @@ EXPECTED = {
     "MM_REVISION_MAY_HIDE": "one of arrondissement, province, region, country",
     "MM_QUARANTINE_LIMIT": "a share between 0 and 1, such as 0.01",
     "MM_TOLERANCES": "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 "
-    f"to 1 (a point, no %). The checks are {', '.join(TOLERANCES)}",
+    "to 1 (a point, no %)",
     "MM_ALIASES": "pairs such as SS00099=patient_id,HOUSE=house_id",
     "MM_LEGAL_IDS": "identifiers such as NA,1e+15, separated by commas",
     "MM_ENGINE": "duckdb or spark",
@@ -313,13 +288,11 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         return _READER.validate_python({"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads} | texts)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-    told = _told(getattr(default, name.removeprefix("MM_").lower()))
+    told = "the defaults" if name == "MM_TOLERANCES" else _told(getattr(default, name.removeprefix("MM_").lower()))
     raise SettingsError(
         f"{name} is {short(texts[name])}; expected {EXPECTED[name]}. Correct it, or unset it for {told}."
     )
 
 
 def _told(default: object) -> str:
-    if default is False:
-        return "off"
-    return "the defaults" if isinstance(default, dict) and default else str(default or "none")
+    return "off" if default is False else str(default or "none")

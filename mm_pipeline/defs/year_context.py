@@ -27,6 +27,8 @@ class YearContext:
     settings: Settings
     year: int
     started: float = field(default_factory=time.monotonic)
+    tolerance: float = 0.0
+    """Of the check that looks."""
 
     @property
     def engine(self) -> Engine:

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from mm_pipeline import schemas
-from mm_pipeline.definitions import build_definitions
+from mm_pipeline.definitions import TOLERANCES, build_definitions
 from mm_pipeline.operations.runs import CHECKS_JOB, YEARLY_JOB
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
@@ -91,8 +91,8 @@ def test_a_changed_tolerance_is_looked_at_anew(copy: Installation) -> None:
     """Which is what it is for."""
     check = ("raw_beneficiaries", "quarantined_share")
     assert looked_at(copy)[check] is False, "the demonstration has some bad lines: a warning"
-    strict = replace(copy.settings, tolerances=dict.fromkeys(copy.settings.tolerances, 0.0))
-    lax = replace(copy.settings, tolerances=dict.fromkeys(copy.settings.tolerances, 1.0))
+    strict = replace(copy.settings, tolerances=dict.fromkeys(TOLERANCES, 0.0))
+    lax = replace(copy.settings, tolerances=dict.fromkeys(TOLERANCES, 1.0))
     name = ("registrations", "gaps_in_registrations")
     assert [looked_at(copy, settings)[name] for settings in (strict, lax)] == [False, True]
 

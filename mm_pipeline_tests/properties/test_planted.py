@@ -6,13 +6,14 @@ Years before and after May 2013, and the first ones, in which the age of a house
 import pytest
 
 from mm_pipeline import schemas
+from mm_pipeline.definitions import TOLERANCES
 from mm_pipeline.defs.checks import capitation, contributions, patients
+from mm_pipeline.defs.checks.framework import checks_in
 from mm_pipeline.demo import synthesize
 from mm_pipeline.demo.violations import GHOST_PATIENTS, planted
 from mm_pipeline.disclosure.small_numbers import people
 from mm_pipeline.operations.status import NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.reference.areas import areas
-from mm_pipeline.settings import TOLERANCES
 from mm_pipeline_tests.support.paths import REFERENCE
 from mm_pipeline_tests.support.pipeline import build_year, settings_for
 from mm_pipeline_tests.support.small_year import SmallYear
@@ -23,16 +24,7 @@ EARLIER = (2010, 2011)
 """Only to tell how old the houses of 2012 and 2013 are."""
 
 YEARS = (2003, 2004, 2005, 2006, 2012, 2013, 2014)
-LOOKS = {
-    check.name: check.look
-    for table in (
-        capitation.OF_REGISTRATIONS,
-        capitation.OF_HOUSES,
-        capitation.OF_PATIENTS,
-        contributions.OF_CONTRIBUTIONS,
-    )
-    for check in table
-}
+LOOKS = {check.name: check for check in checks_in(capitation, contributions)}
 
 
 @pytest.fixture(scope="module")

@@ -67,11 +67,20 @@ def test_signals_are_as_they_were_after_a_command(run, monkeypatch):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_a_wrong_setting_is_said_without_traceback(run, monkeypatch):
-    monkeypatch.setenv("MM_THRESHOLD", "six")
-    result = run("status")
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        ("MM_THRESHOLD", "six", "MM_THRESHOLD is 'six'; expected a whole number of months from 1"),
+        ("MM_TOLERANCES", "gaps=0.1", "MM_TOLERANCES names 'gaps'; expected checks that have a tolerance: same_"),
+        ("MM_TOLERANCES", "months_billed=1", "MM_TOLERANCES names 'months_billed'; expected checks that have a"),
+    ],
+)
+@pytest.mark.parametrize("command", [("status",), ("purge", "--before", "2010")], ids=" ".join)
+def test_a_wrong_setting_is_said_without_traceback(run, monkeypatch, command, variable, text, said):
+    monkeypatch.setenv(variable, text)
+    result = run(*command)
     assert result.exit_code == 1
-    assert "MM_THRESHOLD is 'six'; expected a whole number of months from 1" in result.output
+    assert said in result.output
 
 
 @pytest.mark.parametrize("scale", ["nan", "NaN", "-nan", "inf", "0", "-1", "4", "x"])

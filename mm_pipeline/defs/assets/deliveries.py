@@ -185,6 +185,3 @@ OBSERVED = [
         "data/reference/",
     ),
 ]
-
-
-ASSETS = [raw_forfaits, raw_beneficiaries, raw_dmg, raw_contributions, geography]

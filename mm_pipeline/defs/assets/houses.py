@@ -93,6 +93,3 @@ def _amounts_plot(lake: Lake, last: int, least: int) -> dg.MarkdownMetadataValue
     if not any(series.values()):
         return dg.MetadataValue.md(f"(no status with {in_words(least)} houses yet)")
     return plots.lines("Forfait of a patient and month, median of houses and months", series, "euro")
-
-
-ASSETS: list[dg.AssetsDefinition] = [houses]

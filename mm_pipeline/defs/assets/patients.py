@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import dagster as dg
 import ibis.expr.types as ir
 from ibis import _
 
@@ -79,6 +78,3 @@ def attributed_patients(
         }
 
     return Rows(attribution.with_residence(attributed, raw_beneficiaries), shown)
-
-
-ASSETS: list[dg.AssetsDefinition] = [registrations, forfaits_per_patient, attributed_patients]

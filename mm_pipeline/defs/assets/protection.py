@@ -298,6 +298,3 @@ def cleared(context: dg.AssetExecutionContext, settings: SettingsParam, engine: 
         return dg.MaterializeResult(
             metadata=work.metadata(schemas.CLEARED, work.lake.written(schemas.CLEARED, work.year))
         )
-
-
-ASSETS: list[dg.AssetsDefinition] = [protected_rates, cleared]

@@ -91,6 +91,3 @@ def threshold_counts(
         beneficiary_counts,
         int(context.partition_key),
     )
-
-
-ASSETS: list[dg.AssetsDefinition] = [beneficiary_counts, sector_rates, threshold_counts]

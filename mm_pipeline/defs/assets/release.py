@@ -453,6 +453,3 @@ def _atlas_page(settings: Settings) -> dg.MaterializeResult:
             "rates_by_region": rates_by_region(settings),
         }
     return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
-
-
-ASSETS = [published_year, published_series, atlas_page]

@@ -9,7 +9,7 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
-from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, not_applicable, tolerated
+from mm_pipeline.defs.checks.framework import Outcome, check, not_applicable, tolerated
 from mm_pipeline.defs.metadata import counted
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.disclosure.small_numbers import in_words, parts
@@ -19,11 +19,11 @@ from mm_pipeline.statistic.registrations import bit_count, bit_or
 NO_FORFAIT = "no forfait counts in this year; see months_billed."
 
 
+@check(schemas.REGISTRATIONS, "No more than one net forfait of a patient at a house in a month.", tolerance=0.001)
 def one_forfait_a_month(work: YearContext) -> Outcome:
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
-        "one_forfait_a_month",
         counted(table.agg(twice=bit_count(_.months_twice).cast("int64").sum()))["twice"],
         _months(work),
         who="months of a patient at a house",
@@ -36,6 +36,7 @@ def one_forfait_a_month(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.REGISTRATIONS, "Nobody is billed by two houses in a month, but on a transfer.", tolerance=0.001)
 def one_house_a_month(work: YearContext) -> Outcome:
     pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
     pairs = pairs.mutate(wrong=registrations.without(pairs.both, pairs.transfer))
@@ -43,7 +44,6 @@ def one_house_a_month(work: YearContext) -> Outcome:
     found = counted(patients.agg(months=bit_count(_.wrong).cast("int64").sum()))["months"]
     return tolerated(
         work,
-        "one_house_a_month",
         found,
         _months(work),
         who="months of a patient at a house",
@@ -54,28 +54,15 @@ def one_house_a_month(work: YearContext) -> Outcome:
     )
 
 
-def registration_in_month_of_leaving(work: YearContext) -> Outcome:
-    pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
-    counts = counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
-    return tolerated(
-        work,
-        "registration_in_month_of_leaving",
-        counts["early"],
-        counts["changes"],
-        who="changes of house",
-        do="have no month that both houses bill",
-        fault="have a month that both houses bill",
-        advice="Each month counts once, so the statistic holds. It can follow from the rules, when leaving takes effect a "
-        "month later than joining; ask the sender when there are many more than in other years.",
-        nothing="nobody changed house in this year.",
-    )
-
-
+@check(
+    schemas.REGISTRATIONS,
+    "No month without a forfait between the first and the last month of a registration.",
+    tolerance=0.005,
+)
 def gaps_in_registrations(work: YearContext) -> Outcome:
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
-        "gaps_in_registrations",
         int(registrations.gaps(table).patient_key.nunique().execute()),
         int(table.patient_key.nunique().execute()),
         who="patients with a forfait",
@@ -87,6 +74,33 @@ def gaps_in_registrations(work: YearContext) -> Outcome:
     )
 
 
+@check(
+    schemas.REGISTRATIONS, "Nobody is registered at a house in the month in which they leave another.", tolerance=0.1
+)
+def registration_in_month_of_leaving(work: YearContext) -> Outcome:
+    pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
+    counts = counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
+    return tolerated(
+        work,
+        counts["early"],
+        counts["changes"],
+        who="changes of house",
+        do="have no month that both houses bill",
+        fault="have a month that both houses bill",
+        advice="Each month counts once, so the statistic holds. It can follow from the rules, when leaving takes effect a "
+        "month later than joining; ask the sender when there are many more than in other years.",
+        nothing="nobody changed house in this year.",
+    )
+
+
+# Apart from the other checks of its table: without beneficiaries it cannot look, and they still shall.
+@check(
+    schemas.FORFAITS_PER_PATIENT,
+    "Who has a forfait is among the beneficiaries and was born by then.",
+    after=(schemas.RAW_BENEFICIARIES,),
+    step="{check}",
+    tolerance=0.005,
+)
 def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
     known = work.read(schemas.RAW_BENEFICIARIES).select("patient_key", "birth_year")
     patients = work.read(schemas.FORFAITS_PER_PATIENT).select("patient_key").left_join(known, "patient_key")
@@ -99,7 +113,6 @@ def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
     )
     return tolerated(
         work,
-        "forfaits_of_beneficiaries",
         counts["unknown"] + counts["unborn"],
         counts["patients"],
         who="patients with a forfait",
@@ -111,12 +124,12 @@ def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.HOUSES, "All lines of a house and month are at one amount for a patient.", tolerance=0.001)
 def one_amount_a_house(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES)
     counts = counted(table.agg(lines=_.lines.sum(), other=_.lines_at_another_amount.sum()))
     return tolerated(
         work,
-        "one_amount_a_house",
         counts["other"],
         counts["lines"],
         who="billed lines",
@@ -127,31 +140,31 @@ def one_amount_a_house(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.HOUSES, "Beginner houses are all paid the same amount in a month.", tolerance=0.02)
 def one_amount_for_beginners(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES)
     return _one_amount(
         work,
-        "one_amount_for_beginners",
         houses.amounts_of(table, houses.BEGINNER),
         who="months of beginner houses",
         nothing="no house is known to be a beginner.",
     )
 
 
+@check(schemas.HOUSES, "Until April 2013 mature houses are all paid the same amount in a month.", tolerance=0.02)
 def one_amount_before_may_2013(work: YearContext) -> Outcome:
     months = houses.months_of_one_amount(work.year)
     if not months:
         return not_applicable("from May 2013 on mature houses are paid amounts of their own.")
     return _one_amount(
         work,
-        "one_amount_before_may_2013",
         houses.amounts_of(work.read(schemas.HOUSES), houses.MATURE, months),
         who="months of mature houses",
         nothing="no house is known to be mature.",
     )
 
 
-def _one_amount(work: YearContext, check: str, amounts: ir.Table, *, who: str, nothing: str) -> Outcome:
+def _one_amount(work: YearContext, amounts: ir.Table, *, who: str, nothing: str) -> Outcome:
     counts = counted(amounts.agg(months=_.count(), other=_.count(where=_.amount != _.usual)))
     before = work.year - 2
     left_out = ""
@@ -160,7 +173,6 @@ def _one_amount(work: YearContext, check: str, amounts: ir.Table, *, who: str, n
         left_out = f" Large houses are left out: {why} it is not known how old they are."
     outcome = tolerated(
         work,
-        check,
         counts["other"],
         counts["months"],
         of_people=False,
@@ -174,6 +186,7 @@ def _one_amount(work: YearContext, check: str, amounts: ir.Table, *, who: str, n
     return Outcome(outcome.state, outcome.text + left_out, outcome.metadata)
 
 
+@check(schemas.HOUSES, "The houses are those of the year before, but for a few that open or close.", tolerance=0.15)
 def houses_come_and_go(work: YearContext) -> Outcome:
     before = work.year - 1
     if not work.lake.is_usable(schemas.HOUSES, before):
@@ -185,7 +198,6 @@ def houses_come_and_go(work: YearContext) -> Outcome:
     billing = int(now.count().execute())
     return tolerated(
         work,
-        "houses_come_and_go",
         appeared + vanished,
         billing,
         of_people=False,
@@ -199,13 +211,13 @@ def houses_come_and_go(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.HOUSES, "No house has many patients who live far outside its zone.", tolerance=0.05)
 def patients_near_their_house(work: YearContext) -> Outcome:
     table = work.read(schemas.HOUSES).filter(_.residents > 0)
     far = houses.has_patients_far_outside(table)
     counts = counted(table.agg(houses=_.count(), far=_.count(where=far)))
     return tolerated(
         work,
-        "patients_near_their_house",
         counts["far"],
         counts["houses"],
         of_people=False,
@@ -222,72 +234,3 @@ def _months(work: YearContext) -> int:
     """Counted months of all registrations: what several checks hold their findings against."""
     table = work.read(schemas.REGISTRATIONS)
     return counted(table.agg(months=bit_count(_.months).cast("int64").sum()))["months"]
-
-
-OF_REGISTRATIONS = [
-    Check(
-        "one_forfait_a_month",
-        "No more than one net forfait of a patient at a house in a month.",
-        one_forfait_a_month,
-    ),
-    Check(
-        "one_house_a_month",
-        "Nobody is billed by two houses in a month, but on a transfer.",
-        one_house_a_month,
-    ),
-    Check(
-        "gaps_in_registrations",
-        "No month without a forfait between the first and the last month of a registration.",
-        gaps_in_registrations,
-    ),
-    Check(
-        "registration_in_month_of_leaving",
-        "Nobody is registered at a house in the month in which they leave another.",
-        registration_in_month_of_leaving,
-    ),
-]
-
-OF_HOUSES = [
-    Check(
-        "one_amount_a_house",
-        "All lines of a house and month are at one amount for a patient.",
-        one_amount_a_house,
-    ),
-    Check(
-        "one_amount_for_beginners",
-        "Beginner houses are all paid the same amount in a month.",
-        one_amount_for_beginners,
-    ),
-    Check(
-        "one_amount_before_may_2013",
-        "Until April 2013 mature houses are all paid the same amount in a month.",
-        one_amount_before_may_2013,
-    ),
-    Check(
-        "houses_come_and_go",
-        "The houses are those of the year before, but for a few that open or close.",
-        houses_come_and_go,
-    ),
-    Check(
-        "patients_near_their_house",
-        "No house has many patients who live far outside its zone.",
-        patients_near_their_house,
-    ),
-]
-
-OF_PATIENTS = [
-    Check(
-        "forfaits_of_beneficiaries",
-        "Who has a forfait is among the beneficiaries and was born by then.",
-        forfaits_of_beneficiaries,
-        after=(schemas.RAW_BENEFICIARIES.name,),
-    ),
-]
-"""Of ``forfaits_per_patient``, whose other checks are in ``patients``."""
-
-CHECKS = [
-    checks_of(schemas.REGISTRATIONS, OF_REGISTRATIONS),
-    # Apart from the other checks of its table: without beneficiaries it cannot look, and they still shall.
-    checks_of(schemas.FORFAITS_PER_PATIENT, OF_PATIENTS, name="forfaits_of_beneficiaries"),
-    checks_of(schemas.HOUSES, OF_HOUSES),
-]

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import wraps
 
 import ibis
 import ibis.expr.types as ir
@@ -15,9 +15,8 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
     SOME,
-    Check,
     Outcome,
-    checks_of,
+    check,
     failed,
     not_applicable,
     passed,
@@ -36,6 +35,8 @@ from mm_pipeline.reference.geojson import files_by_year
 from mm_pipeline.schemas import Table
 from mm_pipeline.statistic.cells import SECTOR_CODE
 from mm_pipeline.storage.scratch import scratch
+
+EVERY_DELIVERY = (schemas.RAW_FORFAITS, schemas.RAW_BENEFICIARIES, schemas.RAW_DMG, schemas.RAW_CONTRIBUTIONS)
 
 SECTORS_KNOWN_WARN, SECTORS_KNOWN_BLOCK = 0.99, 0.95
 UNASSIGNED_WARN, UNASSIGNED_BLOCK = 0.01, 0.5
@@ -64,6 +65,7 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
     return looked
 
 
+@check(EVERY_DELIVERY, "Delivered rows = kept + ignored by rule + quarantined.", blocking=True)
 @if_delivered
 def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files.
@@ -85,6 +87,9 @@ def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
+@check(
+    EVERY_DELIVERY, "No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks).", blocking=True
+)
 @if_delivered
 def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
     account = Account.of(work.lake, table, work.year)
@@ -107,6 +112,7 @@ def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
     return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
 
 
+@check(EVERY_DELIVERY, "No two pseudonyms of the delivery share a key.", blocking=True)
 @if_delivered
 def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     collisions = Account.of(work.lake, table, work.year).key_collisions
@@ -118,8 +124,9 @@ def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
+@check(EVERY_DELIVERY, "The number of delivered rows is within 20 % of the previous year's (suite delivery_volume).")
 @if_delivered
-def volume(work: YearContext, *, table: Table) -> Outcome:
+def volume_against_previous_year(work: YearContext, *, table: Table) -> Outcome:
     """Rows against the previous year."""
     before = work.year - 1
     if not work.lake.is_usable(table, before):
@@ -135,6 +142,7 @@ def volume(work: YearContext, *, table: Table) -> Outcome:
     return warning(f"{text}. {' '.join(broken)}")
 
 
+@check(schemas.RAW_FORFAITS, f"Only nomenclature code {MM_FORFAIT} is kept.", blocking=True)
 def only_mm_forfaits(work: YearContext) -> Outcome:
     if work.lake.written(schemas.RAW_FORFAITS, work.year).rows == 0:
         return not_applicable(NO_FORFAIT)
@@ -147,6 +155,11 @@ def only_mm_forfaits(work: YearContext) -> Outcome:
     )
 
 
+@check(
+    schemas.RAW_FORFAITS,
+    "Every month of the year is billed; a month without any forfait blocks, an unusually low one warns.",
+    blocking=True,
+)
 def months_billed(work: YearContext) -> Outcome:
     billed = work.read(schemas.RAW_FORFAITS).filter(_.quantity > 0)  # regularisations of a month do not bill it
     rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
@@ -170,6 +183,7 @@ def months_billed(work: YearContext) -> Outcome:
     return passed("Every month of the year is billed.", months=table)
 
 
+@check(schemas.RAW_BENEFICIARIES, "One person, one row: the last residence.", blocking=True)
 def one_row_per_person(work: YearContext) -> Outcome:
     table = work.read(schemas.RAW_BENEFICIARIES)
     rows = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
@@ -187,6 +201,10 @@ def one_row_per_person(work: YearContext) -> Outcome:
     )
 
 
+@check(
+    schemas.RAW_BENEFICIARIES,
+    "Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile).",
+)
 def population_profile(work: YearContext) -> Outcome:
     """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
     table = work.read(schemas.RAW_BENEFICIARIES)
@@ -211,7 +229,13 @@ def population_profile(work: YearContext) -> Outcome:
     return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
 
 
-def sector_codes(work: YearContext) -> Outcome:
+@check(
+    schemas.RAW_BENEFICIARIES,
+    "Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.",
+    blocking=True,
+    after=(schemas.GEOGRAPHY,),
+)
+def sector_codes_known(work: YearContext) -> Outcome:
     """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
@@ -263,6 +287,12 @@ def sector_codes(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
+@check(
+    schemas.RAW_BENEFICIARIES,
+    "Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks.",
+    blocking=True,
+    after=(schemas.GEOGRAPHY,),
+)
 def municipalities_assigned(work: YearContext) -> Outcome:
     municipalities = work.read(schemas.GEOGRAPHY).filter(_.level == "municipality").select("area_code")
     table = work.read(schemas.RAW_BENEFICIARIES)
@@ -292,6 +322,9 @@ def municipalities_assigned(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
+@check(
+    schemas.RAW_BENEFICIARIES, "Most beneficiaries of the year before are there again.", blocking=True, tolerance=0.5
+)
 def same_people_as_the_year_before(work: YearContext) -> Outcome:
     """Most beneficiaries of the year before are there again: if not, one of the two has other pseudonyms."""
     table, before = schemas.RAW_BENEFICIARIES, work.year - 1
@@ -312,7 +345,7 @@ def same_people_as_the_year_before(work: YearContext) -> Outcome:
     with _as_it_is_now(work, table, before) as earlier:
         found, of = _looked_for(earlier, then.kept, among=work.read(table))
     text = f"{share_of_people(found, of).capitalize()} of the beneficiaries of {before} are there again"
-    least = 1 - work.settings.tolerances["same_people_as_the_year_before"]
+    least = 1 - work.tolerance
     if found < least * of:
         return failed(
             f"{text}; at least {percent(least)} are needed. Most people stay insured, so one of the two years has other "
@@ -323,6 +356,13 @@ def same_people_as_the_year_before(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
+@check(
+    schemas.RAW_DMG,
+    "Most DMGs are of somebody who is a beneficiary.",
+    blocking=True,
+    after=(schemas.RAW_BENEFICIARIES,),
+    step="{check}",
+)
 def dmg_of_beneficiaries(work: YearContext) -> Outcome:
     """The patients of the DMGs are beneficiaries: else no DMG elsewhere is ever found, and too many patients count."""
     rows = work.lake.written(schemas.RAW_DMG, work.year).rows
@@ -376,6 +416,11 @@ def _as_it_is_now(work: YearContext, table: Table, year: int) -> Iterator[ir.Tab
         yield work.backend.read_parquet(kept, hive_partitioning=False)
 
 
+@check(
+    schemas.GEOGRAPHY,
+    "Regions, provinces, arrondissements and municipalities of the year are all there.",
+    blocking=True,
+)
 def hierarchy_complete(work: YearContext) -> Outcome:
     counts = work.read(schemas.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
     found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
@@ -391,105 +436,3 @@ def hierarchy_complete(work: YearContext) -> Outcome:
         f"The hierarchy of {work.year} is not complete: {'; '.join(wrong)}. The REFNIS file in data/reference is "
         "probably older than the year: replace it by a newer one, or remove it to use the project's own."
     )
-
-
-def checks_of_every_delivery(table: Table) -> list[Check]:
-    return [
-        Check(
-            "row_accounting",
-            "Delivered rows = kept + ignored by rule + quarantined.",
-            partial(row_accounting, table=table),
-            blocking=True,
-        ),
-        Check(
-            "quarantined_share",
-            "No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks).",
-            partial(quarantined_share, table=table),
-            blocking=True,
-        ),
-        Check(
-            "key_collisions",
-            "No two pseudonyms of the delivery share a key.",
-            partial(key_collisions, table=table),
-            blocking=True,
-        ),
-        Check(
-            "volume_against_previous_year",
-            "The number of delivered rows is within 20 % of the previous year's (suite delivery_volume).",
-            partial(volume, table=table),
-        ),
-    ]
-
-
-CHECKS = [
-    checks_of(
-        schemas.RAW_FORFAITS,
-        [
-            *checks_of_every_delivery(schemas.RAW_FORFAITS),
-            Check("only_mm_forfaits", f"Only nomenclature code {MM_FORFAIT} is kept.", only_mm_forfaits, blocking=True),
-            Check(
-                "months_billed",
-                "Every month of the year is billed; a month without any forfait blocks, an unusually low one warns.",
-                months_billed,
-                blocking=True,
-            ),
-        ],
-    ),
-    checks_of(
-        schemas.RAW_BENEFICIARIES,
-        [
-            *checks_of_every_delivery(schemas.RAW_BENEFICIARIES),
-            Check("one_row_per_person", "One person, one row: the last residence.", one_row_per_person, blocking=True),
-            Check(
-                "population_profile",
-                "Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile).",
-                population_profile,
-            ),
-            Check(
-                "sector_codes_known",
-                "Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.",
-                sector_codes,
-                blocking=True,
-                after=("geography",),
-            ),
-            Check(
-                "municipalities_assigned",
-                "Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks.",
-                municipalities_assigned,
-                blocking=True,
-                after=("geography",),
-            ),
-            Check(
-                "same_people_as_the_year_before",
-                "Most beneficiaries of the year before are there again.",
-                same_people_as_the_year_before,
-                blocking=True,
-            ),
-        ],
-    ),
-    checks_of(schemas.RAW_DMG, checks_of_every_delivery(schemas.RAW_DMG)),
-    checks_of(
-        schemas.RAW_DMG,
-        [
-            Check(
-                "dmg_of_beneficiaries",
-                "Most DMGs are of somebody who is a beneficiary.",
-                dmg_of_beneficiaries,
-                blocking=True,
-                after=("raw_beneficiaries",),
-            )
-        ],
-        name="dmg_of_beneficiaries",
-    ),
-    checks_of(
-        schemas.GEOGRAPHY,
-        [
-            Check(
-                "hierarchy_complete",
-                "Regions, provinces, arrondissements and municipalities of the year are all there.",
-                hierarchy_complete,
-                blocking=True,
-            ),
-        ],
-    ),
-]

@@ -1,13 +1,14 @@
 """How a check is written and what it says.
 
-A check is a function from a :class:`~mm_pipeline.defs.year_context.YearContext` to an :class:`Outcome`. All checks of an
+A :func:`check` is a function from a :class:`~mm_pipeline.defs.year_context.YearContext` to an :class:`Outcome`. All of an
 asset run in one Dagster step, on one engine session. Every outcome says in words what was looked at; a failure says what
 failed, where, how much, and what to do next. A check that cannot look says "Not applicable" and why; Dagster has no third
 state, so it counts as not failed, and the command line and the metadata (``outcome``) tell it from a pass.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -47,41 +48,71 @@ def not_applicable(why: str, **metadata: Any) -> Outcome:
     return Outcome(NOT_APPLICABLE, f"Not applicable: {why}", metadata)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Check:
-    """``look`` may give an Outcome of any state; ``blocking`` only matters for a failure.
+    """What :func:`check` makes of a function. Whoever calls it lets it look, with its tolerance.
 
-    ``after``: further tables it reads beside those upstream of the asset.
+    ``tables``: what it looks at; of several it looks at each by itself, given as ``table``. ``look`` may give an Outcome
+    of any state; ``blocking`` only matters for a failure.
     """
 
-    name: str
+    look: Callable[..., Outcome]
+    tables: tuple[Table | str, ...]
     description: str
-    look: Callable[[YearContext], Outcome]
     blocking: bool = False
-    after: tuple[str, ...] = ()
+    after: tuple[Table, ...] = ()
+    """Further tables it reads beside those upstream of the asset."""
+    tolerance: float | None = None
+    """Of a check that counts cases which break a rule: the share of cases up to which it passes (``MM_TOLERANCES``)."""
+    step: str = "{asset}_checks"
+    """The Dagster step in which it runs, with others of the same; one that waits for more has a step apart."""
+    metadata: Callable[[YearContext], dict[str, Any]] = lambda work: {}
+    """What each of its results tells beside its own; made once a step, before the checks look."""
+
+    @property
+    def name(self) -> str:
+        return self.look.__name__
+
+    def __call__(self, work: YearContext, **arguments: Any) -> Outcome:
+        if self.tolerance is not None:
+            work = replace(work, tolerance=work.settings.tolerances.get(self.name, self.tolerance))
+        return self.look(work, **arguments)
 
 
-def checks_of(
-    table: Table | str,
-    checks: Sequence[Check],
-    *,
-    name: str = "",
-    metadata: Callable[[YearContext], dict[str, Any]] = lambda work: {},
-) -> dg.AssetChecksDefinition:
-    """The Dagster definition of all checks of one yearly asset, or of some that wait for more than the others (``name``).
+def check(
+    tables: Table | str | tuple[Table, ...], description: str, **more: Any
+) -> Callable[[Callable[..., Outcome]], Check]:
+    """Decorator of a check, which has the name of its function; see :class:`Check`."""
+    return lambda look: Check(look, tables if isinstance(tables, tuple) else (tables,), description, **more)
 
-    ``metadata``: what each result tells beside its own.
-    """
-    asset = table if isinstance(table, str) else table.name
+
+def checks_in(*modules: ModuleType) -> list[Check]:
+    """In the order in which they are written there."""
+    return [each for module in modules for each in vars(module).values() if isinstance(each, Check)]
+
+
+def steps_of(checks: Iterable[Check]) -> list[dg.AssetChecksDefinition]:
+    """The Dagster definitions of checks of yearly assets."""
+    steps: dict[tuple[str, str], dict[Check, dict[str, Any]]] = {}
+    for check in checks:
+        for table in check.tables:
+            asset = table if isinstance(table, str) else table.name
+            step = steps.setdefault((asset, check.step.format(asset=asset, check=check.name)), {})
+            step[check] = {"table": table} if len(check.tables) > 1 else {}
+    return [_step(asset, name, found) for (asset, name), found in steps.items()]
+
+
+def _step(asset: str, name: str, checks: Mapping[Check, dict[str, Any]]) -> dg.AssetChecksDefinition:
+    """``checks``, and with which arguments they look."""
 
     @dg.multi_asset_check(
-        name=name or f"{asset}_checks",
+        name=name,
         specs=[
             dg.AssetCheckSpec(
                 check.name,
                 asset=asset,
                 description=check.description,
-                additional_deps=check.after,
+                additional_deps=[table.name for table in check.after],
                 blocking=check.blocking,
                 partitions_def=YEARS,
             )
@@ -92,10 +123,10 @@ def checks_of(
         context: dg.AssetCheckExecutionContext, settings: SettingsParam, engine: DuckDBEngine
     ) -> Iterator[dg.AssetCheckResult]:
         with year_context(context, settings, engine) as work:
-            also = metadata(work)
-            for check in checks:
-                outcome = check.look(work)
-                yield result(asset, check.name, replace(outcome, metadata={**outcome.metadata, **also}))
+            also = {metadata: metadata(work) for metadata in {check.metadata for check in checks}}
+            for check, arguments in checks.items():
+                outcome = check(work, **arguments)
+                yield result(asset, check.name, replace(outcome, metadata={**outcome.metadata, **also[check.metadata]}))
 
     return run
 
@@ -113,7 +144,6 @@ def result(asset: str, name: str, outcome: Outcome) -> dg.AssetCheckResult:
 
 def tolerated(
     work: YearContext,
-    check: str,
     found: int,
     of: int,
     *,
@@ -125,7 +155,7 @@ def tolerated(
     of_people: bool = True,
     **metadata: Any,
 ) -> Outcome:
-    """Outcome of a check that counts the cases that break a rule, by its tolerance (``MM_TOLERANCES``).
+    """Outcome of a check that counts the cases that break a rule, by its tolerance.
 
     ``who`` are the cases in words, what they ``do`` if all is well, the ``fault`` of those found, and what to do next.
     ``nothing``: why the check is not applicable when there is none to look at. ``of_people``: whether those looked at are
@@ -135,7 +165,7 @@ def tolerated(
     """
     if of == 0:
         return not_applicable(nothing)
-    limit, threshold = work.settings.tolerances[check], work.settings.disclosure_threshold
+    limit, threshold = work.tolerance, work.settings.disclosure_threshold
     metadata = {
         "found": people(found, threshold),
         "looked_at": told(of) if of_people else people(of, threshold),

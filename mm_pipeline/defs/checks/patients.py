@@ -7,9 +7,8 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.checks.deliveries import COMPARE, STRANGERS_BLOCK
 from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
-    Check,
     Outcome,
-    checks_of,
+    check,
     failed,
     not_applicable,
     passed,
@@ -27,6 +26,11 @@ NOT_BENEFICIARIES_WARN = 0.005
 """Above :data:`~mm_pipeline.defs.checks.deliveries.STRANGERS_BLOCK` the year stops."""
 
 
+@check(
+    schemas.FORFAITS_PER_PATIENT,
+    "FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution).",
+    blocking=True,
+)
 def forfaits_distribution(work: YearContext) -> Outcome:
     """FF_MH is 0 to 12, every patient once, and the spread is a plausible one (suite ``forfaits_distribution``)."""
     table = work.read(schemas.FORFAITS_PER_PATIENT)
@@ -46,6 +50,11 @@ def forfaits_distribution(work: YearContext) -> Outcome:
     return passed(f"All patients have 0 to 12 forfaits; {whole_year} have the whole year.")
 
 
+@check(
+    schemas.ATTRIBUTED_PATIENTS,
+    "Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.",
+    blocking=True,
+)
 def attribution_rule(work: YearContext) -> Outcome:
     """The definition, looked at from the result: enough forfaits, no DMG elsewhere, once.
 
@@ -91,7 +100,51 @@ def attribution_rule(work: YearContext) -> Outcome:
     return passed(f"Every attributed patient has {threshold} to 12 forfaits, no DMG elsewhere, and is there once.")
 
 
-def among_beneficiaries(work: YearContext) -> Outcome:
+@check(
+    schemas.ATTRIBUTED_PATIENTS,
+    "Hardly any patient is at a house that loses most of its patients to a DMG elsewhere.",
+    blocking=True,
+    tolerance=0.01,
+)
+def dmg_at_own_house(work: YearContext) -> Outcome:
+    """Whether a house's own DMGs are known by its own id.
+
+    A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another
+    practice and its patients no longer count.
+    """
+    threshold = work.settings.threshold
+    candidates = work.read(schemas.FORFAITS_PER_PATIENT).filter(_.forfaits >= threshold)
+    houses = candidates.group_by("house_id").agg(patients=_.count())
+    kept = work.read(schemas.ATTRIBUTED_PATIENTS).group_by("house_id").agg(kept=_.count())
+    both = houses.left_join(kept, "house_id").mutate(kept=_.kept.fill_null(0))
+    counts = counted(
+        both.agg(patients=_.patients.sum(), kept=_.kept.sum(), lost=_.patients.sum(where=2 * _.kept < _.patients))
+    )
+    if 2 * counts["kept"] < counts["patients"]:
+        return failed(
+            f"Most patients with {threshold} forfaits and more hold a DMG at a practice that is not their house, so they do "
+            "not count. The houses probably have other ids in forfaits than in DMG: have the delivery corrected and "
+            f"materialise {work.year} again."
+        )
+    return tolerated(
+        work,
+        counts["lost"],
+        counts["patients"],
+        who=f"patients with {threshold} forfaits and more",
+        do="are at a house that keeps at least half of them as attributed patients",
+        fault="are at a house that loses more than half of them, because they hold a DMG elsewhere",
+        advice="Their house probably has another id in forfaits than in DMG (see houses_come_and_go), so they do not count "
+        "though they should: ask the sender, and have the delivery corrected.",
+        nothing=f"no patient has {threshold} forfaits; see forfaits_distribution.",
+    )
+
+
+@check(
+    schemas.ATTRIBUTED_PATIENTS,
+    "Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block.",
+    blocking=True,
+)
+def patients_are_beneficiaries(work: YearContext) -> Outcome:
     table = work.read(schemas.ATTRIBUTED_PATIENTS)
     counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
     patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
@@ -123,75 +176,3 @@ def among_beneficiaries(work: YearContext) -> Outcome:
             "population, with the same pseudonyms?"
         )
     return passed(f"{text}.")
-
-
-def dmg_at_own_house(work: YearContext) -> Outcome:
-    """Whether a house's own DMGs are known by its own id.
-
-    A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another
-    practice and its patients no longer count.
-    """
-    threshold = work.settings.threshold
-    candidates = work.read(schemas.FORFAITS_PER_PATIENT).filter(_.forfaits >= threshold)
-    houses = candidates.group_by("house_id").agg(patients=_.count())
-    kept = work.read(schemas.ATTRIBUTED_PATIENTS).group_by("house_id").agg(kept=_.count())
-    both = houses.left_join(kept, "house_id").mutate(kept=_.kept.fill_null(0))
-    counts = counted(
-        both.agg(patients=_.patients.sum(), kept=_.kept.sum(), lost=_.patients.sum(where=2 * _.kept < _.patients))
-    )
-    if 2 * counts["kept"] < counts["patients"]:
-        return failed(
-            f"Most patients with {threshold} forfaits and more hold a DMG at a practice that is not their house, so they do "
-            "not count. The houses probably have other ids in forfaits than in DMG: have the delivery corrected and "
-            f"materialise {work.year} again."
-        )
-    return tolerated(
-        work,
-        "dmg_at_own_house",
-        counts["lost"],
-        counts["patients"],
-        who=f"patients with {threshold} forfaits and more",
-        do="are at a house that keeps at least half of them as attributed patients",
-        fault="are at a house that loses more than half of them, because they hold a DMG elsewhere",
-        advice="Their house probably has another id in forfaits than in DMG (see houses_come_and_go), so they do not count "
-        "though they should: ask the sender, and have the delivery corrected.",
-        nothing=f"no patient has {threshold} forfaits; see forfaits_distribution.",
-    )
-
-
-CHECKS = [
-    checks_of(
-        schemas.FORFAITS_PER_PATIENT,
-        [
-            Check(
-                "forfaits_distribution",
-                "FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution).",
-                forfaits_distribution,
-                blocking=True,
-            ),
-        ],
-    ),
-    checks_of(
-        schemas.ATTRIBUTED_PATIENTS,
-        [
-            Check(
-                "attribution_rule",
-                "Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.",
-                attribution_rule,
-                blocking=True,
-            ),
-            Check(
-                "dmg_at_own_house",
-                "Hardly any patient is at a house that loses most of its patients to a DMG elsewhere.",
-                dmg_at_own_house,
-                blocking=True,
-            ),
-            Check(
-                "patients_are_beneficiaries",
-                "Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block.",
-                among_beneficiaries,
-                blocking=True,
-            ),
-        ],
-    ),
-]

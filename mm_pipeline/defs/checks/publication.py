@@ -2,13 +2,14 @@
 that were made."""
 
 import time
+from functools import partial
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets.protection import TABLES, digest_of_both, sensitivity_totals
-from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import LEVELS, UNASSIGNED, UNKNOWN_SECTOR
@@ -26,7 +27,14 @@ _COUNTS = ["beneficiaries", "patients"]
 _NAMED = 5
 """How many cells a message names."""
 
+_of_protected = partial(
+    check, schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: digest_of_both(work)}
+)
 
+
+@_of_protected(
+    "No figure is published that the disclosure rule hides, and those that are published are the statistic's."
+)
 def nothing_hidden_shows(work: YearContext) -> Outcome:
     """The rule read again, apart from the code that protects, on the protected table against the confidential one."""
     threshold = work.settings.disclosure_threshold
@@ -95,6 +103,7 @@ def _differs(both: pd.DataFrame, *columns: str, among: pd.Series) -> pd.Series:
     return different
 
 
+@_of_protected("Nobody can work out a hidden small number from everything that is published of the year.")
 def disclosure_audit(work: YearContext) -> Outcome:
     """The promise, worked out exactly from the published table alone."""
     started, threshold = time.monotonic(), work.settings.disclosure_threshold
@@ -119,6 +128,39 @@ def disclosure_audit(work: YearContext) -> Outcome:
     )
 
 
+@_of_protected("Nobody can work out a small number from what other thresholds than six would give.")
+def sensitivity_audit(work: YearContext) -> Outcome:
+    """The same promise for the table of other thresholds, and that what it shows is what was counted."""
+    threshold = work.settings.disclosure_threshold
+    shown = work.read(schemas.PROTECTED_SENSITIVITY).to_pandas()
+    totals = sensitivity_totals(work.read(schemas.PROTECTED_RATES).to_pandas())
+    earlier = None
+    if work.lake.has(schemas.SHOWN_SENSITIVITY, work.year):
+        earlier = work.read(schemas.SHOWN_SENSITIVITY).to_pandas()
+    wrong = audit_sensitivity(shown, totals, work.settings.threshold, threshold, earlier)
+    counts = threshold_counts(thresholds_of(work.read(schemas.DISCLOSED_RATES).to_pandas()))
+    at_least = shown[(shown["rule"] == "at_least") & shown["patients"].notna()]
+    if not len(counts):  # what is postponed is not known: then no threshold shows but that of the statistic
+        at_least = at_least[at_least["threshold"] != work.settings.threshold]
+    counted = counts[counts["level"].isin(["country", "region"])].set_index(["area_code", "threshold"])["patients"]
+    true = counted.reindex(pd.MultiIndex.from_frame(at_least[["area_code", "threshold"]])).to_numpy()
+    if (at_least["patients"].to_numpy() != true).any():
+        wrong.append("What it shows is not what was counted.")
+    if wrong:
+        more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
+        return failed(
+            f"The sensitivity table: {' '.join(wrong[:_NAMED])}{more} Nothing of {work.year} may be published: materialise "
+            "protected_rates again, and report it if it stays."
+        )
+    published = shown[shown["status"] == "published"].groupby(["level", "area_code"]).size()
+    by_area = published.reindex(pd.MultiIndex.from_frame(totals[["level", "area_code"]]), fill_value=0)
+    return passed(
+        "From the other thresholds nobody can work out a small number either.",
+        cells_by_area=markdown_table([{"area": code, "cells": int(cells)} for (_, code), cells in by_area.items()]),
+    )
+
+
+@_of_protected("Nobody can do so from this release and the earlier ones of the year together.")
 def revisions_audit(work: YearContext) -> Outcome:
     """The promise, for whoever has kept the earlier releases of the year."""
     kept = work.read(schemas.DISCLOSED_RATES).to_pandas()
@@ -156,6 +198,7 @@ def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
 
 
+@_of_protected("What is released is what was counted; changes that would tell of single persons wait.")
 def postponed_changes(work: YearContext) -> Outcome:
     """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
@@ -214,6 +257,7 @@ def _adds_up(table: pd.DataFrame) -> bool:
     return True
 
 
+@_of_protected("A revision hides no figure of the country, a region or a province that was shown.")
 def totals_stay_visible(work: YearContext) -> Outcome:
     """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
@@ -235,37 +279,6 @@ def totals_stay_visible(work: YearContext) -> Outcome:
     return passed("What was shown of the country, the regions and the provinces still is.")
 
 
-def sensitivity_audit(work: YearContext) -> Outcome:
-    """The same promise for the table of other thresholds, and that what it shows is what was counted."""
-    threshold = work.settings.disclosure_threshold
-    shown = work.read(schemas.PROTECTED_SENSITIVITY).to_pandas()
-    totals = sensitivity_totals(work.read(schemas.PROTECTED_RATES).to_pandas())
-    earlier = None
-    if work.lake.has(schemas.SHOWN_SENSITIVITY, work.year):
-        earlier = work.read(schemas.SHOWN_SENSITIVITY).to_pandas()
-    wrong = audit_sensitivity(shown, totals, work.settings.threshold, threshold, earlier)
-    counts = threshold_counts(thresholds_of(work.read(schemas.DISCLOSED_RATES).to_pandas()))
-    at_least = shown[(shown["rule"] == "at_least") & shown["patients"].notna()]
-    if not len(counts):  # what is postponed is not known: then no threshold shows but that of the statistic
-        at_least = at_least[at_least["threshold"] != work.settings.threshold]
-    counted = counts[counts["level"].isin(["country", "region"])].set_index(["area_code", "threshold"])["patients"]
-    true = counted.reindex(pd.MultiIndex.from_frame(at_least[["area_code", "threshold"]])).to_numpy()
-    if (at_least["patients"].to_numpy() != true).any():
-        wrong.append("What it shows is not what was counted.")
-    if wrong:
-        more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
-        return failed(
-            f"The sensitivity table: {' '.join(wrong[:_NAMED])}{more} Nothing of {work.year} may be published: materialise "
-            "protected_rates again, and report it if it stays."
-        )
-    published = shown[shown["status"] == "published"].groupby(["level", "area_code"]).size()
-    by_area = published.reindex(pd.MultiIndex.from_frame(totals[["level", "area_code"]]), fill_value=0)
-    return passed(
-        "From the other thresholds nobody can work out a small number either.",
-        cells_by_area=markdown_table([{"area": code, "cells": int(cells)} for (_, code), cells in by_area.items()]),
-    )
-
-
 def _broken(result: Audit, threshold: int) -> str:
     """How many figures break the promise, and where; not what they could be."""
     rows = result.violations
@@ -277,6 +290,7 @@ def _broken(result: Audit, threshold: int) -> str:
     )
 
 
+@check("published_year", "The released files match their checksums.", blocking=True)
 def release_checksums(work: YearContext) -> Outcome:
     folder = work.settings.published_dir / str(work.year)
     if not folder.exists():
@@ -295,53 +309,3 @@ def release_checksums(work: YearContext) -> Outcome:
             f"{work.year} again (job year)."
         )
     return passed(f"The files of data/published/{work.year} match their checksums; {rows} rows.")
-
-
-CHECKS = [
-    checks_of(
-        schemas.PROTECTED_RATES,
-        [
-            Check(
-                "nothing_hidden_shows",
-                "No figure is published that the disclosure rule hides, and those that are published are the statistic's.",
-                nothing_hidden_shows,
-                blocking=True,
-            ),
-            Check(
-                "disclosure_audit",
-                "Nobody can work out a hidden small number from everything that is published of the year.",
-                disclosure_audit,
-                blocking=True,
-            ),
-            Check(
-                "sensitivity_audit",
-                "Nobody can work out a small number from what other thresholds than six would give.",
-                sensitivity_audit,
-                blocking=True,
-            ),
-            Check(
-                "revisions_audit",
-                "Nobody can do so from this release and the earlier ones of the year together.",
-                revisions_audit,
-                blocking=True,
-            ),
-            Check(
-                "postponed_changes",
-                "What is released is what was counted; changes that would tell of single persons wait.",
-                postponed_changes,
-                blocking=True,
-            ),
-            Check(
-                "totals_stay_visible",
-                "A revision hides no figure of the country, a region or a province that was shown.",
-                totals_stay_visible,
-                blocking=True,
-            ),
-        ],
-        metadata=lambda work: {TABLES: digest_of_both(work)},
-    ),
-    checks_of(
-        "published_year",
-        [Check("release_checksums", "The released files match their checksums.", release_checksums, blocking=True)],
-    ),
-]

@@ -1,6 +1,7 @@
 """Checks of the rates: do the figures add up, and do they look like the statistic?"""
 
 import json
+from functools import partial
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.checks.expectations import broken_rules
-from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
+from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_GROUPS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
@@ -32,6 +33,11 @@ def _rates(work: YearContext, year: int | None = None) -> pd.DataFrame:
     return work.lake.read(work.backend, schemas.SECTOR_RATES, year or work.year).to_pandas()
 
 
+@check(
+    schemas.SECTOR_RATES,
+    "Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates).",
+    blocking=True,
+)
 def rates_in_range(work: YearContext) -> Outcome:
     frame = _rates(work)
     if frame.empty:
@@ -56,6 +62,7 @@ def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
     return ((rates - expected).abs() < RATE_TOLERANCE) | (rates.isna() & expected.isna())
 
 
+@check(schemas.SECTOR_RATES, "In every cell the patients are among the beneficiaries.", blocking=True)
 def numerator_within_denominator(work: YearContext) -> Outcome:
     frame = _rates(work)
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
@@ -67,6 +74,11 @@ def numerator_within_denominator(work: YearContext) -> Outcome:
     )
 
 
+@check(
+    schemas.SECTOR_RATES,
+    "From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included.",
+    blocking=True,
+)
 def sector_coverage(work: YearContext) -> Outcome:
     """From 2005 on every municipality with beneficiaries has sectors, and they add up with ZZZZ to it."""
     if work.year < FIRST_SECTOR_YEAR:
@@ -89,6 +101,7 @@ def sector_coverage(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.SECTOR_RATES, "Every level adds up to the one above.", blocking=True)
 def levels_add_up(work: YearContext) -> Outcome:
     """Each level adds up to the one above; below the country, the unassigned are missing."""
     frame = _rates(work)
@@ -114,6 +127,7 @@ def levels_add_up(work: YearContext) -> Outcome:
     )
 
 
+@check(schemas.SECTOR_RATES, "Every breakdown adds up to its area.", blocking=True)
 def breakdowns_add_up(work: YearContext) -> Outcome:
     """The categories of each breakdown add up to the area's total, and the age classes to the age groups."""
     frame = _rates(work)
@@ -158,6 +172,13 @@ def _are_the_unassigned(work: YearContext, rest: pd.DataFrame) -> bool:
     )
 
 
+_against_others = partial(
+    check, schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others"
+)
+"""Apart from the other checks of its table, on which protected_rates waits."""
+
+
+@_against_others("The rate of the country and the regions changed plausibly in a year (suite regional_change).")
 def regional_change(work: YearContext) -> Outcome:
     """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
     before = work.year - 1
@@ -208,6 +229,7 @@ def _told(rate: float | None, digits: int) -> float | str:
     return "not shown" if rate is None else round(rate, digits)
 
 
+@_against_others("National and regional rates agree with the published ones, where there are any.")
 def published_figures(work: YearContext) -> Outcome:
     """National and regional rates against those the agency published (``published_figures.json``)."""
     facts: dict[str, Any] = json.loads(
@@ -246,6 +268,12 @@ def _places(rows: pd.DataFrame) -> str:
     return "; ".join(places)
 
 
+@check(
+    schemas.THRESHOLD_COUNTS,
+    "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
+    blocking=True,
+    after=(schemas.SECTOR_RATES,),
+)
 def thresholds_agree(work: YearContext) -> Outcome:
     """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
     main = work.settings.threshold
@@ -273,63 +301,3 @@ def thresholds_agree(work: YearContext) -> Outcome:
                 "again, and report it if it stays."
             )
     return passed(f"Each of {by_area.ngroups} areas has twelve thresholds, and at {main} the patients of sector_rates.")
-
-
-CHECKS = [
-    checks_of(
-        schemas.THRESHOLD_COUNTS,
-        [
-            Check(
-                "thresholds_agree",
-                "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
-                thresholds_agree,
-                blocking=True,
-                after=(schemas.SECTOR_RATES.name,),
-            )
-        ],
-    ),
-    checks_of(
-        schemas.SECTOR_RATES,
-        [
-            Check(
-                "rates_in_range",
-                "Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates).",
-                rates_in_range,
-                blocking=True,
-            ),
-            Check(
-                "numerator_within_denominator",
-                "In every cell the patients are among the beneficiaries.",
-                numerator_within_denominator,
-                blocking=True,
-            ),
-            Check(
-                "sector_coverage",
-                "From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included.",
-                sector_coverage,
-                blocking=True,
-            ),
-            Check("levels_add_up", "Every level adds up to the one above.", levels_add_up, blocking=True),
-            Check("breakdowns_add_up", "Every breakdown adds up to its area.", breakdowns_add_up, blocking=True),
-        ],
-    ),
-    # Apart from the other checks of its table, on which protected_rates waits.
-    checks_of(
-        schemas.SECTOR_RATES,
-        [
-            Check(
-                "regional_change",
-                "The rate of the country and the regions changed plausibly in a year (suite regional_change).",
-                regional_change,
-                after=(schemas.PROTECTED_RATES.name,),
-            ),
-            Check(
-                "published_figures",
-                "National and regional rates agree with the published ones, where there are any.",
-                published_figures,
-                after=(schemas.PROTECTED_RATES.name,),
-            ),
-        ],
-        name="sector_rates_against_others",
-    ),
-]

@@ -8,11 +8,12 @@ import re
 
 import pytest
 
+from mm_pipeline.definitions import TOLERANCES
 from mm_pipeline.defs.checks import capitation as checks
 from mm_pipeline.defs.checks import contributions, patients
+from mm_pipeline.defs.checks.framework import checks_in
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, FORFAITS_PER_PATIENT, HOUSES, RAW_BENEFICIARIES, REGISTRATIONS
-from mm_pipeline.settings import TOLERANCES
 from mm_pipeline.storage.earlier_houses import earlier_houses
 from mm_pipeline_tests.support.small_year import YEAR, deliveries, forfait
 
@@ -64,7 +65,7 @@ def test_what_is_regularised_is_not_billed_twice(year):
 @pytest.mark.parametrize(("tolerance", "state"), [(6 / 567, PASSED), (5.9 / 567, WARNING)])
 def test_what_is_as_much_as_tolerated_passes(year, tolerance, state):
     billed(year, *(forfait(person, house_of(person), YEAR, 4) for person in PATIENTS[:6]))
-    of = year.with_settings(tolerances=TOLERANCES | {"one_forfait_a_month": tolerance})
+    of = year.with_settings(tolerances={"one_forfait_a_month": tolerance})
     assert of.outcome_of(checks.one_forfait_a_month).state == state
 
 
@@ -73,9 +74,7 @@ def test_whether_it_warns_does_not_tell_a_small_number(year, patients):
     """Two of 567 are 0.35 %, five are 0.88 %."""
     billed(year, *(forfait(person, house_of(person), YEAR, 4) for person in PATIENTS[:patients]))
     outcomes = [
-        year.with_settings(tolerances=TOLERANCES | {"one_forfait_a_month": limit})
-        .outcome_of(checks.one_forfait_a_month)
-        .state
+        year.with_settings(tolerances={"one_forfait_a_month": limit}).outcome_of(checks.one_forfait_a_month).state
         for limit in (0.0035, 0.0089)
     ]
     assert outcomes == [WARNING, PASSED]
@@ -83,7 +82,7 @@ def test_whether_it_warns_does_not_tell_a_small_number(year, patients):
 
 def test_a_tolerance_is_a_setting(year):
     billed(year, *(forfait(person, house_of(person), YEAR, 4) for person in PATIENTS[:6]))
-    patient = year.with_settings(tolerances=TOLERANCES | {"one_forfait_a_month": 0.02})
+    patient = year.with_settings(tolerances={"one_forfait_a_month": 0.02})
     outcome = patient.outcome_of(checks.one_forfait_a_month)
     assert outcome.state == PASSED
     assert outcome.text.endswith(
@@ -196,7 +195,7 @@ def test_the_number_of_others_is_not_told_by_subtraction(year):
     year.change(RAW_BENEFICIARIES, lambda row: None if row["patient_key"] in gone else row)
     year.change(ATTRIBUTED_PATIENTS, lambda row: row | {"is_beneficiary": row["patient_key"] not in gone})
     assert year.outcome_of(checks.forfaits_of_beneficiaries).metadata["found"] == 7
-    text = year.outcome_of(patients.among_beneficiaries).text
+    text = year.outcome_of(patients.patients_are_beneficiaries).text
     assert text.startswith("Some attributed patients are not in the beneficiaries delivery")
     assert not re.search(r"\b5\b", text)
 
@@ -355,10 +354,10 @@ def test_nobody_has_enough_forfaits(year):
 
 # --- contributions ----------------------------------------------------------------------------------------------------
 
-CEILINGS = [look.look for look in contributions.OF_CONTRIBUTIONS]
+CEILINGS = checks_in(contributions)
 
 
-@pytest.mark.parametrize("look", CEILINGS)
+@pytest.mark.parametrize("look", CEILINGS, ids=lambda look: look.name)
 def test_contributions_are_below_their_ceilings(year, look):
     assert year.outcome_of(look).state == PASSED
 
@@ -400,7 +399,7 @@ def test_a_household_pays_too_much(year):
     assert (households.state, households.metadata["found"]) == (WARNING, 5)
 
 
-@pytest.mark.parametrize("look", CEILINGS)
+@pytest.mark.parametrize("look", CEILINGS, ids=lambda look: look.name)
 def test_no_contributions_are_not_a_pass(year, look):
     (year.settings.raw_dir / str(YEAR) / "contributions.csv").unlink()
     year.redeliver(rates=False, dmg=deliveries(YEAR)["dmg"])

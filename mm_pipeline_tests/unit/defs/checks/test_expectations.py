@@ -167,12 +167,12 @@ def test_a_rule_without_words_shows_itself(suites):
 def test_an_edited_suite_changes_the_outcome(year, suites):
     year.in_year(YEAR - 1).set_account(RAW_FORFAITS, delivered=1000)
     year.set_account(RAW_FORFAITS, delivered=1300)
-    assert year.outcome_of(deliveries.volume, table=RAW_FORFAITS).state == WARNING
+    assert year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS).state == WARNING
     file = suites / "delivery_volume.json"
     file.write_text(file.read_text().replace("1.2}", "1.4}"))
-    assert year.outcome_of(deliveries.volume, table=RAW_FORFAITS).state == PASSED
+    assert year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS).state == PASSED
     file.write_text(file.read_text().replace("1.4}", "1.1}").replace("Ask the sender", "Ask anybody"))
-    outcome = year.outcome_of(deliveries.volume, table=RAW_FORFAITS)
+    outcome = year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS)
     assert (outcome.state, "Ask anybody" in outcome.text) == (WARNING, True)
 
 
@@ -188,7 +188,7 @@ def test_an_edited_suite_changes_the_outcome(year, suites):
 def test_a_spoilt_suite_is_told_in_words(year, suites, content, said):
     (suites / "delivery_volume.json").write_text(content)
     with pytest.raises(OperatorError) as error:
-        year.outcome_of(deliveries.volume, table=RAW_FORFAITS)
+        year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS)
     assert said in str(error.value)
     assert "Undo the last change" in str(error.value)
 
@@ -200,7 +200,7 @@ def test_a_rule_on_a_column_that_is_not_there_is_no_outcome(year, suites):
     wrong = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "rows", "min_value": 0}}
     write(suites, "delivery_volume", *rules("delivery_volume"), wrong)
     with pytest.raises(OperatorError) as error:
-        year.outcome_of(deliveries.volume, table=RAW_FORFAITS)
+        year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS)
     said = str(error.value)
     where, what = "mm_pipeline/defs/checks/suites/delivery_volume.json, rule 2", "expect_column_values_to_be_between"
     assert said.startswith(f"{where}: {what} on {{'column': 'rows', ")
@@ -268,7 +268,7 @@ def test_a_suite_with_a_byte_order_mark(suites):
 def test_a_rule_that_does_not_exist_is_not_left_out(year, suites, wrong, said):
     write(suites, "delivery_volume", *rules("delivery_volume"), wrong)
     with pytest.raises(OperatorError) as error:
-        year.outcome_of(deliveries.volume, table=RAW_FORFAITS)
+        year.outcome_of(deliveries.volume_against_previous_year, table=RAW_FORFAITS)
     assert str(error.value).startswith("mm_pipeline/defs/checks/suites/delivery_volume.json, rule 2: ")
     assert said in str(error.value)
     assert "Undo the last change of the file." in str(error.value)

@@ -127,7 +127,7 @@ def test_nobody_is_attributed(year):
     outcome = year.outcome_of(checks.attribution_rule)
     assert outcome.state == NOT_APPLICABLE
     assert outcome.text.startswith("Not applicable: no patient is attributed to a maison médicale")
-    outcome = year.outcome_of(checks.among_beneficiaries)
+    outcome = year.outcome_of(checks.patients_are_beneficiaries)
     assert outcome.state == FAILED
     assert outcome.text.startswith("No patient is attributed to a maison médicale: no figure can be right")
     assert "Look at the checks of raw_forfaits and raw_dmg." in outcome.text
@@ -137,7 +137,7 @@ def test_nobody_is_attributed(year):
 
 
 def test_all_patients_are_beneficiaries(year):
-    outcome = year.outcome_of(checks.among_beneficiaries)
+    outcome = year.outcome_of(checks.patients_are_beneficiaries)
     assert (outcome.state, outcome.text) == (PASSED, "All attributed patients are in the beneficiaries delivery.")
 
 
@@ -160,7 +160,7 @@ def test_patients_who_are_no_beneficiaries(year, patients, unknown, state, said)
         ATTRIBUTED_PATIENTS,
         [pattern | {"patient_key": 10**9 + n, "is_beneficiary": n >= unknown} for n in range(patients)],
     )
-    outcome = year.outcome_of(checks.among_beneficiaries)
+    outcome = year.outcome_of(checks.patients_are_beneficiaries)
     assert outcome.state == state
     assert outcome.text.startswith(f"{said} not in the beneficiaries delivery; they are counted nowhere.")
     assert ("Less than 0.50 % is expected: were both extracts made" in outcome.text) == (state == WARNING)

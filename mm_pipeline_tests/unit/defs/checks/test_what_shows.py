@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mm_pipeline.definitions import build_definitions
+from mm_pipeline.definitions import TOLERANCES, build_definitions
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import (
@@ -24,7 +24,6 @@ from mm_pipeline.schemas import (
     RAW_FORFAITS,
     SECTOR_RATES,
 )
-from mm_pipeline.settings import TOLERANCES
 from mm_pipeline_tests.support.small_year import YEAR, assert_safe, deliveries, forfait
 
 
