@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
 from mm_pipeline.disclosure.audit.release import read
-from mm_pipeline.disclosure.mask import lower_bounds
 from mm_pipeline.disclosure.protect import Protection, protect_revision
-from mm_pipeline.disclosure.revision import disclosed, mask_of
+from mm_pipeline.disclosure.revision import disclosed, released_pattern
+from mm_pipeline.disclosure.suppression import lower_bounds
 from mm_pipeline.disclosure.system import FIGURES, system_of, with_rates
 from mm_pipeline.errors import OperatorError, TableError
 from mm_pipeline.files.atomic import replacing
@@ -84,8 +84,8 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
             "other. --earlier takes earlier releases of the same year."
         )
     name = [*KEY, "parent_code"]
-    is_rest = rates["area_code"].str.endswith(UNKNOWN_SECTOR)
-    true = rates[~is_rest].set_index(name)[COUNTS]
+    is_residual = rates["area_code"].str.endswith(UNKNOWN_SECTOR)
+    true = rates[~is_residual].set_index(name)[COUNTS]
     told = pd.MultiIndex.from_frame(protected[name])
     source = f"{rates_path}, the rates it was made from (--earlier RATES PROTECTED)"
     counts = true.reindex(told).set_axis(protected.index)
@@ -97,14 +97,14 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
     released = disclosed(rates, protected)
     system = system_of(released)
-    hidden = mask_of(system, released)
+    hidden = released_pattern(system, released)
     lowest = lower_bounds(system, hidden)
     is_there = pd.MultiIndex.from_frame(rates[name]).isin(told)
     _refuse(
         rates_path,
         rates,
         [
-            (_CELL, ~is_there & ~is_rest, f"a cell that is in {protected_path}, too: all of what was released"),
+            (_CELL, ~is_there & ~is_residual, f"a cell that is in {protected_path}, too: all of what was released"),
             *(
                 (
                     figure,
@@ -145,7 +145,7 @@ class Audited(NamedTuple):
     """What could not be audited, for people."""
 
 
-def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
+def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
     """The audit of a table like ``protected_rates``: by itself, and as who has more can read it. Raises :class:`TableError`.
 
     ``also``: earlier releases of its year, oldest first, taken together with it as
@@ -162,18 +162,18 @@ def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path |
     audits: list[tuple[list[Path], Audit]] = []
     for name, table in zip(paths, tables, strict=True):
         try:
-            audits.append(([name], audit(table, threshold)))
+            audits.append(([name], audit(table, disclosure_threshold)))
         except OperatorError as error:
             raise TableError(f"{name}: {error}") from None
     told: list[pd.DataFrame | None] = [None]
     if known is not None:
         facts = read_facts(known, path, tables[0])
-        audits.append(([path], _audit_with(facts, known, path, tables[0], threshold)))
+        audits.append(([path], _audit_with(facts, known, path, tables[0], disclosure_threshold)))
         told.append(facts)
     notes = []
     for each in told if also else []:
         try:
-            audits.append((paths, audit(with_versions(tables), threshold, each)))
+            audits.append((paths, audit(with_versions(tables), disclosure_threshold, each)))
         except OperatorError:
             what = "The releases" if each is None else f"The releases and {known}"
             notes.append(f"{what} could not be audited together: more changed than can be told from the tables.")
@@ -185,7 +185,7 @@ def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path |
 
 
 def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """What somebody knows of figures of a protected table, or of its rests: the columns FACTS.
+    """What somebody knows of figures of a protected table, or of its residuals: the columns FACTS.
 
     Raises :class:`TableError` naming file, line and column.
     """
@@ -216,18 +216,20 @@ def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFram
     return facts
 
 
-def _audit_with(facts: pd.DataFrame, path: Path, table_path: Path, table: pd.DataFrame, threshold: int) -> Audit:
+def _audit_with(
+    facts: pd.DataFrame, path: Path, table_path: Path, table: pd.DataFrame, disclosure_threshold: int
+) -> Audit:
     """The audit with facts. Raises :class:`TableError` for the first that the table and those before it contradict."""
 
     def is_false(count: int) -> bool:
         try:
-            audit(table, threshold, facts.head(count))
+            audit(table, disclosure_threshold, facts.head(count))
         except OperatorError:
             return True
         return False
 
     try:
-        return audit(table, threshold, facts)
+        return audit(table, disclosure_threshold, facts)
     except OperatorError:
         first = bisect_left(range(1, len(facts)), True, key=is_false)
         wrong = pd.Series(np.arange(len(facts)) == first, facts.index)
@@ -348,7 +350,7 @@ def _sums(cells: pd.DataFrame) -> list[Rule]:
     rules: list[Rule] = []
     for figure in FIGURES:
         value = system.value(figure)
-        no_rest = system.is_rest & ((value < 0) | (value > system.beneficiaries))
+        no_rest = system.is_residual & ((value < 0) | (value > system.beneficiaries))
         off = np.bincount(system.line, system.sign * value[system.cell]) != 0
         off |= np.bincount(system.line, no_rest[system.cell]) > 0
         for kind in ("", *CATEGORIES):

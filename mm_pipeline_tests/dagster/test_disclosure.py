@@ -13,7 +13,7 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.assets import releases
 from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure import protect as protection
-from mm_pipeline.disclosure.mask import primary_mask
+from mm_pipeline.disclosure.suppression import primary_pattern
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import Lake
@@ -47,10 +47,10 @@ def primary_only(rates, threshold, earlier=(), **_):
 
     class Forgetful:
         def __init__(self, system, threshold, start=None):
-            self._mask = primary_mask(system, threshold)
+            self._pattern = primary_pattern(system, threshold)
 
-        def mask(self):
-            return self._mask
+        def pattern(self):
+            return self._pattern
 
     search, protection.Search = protection.Search, Forgetful
     try:

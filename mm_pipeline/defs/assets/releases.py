@@ -66,7 +66,7 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
     counts = as_postponed(counts, before, result.postponed) if known else counts
     now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
-    kept = remembered(kept, now, digest=digest_of(result.table), threshold=threshold, released=released)
+    kept = remembered(kept, now, digest=digest_of(result.table), disclosure_threshold=threshold, released=released)
     _keep(work, schemas.DISCLOSED_RATES, kept, provenance)
     _keep(work, schemas.PROTECTED_SENSITIVITY, _protected_sensitivity(work, result.table, counts, known), provenance)
     _keep(work, schemas.PROTECTED_RATES, result.table, provenance)

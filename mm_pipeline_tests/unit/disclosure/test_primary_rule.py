@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mm_pipeline.disclosure.rule import sensitive, small_population
+from mm_pipeline.disclosure.primary_rule import sensitive, small_population
 
 T = 5
 
