@@ -20,7 +20,7 @@ from mm_pipeline.storage.scratch import scratch
 
 @contextmanager
 def session(settings: Settings) -> Iterator[Backend]:
-    """An Ibis backend on an empty in-memory DuckDB; closed at the end, whatever happens.
+    """An Ibis backend on an empty in-memory DuckDB, closed at the end of the block whatever happens.
 
     What does not fit in ``memory_limit`` is spilled to a folder of this session inside the lake (restricted like the
     lake itself) that goes with the session: DuckDB names its spill files alike in every process.
@@ -32,7 +32,7 @@ def session(settings: Settings) -> Iterator[Backend]:
             temp_directory=str(own),
             max_temp_directory_size=f"{_most_spilled(settings, own)}B",
             autoinstall_known_extensions=False,
-            # With some, DuckDB 2.0 may wait for itself for ever when a write fails half-way (duckdb/duckdb#23885).
+            # With asynchronous threads, DuckDB 2.0 may deadlock when a write fails half-way (duckdb/duckdb#23885).
             async_threads=0,
         )
         try:
@@ -42,12 +42,12 @@ def session(settings: Settings) -> Iterator[Backend]:
 
 
 def _most_spilled(settings: Settings, folder: Path) -> int:
-    """Bytes: some times the largest delivery, which no year of this country needs, and never all that is free."""
+    """The most that may be spilled, in bytes: several times the largest delivery, and never all that is free."""
     return min(3 * settings.largest_delivery_bytes, shutil.disk_usage(folder).free * 9 // 10)
 
 
 def chosen(settings: Settings, backend: Backend) -> Engine:
-    """What the statistic is computed on (``MM_ENGINE``): this DuckDB, or Spark, which hands its rows to it."""
+    """The engine of the statistic (``MM_ENGINE``): this DuckDB, or Spark, which hands its rows to this DuckDB."""
     if settings.engine == "duckdb":
         return backend
     try:
