@@ -1,4 +1,4 @@
-"""What is billed and held: the forfaits of the registrations, and the global medical records (DMG).
+"""Billing: the forfaits of the registrations, and the global medical records (DMG).
 
 The forfaits carry the agency's own variable names where they are known, and dates as YYYYMMDD.
 """
@@ -90,10 +90,10 @@ def forfaits(
 
 
 def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
-    """Which registrations are billed a month too many, which is taken back.
+    """Whether each registration is billed one month too many, which is taken back later.
 
-    Only those that end before December and have another month: what a patient is billed in January, and in the first
-    month of all, remains.
+    Only those that end before December and have another month: what is billed in January, and in a patient's first month,
+    is never taken back.
     """
     person, house, first, last = registrations
     several = (last > 1) & (last < 12) & (last > first)
@@ -101,11 +101,10 @@ def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
 
 
 def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.StringArray, houses: int) -> pa.Table:
-    """The records by person; ``houses`` says after how many ``providers``, the ghost house included, the general
-    practices begin.
+    """The records (DMG) by person. ``houses``: number of houses in ``providers`` before the practices, ghost house included.
 
-    A practice has patients of one stretch of the country. Someone who changed house still has the record at the
-    former one, which is an own house as well.
+    A practice has patients of one stretch of the country. Someone who changed house still has the record at the former one,
+    which is an own house as well.
     """
     practices = len(providers) - houses
     nearby = houses + (people.point * practices // POINTS)
@@ -131,6 +130,6 @@ def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.
 
 
 def _unfold(counts: Ints) -> tuple[Ints, Ints]:
-    """The positions 0, 1, ... each as often as its count, and how many of the same came before."""
+    """The positions 0, 1, ..., each repeated as often as its count, and the number of the repetition from 0."""
     row = np.repeat(np.arange(len(counts)), counts)
     return row, np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)

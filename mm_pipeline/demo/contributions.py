@@ -1,4 +1,4 @@
-"""The contributions that houses ask of their patients: what each has paid in the year, by household.
+"""Contributions that houses ask of their patients: what each patient paid in the year, by household.
 
 About a third of the houses ask for one. They were first delivered some years after the forfaits.
 """
@@ -28,7 +28,7 @@ MEMBERS = 4
 
 
 class Contributions(NamedTuple):
-    """One row for a payment. ``household`` is the number of its first member."""
+    """Payments, one row each. ``household`` is the number of its first member."""
 
     person: Ints
     household: Ints
@@ -37,9 +37,9 @@ class Contributions(NamedTuple):
 
 
 def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, year: int) -> Contributions:
-    """What the patients pay at the first house of their year, by house; persons in ``spared`` pay nothing.
+    """The payments of patients to their first house of the year, by house. Persons in ``spared`` pay nothing.
 
-    A household is made of patients of one house who follow each other in it.
+    A household consists of consecutive patients of one house.
     """
     # Of all registrations of a person, the first one.
     person, row = np.unique(registrations.person, return_index=True)
@@ -57,7 +57,7 @@ def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, yea
 
 
 def table(dice: Dice, contributions: Contributions, providers: pa.StringArray) -> pa.Table:
-    """The rows as they are delivered."""
+    """The payments as rows of the delivery."""
     return pa.table(
         {
             "patient_id": pseudonyms(dice, contributions.person),

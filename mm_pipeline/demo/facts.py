@@ -1,4 +1,4 @@
-"""What is known of the country: the figures that the synthetic deliveries follow.
+"""Facts on the country: the published figures that the synthetic deliveries follow.
 
 Facts and rounded figures only, with their sources; no logic but the interpolation between years. Municipalities and
 arrondissements are those of 2018, the vintage whose codes live on in the codes of statistical sectors.
@@ -92,7 +92,7 @@ AGE_CLASSES = (18, 25, 45, 65, 75, 85)
 
 
 def interpolate(figures: Mapping[int, int], at: int, unit: int = 1) -> int:
-    """The figure at a year (or an age) in 1/unit, on a straight line between those known, flat before the first."""
+    """The figure at a year (or an age), in 1/``unit``: linear between the known ones, constant before the first."""
     later = min(known for known in figures if known >= at)
     earlier = max((known for known in figures if known <= at), default=later)
     low, high = figures[earlier] * unit, figures[later] * unit

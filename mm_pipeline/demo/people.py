@@ -1,4 +1,4 @@
-"""Who is insured in a year: births, arrivals, deaths, moves, the preferential tariff.
+"""People who are insured in a year: births, arrivals, deaths, moves, the preferential tariff.
 
 Nobody is stored. A person is a number from 0 to ``ever_insured(scale)``; what the number means is drawn anew for each
 year with the same result.
@@ -45,29 +45,29 @@ class People:
     moved: Bools
 
     def ages(self, year: int) -> Ints:
-        """The position of the age class, at 31 December of the year."""
+        """The position of each person's age class, at 31 December of the year."""
         return np.searchsorted(facts.AGE_CLASSES, year - self.birth_year, side="right")
 
     def preferential(self, dice: Dice, region: Ints, year: int) -> Bools:
-        """Who has the preferential tariff; its share grows from 18 % to 20 % of everybody in twenty years."""
+        """Whether each person has the preferential tariff; the share grows from 18 % to 20 % in twenty years."""
         growth = 985 + 3 * (year - facts.FIRST_YEAR)
         share = PREFERENTIAL[region] * PREFERENTIAL_BY_AGE[self.ages(year)] * growth
         return dice.below("preferential", self.index, 1000 * 100 * 1000) < share
 
 
 def ever_insured(scale: float) -> int:
-    """How many persons there are over all years."""
+    """The number of persons over all years."""
     return max(round(int(_COHORT_ENDS[-1]) * scale), 1)
 
 
 def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) -> People:
-    """Those of the persons ``start`` to ``stop`` who are insured in the year, for at least a day."""
+    """The persons from ``start`` to before ``stop`` who are insured in the year, for at least a day."""
     index = np.arange(start, stop)
     draw = dice.below("birth", index, int(_COHORT_ENDS[-1]))
     birth_year = _COHORT_YEARS[np.searchsorted(_COHORT_ENDS, draw, side="right")]
     arrival = dice.below("arrival", index, ARRIVAL_CHANCES)
     entry_year = birth_year + np.where(arrival < ARRIVAL_AGES, arrival, 0)
-    # The cohorts count those alive before the first year, so that a death can only come after.
+    # The cohorts count those who were alive before the first year, so deaths can only come after it.
     age_known = np.maximum(facts.FIRST_YEAR - 1 - birth_year, 0)
     rank = dice.below("death", index, _ALIVE[age_known])
     death_year = birth_year + np.searchsorted(-_ALIVE, -rank)
@@ -98,5 +98,5 @@ def death_month(dice: Dice, index: Ints) -> Ints:
 
 
 def move_month(dice: Dice, index: Ints) -> Ints:
-    """The month of moving, 1 to 11: a registration that the move ends then ends within the year."""
+    """The month of moving, 1 to 11, so that a registration that the move ends still ends within the year."""
     return 1 + dice.below("month of moving", index, 11)

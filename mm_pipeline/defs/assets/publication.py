@@ -448,7 +448,7 @@ def _atlas_page(settings: Settings) -> dg.MaterializeResult:
             standardised=pq.ParquetFile(series / "standardised.parquet").read(),
             areas=read_area_codes(series / AREAS),
             outlines=outlines,
-            fiche=fiche(history.release, **thresholds_of(series)),
+            fiche=fiche(history.release, *thresholds_of(series)),
             release=history.release,
         )
         write_checksums(folder)
