@@ -62,7 +62,7 @@ class Settings:
     threads: int = 2
     largest_delivery: str = "20GB"
     """No delivered file may be larger, neither as it lies there nor unpacked."""
-    threshold: int = 6
+    minimum_forfaits: int = 6
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
     disclosure_threshold: int = 5
     """Smallest number of people that may be shown."""
@@ -159,7 +159,7 @@ class Settings:
     def of_figures(self) -> dict[str, str]:
         """The settings that change a figure, by the names of their variables; never the secret itself."""
         return {
-            "MM_THRESHOLD": str(self.threshold),
+            "MM_THRESHOLD": str(self.minimum_forfaits),
             "MM_DISCLOSURE_THRESHOLD": str(self.disclosure_threshold),
             "MM_TOTAL_WORTH": str(self.total_worth),
             "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
@@ -177,7 +177,7 @@ class Settings:
 
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
-        parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
+        parts = [self.minimum_forfaits, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
         parts.append(str(self.total_worth))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -345,7 +345,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         threads=_parsed(
             env, "MM_THREADS", _whole_number(1, 1024), os.cpu_count() or 2, "a whole number from 1 to 1024"
         ),
-        threshold=_parsed(env, "MM_THRESHOLD", _whole_number(1, 12), 6, "a whole number of months from 1 to 12"),
+        minimum_forfaits=_parsed(env, "MM_THRESHOLD", _whole_number(1, 12), 6, "a whole number of months from 1 to 12"),
         disclosure_threshold=_parsed(
             env,
             "MM_DISCLOSURE_THRESHOLD",

@@ -160,7 +160,7 @@ def test_a_year_that_was_stopped_does_not_go_out_by_itself(installation, monkeyp
 
 def test_another_threshold_of_forfaits_is_no_revision(installation):
     """Two releases of a year, at six and at seven, would tell who has exactly six."""
-    with installation.backfill(threshold=7) as (backfill, _instance):
+    with installation.backfill(minimum_forfaits=7) as (backfill, _instance):
         (result,) = backfill.years([YEAR], force=True)
     assert result.outcome == FAILED_YEAR
     (problem,) = result.problems

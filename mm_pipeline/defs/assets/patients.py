@@ -80,18 +80,19 @@ def _distribution_plot(work: Step) -> dg.MarkdownMetadataValue:
 def attributed_patients(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.MaterializeResult:
     with step(context, settings) as work:
         attributed = attribution.attributed_patients(
-            work.source(schemas.FORFAITS_PER_PATIENT), work.source(schemas.RAW_DMG), settings.threshold
+            work.source(schemas.FORFAITS_PER_PATIENT), work.source(schemas.RAW_DMG), settings.minimum_forfaits
         )
         located = attribution.with_residence(attributed, work.source(schemas.RAW_BENEFICIARIES))
         provenance = work.lake.derived_from(
             schemas.FORFAITS_PER_PATIENT, schemas.RAW_DMG, schemas.RAW_BENEFICIARIES, year=work.year
         )
         written = work.write(schemas.ATTRIBUTED_PATIENTS, located, provenance)
-        candidates = work.read(schemas.FORFAITS_PER_PATIENT).filter(_.forfaits >= settings.threshold).count().execute()
+        forfaits = work.read(schemas.FORFAITS_PER_PATIENT)
+        candidates = forfaits.filter(_.forfaits >= settings.minimum_forfaits).count().execute()
         return work.result(
             written,
             of_people=True,
-            threshold=settings.threshold,
+            threshold=settings.minimum_forfaits,
             patients_at_threshold=told(int(candidates)),
             excluded_by_another_dmg=told(int(candidates) - written.rows),
         )

@@ -247,7 +247,7 @@ def publish_year(work: Step) -> tuple[dict[str, Any] | None, Outcome]:
                     room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
                 },
                 thresholds={
-                    "threshold": settings.threshold,
+                    "threshold": settings.minimum_forfaits,
                     "disclosure_threshold": settings.disclosure_threshold,
                 },
                 settings=settings.fingerprint(),

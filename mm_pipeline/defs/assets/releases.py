@@ -39,11 +39,11 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
     was made with another number of forfaits: the difference of two thresholds is a group that is protected in neither.
     """
     threshold, releases = work.settings.disclosure_threshold, _kept(work, schemas.RELEASES)
-    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.threshold}):
+    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.minimum_forfaits}):
         raise ReleaseError(
-            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.threshold} would tell "
-            "by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD back, or use "
-            "another data folder (MM_DATA_DIR) for figures that are not released."
+            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.minimum_forfaits} "
+            "would tell by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD "
+            "back, or use another data folder (MM_DATA_DIR) for figures that are not released."
         )
     published = work.settings.published_dir / str(work.year) / "rates.parquet"
     if not len(releases) and published.is_file():
@@ -75,7 +75,8 @@ def protect_year(work: Step, provenance: Provenance) -> tuple[pd.DataFrame, int]
 
 def _protected_sensitivity(work: Step, protected: pd.DataFrame, cells: pd.DataFrame, known: bool) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
-    shown, main, counts = _kept(work, schemas.SHOWN_SENSITIVITY), work.settings.threshold, threshold_counts(cells)
+    shown, counts = _kept(work, schemas.SHOWN_SENSITIVITY), threshold_counts(cells)
+    main = work.settings.minimum_forfaits
     totals = sensitivity_totals(protected)
     if not known:
         now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
@@ -121,7 +122,10 @@ def mark_released(work: Step, protected: pd.DataFrame, sensitivity: pd.DataFrame
     """
     assert_cleared(work, protected, sensitivity)
     releases, digest = _kept(work, schemas.RELEASES), digest_of(protected)
-    marks = {**dict(zip(releases["digest"], releases["threshold"], strict=True)), digest: work.settings.threshold}
+    marks = {
+        **dict(zip(releases["digest"], releases["threshold"], strict=True)),
+        digest: work.settings.minimum_forfaits,
+    }
     if not set(marks) <= set(_kept(work, schemas.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
             f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "
