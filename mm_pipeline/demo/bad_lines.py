@@ -6,10 +6,10 @@ import numpy as np
 
 from mm_pipeline.demo.hashing import Dice
 
-#: Makes the fields of a bad line of those of a good one.
+#: Function from the fields of a good line to those of a bad one.
 Damage = Callable[[list[str]], list[str]]
 
-#: In a file: the first number, or less than the second more; but at most the third in 1000 lines.
+#: Bad lines in a file: at least the first number, fewer than the second more, at most the third per 1000 lines.
 BAD_LINES, MORE_BAD_LINES, BAD_PER_1000 = 3, 4, 3
 
 

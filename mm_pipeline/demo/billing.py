@@ -18,26 +18,26 @@ FORFAIT = "109616"
 #: Other codes of the nomenclature in the extract (consultations and a visit), with fees in cents.
 OTHER_CODES = {"101032": 1700, "101076": 2700, "103132": 3800}
 
-#: What the month of a registration can look like, and how many of 10 000 do: the quantities of its rows, 0 for a row
-#: of another code. Plain; regularised and billed again; billed twice and regularised; with another act.
+#: Patterns of a billed month, per 10 000: the quantities of its rows, 0 for a row of another code. Plain; regularised
+#: and billed again; billed twice and regularised; with another act.
 PLAIN, BILLED_AGAIN, BILLED_TWICE, OTHER_ACT = (1,), (1, -1, 1), (1, 1, -1), (1, 0)
 MONTHS = {PLAIN: 9600, BILLED_AGAIN: 50, BILLED_TWICE: 40, OTHER_ACT: 310}
 
-#: The last month of a registration that ends within the year: billed too much, and taken back.
+#: Pattern of the last month of a registration that ends within the year, if billed by mistake and taken back.
 REGULARISED = (1, -1)
 
-#: All of these, and what is planted only.
+#: All of these, and the patterns of planted violations.
 PATTERNS = (*MONTHS, REGULARISED, TWICE, TWO_AT_ONCE, NOTHING)
 
-#: Shares in 1/10 000: registrations of several months, ending within the year, that are billed one too many; months
-#: not dated on the first. The former is one month in 200 of all, as half of those who leave are still billed.
+#: Per 10 000: registrations of several months, ending within the year, that are billed a month too many; months not
+#: dated on the first. The former is one month in 200 of all, as half of those who leave are still billed.
 ONE_TOO_MANY, OTHER_DAY = 4700, 200
 
 #: General practices at scale 1.
 PRACTICES = 8192
 
-#: Of 1000 registered people, how many hold a DMG with their house only, with another practice too, with that only.
-#: Of 1000 others, how many hold one, two with two practices, one delivered twice.
+#: Per 1000 registered people: those with a DMG at their house only, at another practice too, at that only. Per 1000
+#: others: those with one DMG, with two at two practices, with one delivered twice.
 DMG_REGISTERED, DMG_OTHERS = (835, 35, 30), (690, 15, 5)
 
 DMG_SCHEMA = pa.schema([("patient_id", pa.string()), ("practice_id", pa.string())])

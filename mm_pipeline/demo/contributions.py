@@ -16,14 +16,14 @@ from mm_pipeline.demo.registrations import Registrations
 #: The first year with a delivery.
 FIRST_YEAR = 2010
 
-#: Shares in 1/10 000: houses that ask for a contribution; patients of these who pay it; patients who live in the
-#: household of the patient before.
+#: Shares in 1/10 000 of houses that ask for a contribution, of their patients who pay it, and of patients who live in
+#: the household of the previous patient.
 ASKING, PAYING, SAME_HOUSEHOLD = 3300, 9000, 6000
 
-#: What a house asks in a year, in cents: the lowest, a step, and how many steps; 2.50 euro is the ceiling.
+#: Contribution that a house asks in a year, in cents: lowest, step, number of steps; 2.50 euro is the ceiling.
 LOWEST, STEP, STEPS = 50, 10, 21
 
-#: Members of a household at most. Together they stay below its ceiling of 12.50 euro.
+#: Largest household. Its members together stay below its ceiling of 12.50 euro.
 MEMBERS = 4
 
 

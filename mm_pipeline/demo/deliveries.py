@@ -29,7 +29,7 @@ from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, w
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.permissions import making_private_files
 
-#: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
+#: Persons, or registrations, in a piece: some 500 MB of memory, and nearly as fast as larger pieces.
 PERSONS_AT_A_TIME, REGISTRATIONS_AT_A_TIME = 1 << 19, 1 << 16
 
 

@@ -15,17 +15,17 @@ from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.places import GEOGRAPHY, Country
 
-#: Houses of before the period have opened since then.
+#: Opening year of the oldest houses.
 FIRST_OPENING = 1985
 
-#: Of 10 000 municipalities without a house, how many may use those of their arrondissement.
+#: Municipalities, per 10 000 without a house, that share the houses of their arrondissement.
 SHARING = 6000
 
-#: The patients of a house in its first, second, ... year, in tenths of a full one.
+#: Patients of a house in its first, second, ... year, in tenths of those of a full house.
 GROWTH = (3, 6, 8, 10)
 
 #: A house is a beginner until it has been in the system for two years, and while it has fewer registered patients.
-#: Both are looked at once a year, in the first month with a patient. Its own first one is not before February, so that
+#: Both are examined once a year, in the first month with a patient. Its own first one is not before February, so that
 #: the two years are over in the January of its fourth year.
 BEGINNER_YEARS, BEGINNER_PATIENTS = 2, 500
 

@@ -12,13 +12,13 @@ from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.places import Country
 
-#: Of 160 chances, 45 are to arrive from abroad at an age of 0 to 44, the others to be born in the country.
+#: Chances in all, and those of them to arrive from abroad, one for each age from 0 to 44; the others are to be born here.
 ARRIVAL_CHANCES, ARRIVAL_AGES = 160, 45
 
-#: One person in so many moves in a year. Longer than the period, so that nobody moves twice.
+#: Years from one move of a person to the next: longer than the period, so that nobody moves twice.
 MOVE_CYCLE = 32
 
-#: Persons with the preferential tariff, in 1/1000 by region, and how much more or less (in %) each age class has it.
+#: Share of persons with the preferential tariff: in 1/1000 by region, and relative to it, in %, by age class.
 PREFERENTIAL = np.array([157, 217, 293])
 PREFERENTIAL_BY_AGE = np.array([105, 95, 80, 85, 115, 160, 190])
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import POINTS, Dice, Ints
 
-#: No municipality has fewer inhabitants: at a scale of 0.01 the smallest then still has some.
+#: Smallest number of inhabitants of a municipality, so that it still has some at a scale of 0.01.
 FEWEST_INHABITANTS = 1000
 
-#: Geography does not depend on the seed of a delivery.
+#: Seed of the geography, which does not depend on the seed of a delivery.
 GEOGRAPHY = Dice(0)
 
 

@@ -15,22 +15,22 @@ from mm_pipeline.demo.houses import Houses, attraction
 from mm_pipeline.demo.people import People, death_month, entry_month, move_month
 from mm_pipeline.demo.places import Country
 
-#: Years after which a person draws anew.
+#: Length of an era: years after which a person draws anew.
 ERA = 8
 
-#: How much more (in %) people of each age class register than the average, and those with the preferential tariff
-#: (second) than those without: patients are 31 to 32 years old on average, and 36 to 39 % have that tariff.
+#: Registration relative to the average, in %: by age class, and with the preferential tariff (second) against without.
+#: Patients are 31 to 32 years old on average, and 36 to 39 % have that tariff.
 BY_AGE = (155, 125, 130, 74, 39, 26, 16)
 BY_PREFERENTIAL = (100, 228)
 
-#: What those factors and the way to six months without another DMG make of the rate, in 1/1000 by region: the share
-#: to register for each one to be attributed. Measured, see the test of the rates.
+#: Registrations per attributed patient, in 1/1000 by region, given these factors and the way to six months without
+#: another DMG. Measured, see the test of the rates.
 REGISTERED = (907, 850, 803)
 
-#: Joiners of 10 000 who first pay by act, for one to three months: these come before the registration, and are no gap.
+#: Joiners per 10 000 who first pay by act for one to three months: these precede the registration and are no gap.
 TRIAL = 2000
 
-#: A house with so many patients or fewer gives none to one that has none at all.
+#: Patients up to which a house gives none to a house without any.
 FEWEST_PATIENTS = 5
 
 

@@ -8,13 +8,13 @@ from mm_pipeline.demo.identifiers import pseudonyms
 from mm_pipeline.demo.people import People, move_month
 from mm_pipeline.demo.places import Country, Vintage
 
-#: Women of 10 000 insured.
+#: Women per 10 000 insured.
 WOMEN = 5080
 
-#: Shares in 1/10 000: sectors unknown; municipalities unknown.
+#: Unknown sectors and unknown municipalities, per 10 000.
 UNKNOWN_SECTOR, UNKNOWN_MUNICIPALITY = 50, 20
 
-#: How senders write an unknown municipality.
+#: Spellings of an unknown municipality.
 NO_MUNICIPALITY = ("0", "995", "999", None)
 
 

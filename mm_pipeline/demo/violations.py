@@ -24,7 +24,7 @@ from mm_pipeline.demo.people import People
 from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations, only_ones
 
-#: How many cases of each kind a year has where the delivery is large enough; ``planted`` tells the years apart.
+#: Cases of each kind in a year, if the delivery is large enough; ``planted`` has the differences between years.
 #: - one_forfait_a_month: patients billed twice in a month, in two rows or with a quantity of 2;
 #: - one_house_a_month: patients with a forfait of another house too, in the midst of their registration;
 #: - gaps_in_registrations: patients with a month that was not billed, or billed and taken back;
@@ -53,25 +53,25 @@ PLANTED = {
 #: Patients of the ghost house.
 GHOST_PATIENTS = 20
 
-#: The first year in which it can be known that a house is mature, two years after the first year of all.
+#: First year in which a house can be known to be mature, two years after the first year of all.
 MATURE_SINCE = 2005
 
-#: A case is one of at least so many: of steady patients, for the ghost house, of changes of house, of those who pay.
+#: Persons per case at least: steady patients, those for the ghost house, changes of house, persons who pay.
 ONE_OF, ONE_OF_FOR_GHOST, ONE_OF_CHANGES, ONE_OF_PAYERS = 100, 50, 2, 20
 
-#: A house of planted cases has at least so many steady patients: it keeps some, and its amount is that of most rows.
+#: Steady patients of a house with planted cases at least: it keeps some, and its amount remains that of most rows.
 STEADY_PATIENTS = 5
 
-#: The quantities of the rows of a planted month: as usual; twice, in two rows or in one; nothing; billed and taken back.
+#: Quantities of the rows of a planted month: as usual; twice, in two rows or in one; nothing; billed and taken back.
 ONCE, TWICE, TWO_AT_ONCE, NOTHING, TAKEN_BACK = (1,), (1, 1), (2,), (), (1, -1)
 
-#: How much more than the others a planted row, and a planted house, is paid; in cents.
+#: Excess of the amount of a planted row and of a planted house over the others, in cents.
 MORE_IN_A_ROW, MORE_FOR_A_HOUSE = 100, 150
 
-#: A household that pays too much: its members, and what each of them pays, in cents.
+#: Household that pays too much: number of members, and the payment of each in cents.
 MEMBERS, PAID_BY_MEMBER = 6, 240
 
-#: Households of planted cases have numbers from here on, which no person has.
+#: First number of households of planted cases, above the numbers of persons.
 OTHER_HOUSEHOLDS = 1 << 40
 
 

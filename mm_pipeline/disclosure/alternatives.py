@@ -20,7 +20,7 @@ from mm_pipeline.disclosure.suppression import SuppressionPattern, lower_bounds
 from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System, Target
 
 ROUNDS = 4
-"""How often an alternative is sought, each time at prices closer to the true ones."""
+"""Number of times that an alternative is sought, each time at prices closer to the true ones."""
 WHOLE = 1e-6
 """Tolerance within which a number of the solver counts as whole."""
 _CERTAIN = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Room:
-    """How far each cell of a block may move and at what cost, for ``beneficiaries`` and for ``patients``.
+    """The room of the cells of a block: how far each may move and at what cost, per figure.
 
     ``down`` and ``up``: persons, at least 0. ``cost``: the cost of hiding the cell; where it ``is_hidden`` already, next to
     nothing per person.

@@ -43,7 +43,7 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Before:
-    """What earlier releases of the year tell of the cells (:mod:`mm_pipeline.disclosure.revision`).
+    """Knowledge of the cells from earlier releases of the year (:mod:`mm_pipeline.disclosure.revision`).
 
     ``is_past``: a cell as an earlier release had it, with other counts than now. ``is_change``: the persons by which a cell
     grew or shrank (past as well: nothing of either is hidden now). Per figure: ``known``: shown by an earlier release and

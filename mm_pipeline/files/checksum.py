@@ -16,6 +16,7 @@ _found_intact: dict[Path, tuple[int, ...]] = {}
 
 
 def checksum_path(path: Path) -> Path:
+    """The path of the checksum file of ``path``."""
     return path.with_name(f"{path.name}.sha256")
 
 

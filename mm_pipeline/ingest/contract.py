@@ -39,10 +39,10 @@ _LOST_DIGITS = (
     r"(\d*[.,]\d*\s?[eEdD]\s?[+-]?\d+|\d+\s?[eEdD]\s?\+\d+|\d+\s[eEdD]\s?\d+|\d{16,}[.,]0*)"
     r"([.,]0*)?[^\pL\pN]*"
 )
-"""Pattern of identifiers that a spreadsheet or a floating-point column spoilt: 1.23457E+15, .12346E+16, 1e+15,
-1234567890123456.0.
+"""Pattern of identifiers that a spreadsheet or a floating-point column spoilt.
 
-Not 12e34, which is hexadecimal, nor 7.0: a shorter number keeps all its digits.
+Such as 1.23457E+15, .12346E+16, 1e+15 and 1234567890123456.0. Not 12e34, which is hexadecimal, nor 7.0: a shorter number
+keeps all its digits.
 """
 
 _DECIMALS_OF_A_WHOLE_NUMBER = r"(\.0*|,00?)"
@@ -179,6 +179,7 @@ def _unreadable(column: str, reason: str) -> Rule:
 
 
 def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the forfaits of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="forfaits",
         table=schemas.RAW_FORFAITS,
@@ -206,6 +207,7 @@ def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 
 
 def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the beneficiaries of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     oldest = year - OLDEST_AGE
     return Dataset(
         name="beneficiaries",
@@ -246,6 +248,7 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 
 
 def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the global medical records (DMG) of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="dmg",
         table=schemas.RAW_DMG,
@@ -256,6 +259,7 @@ def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 
 
 def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the contributions of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="contributions",
         table=schemas.RAW_CONTRIBUTIONS,

@@ -44,6 +44,7 @@ class Delivery:
 
 
 def delivery(settings: Settings, year: int) -> Delivery:
+    """The delivery of a year as it is on disk."""
     folder = settings.raw_dir / str(year)
     found = {name: files.candidates(folder, name) for name in DATASETS}
     present = {name: paths[0] for name, paths in found.items() if paths}

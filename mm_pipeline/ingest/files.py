@@ -95,10 +95,12 @@ class Identity:
 
 @dataclass(frozen=True)
 class DeliveredFile:
+    """A delivered file that was scanned."""
+
     path: Path
     sha256: str
     text: TextFacts | None
-    """None for Parquet."""
+    """Facts on the text; None for Parquet."""
     unpacked: Path
     """The file to read: ``path``, or the unpacked copy of a ``.csv.gz``."""
     identity: Identity
@@ -124,10 +126,12 @@ class DeliveredFile:
 
 
 def label(path: Path) -> str:
+    """The name of a delivered file in messages: ``<year>/<file>``."""
     return f"{path.parent.name}/{path.name}"
 
 
 def changed(path: Path) -> DeliveryError:
+    """The error of a file that changed while it was read."""
     return DeliveryError(
         f"{label(path)} changed while it was read; expected a file that is complete and at rest. Nothing was kept. Copy a "
         "delivery under another name (such as .part) and rename it at the end; then materialise the year again."
@@ -287,6 +291,7 @@ def _no_room(path: Path) -> DeliveryError:
 
 
 def too_large(path: Path, how: str, largest: int) -> DeliveryError:
+    """The error of a file of more than ``largest`` bytes. ``how``: in which form, as a clause."""
     return DeliveryError(
         f"{label(path)} {how}; expected at most {size(largest)}. It is damaged or no delivery; if it is one, raise "
         "MM_LARGEST_DELIVERY."
@@ -415,6 +420,7 @@ def _repeated_newlines(text: bytes) -> int:
 
 
 def too_many_rows(path: Path, rows: object) -> DeliveryError:
+    """The error of a file with more than ``MOST_ROWS`` rows."""
     return DeliveryError(
         f"{label(path)} has {rows} rows; expected at most {MOST_ROWS}. It is damaged or no delivery: ask the sender to "
         "deliver it again."

@@ -210,6 +210,7 @@ def shown_names(names: list[str]) -> str:
 
 
 def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryError:
+    """The error of a file with more than ``MOST_BAD`` bad rows. ``reason``: the most frequent one."""
     return DeliveryError(
         f"{file.label}: {rows} rows are bad, most often {reason}; expected at most {MOST_BAD}. Nothing was kept: ask the "
         "sender to deliver the file again."

@@ -102,6 +102,7 @@ def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
 
 
 def is_of_manifest(change: str) -> bool:
+    """Whether a difference, in words, is that of the manifest."""
     return change.startswith(manifest.NAME)
 
 

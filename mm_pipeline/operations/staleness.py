@@ -58,7 +58,7 @@ class YearState:
     purged: date | None = None
     """Date when its persons were purged; None if they were not."""
     awaits: str = ""
-    """What the year awaits before it becomes public, in words; nothing is built meanwhile."""
+    """Signatures that the year awaits before it becomes public, in words; nothing is built meanwhile."""
 
     @property
     def is_up_to_date(self) -> bool:

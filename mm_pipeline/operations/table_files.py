@@ -42,7 +42,7 @@ class Shape(NamedTuple):
     required: list[str]
     optional: list[str]
     of: str
-    """Where the columns are described."""
+    """Name of the place where the columns are described."""
 
 
 CELLS = Shape([*TEXT, *COUNTS], ["year", *DERIVED], "of sector_rates or protected_rates")
@@ -137,7 +137,7 @@ class Audited(NamedTuple):
     violations: pd.DataFrame
     """KEY, ``figure`` and ``path`` (of the table that has it), without repetitions."""
     notes: list[str]
-    """What could not be audited, in words."""
+    """Notes on what could not be audited."""
 
 
 def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:

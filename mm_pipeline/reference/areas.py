@@ -22,7 +22,7 @@ SCHEMA = pa.schema(
 
 COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
 
-#: From which year on Belgium has how many municipalities: the mergers of 1 January 2019 and 2025.
+#: Number of municipalities from a year on: the mergers of 1 January 2019 and 2025.
 MUNICIPALITIES_SINCE = {1983: 589, 2019: 581, 2025: 565}
 
 

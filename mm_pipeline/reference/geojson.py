@@ -34,10 +34,10 @@ _GEOGRAPHIC = re.compile(
 )
 _YEAR = re.compile(r"(?<![0-9])(?:0101)?((?:19|20)[0-9]{2})(?:[0-9]{4})?(?![0-9])")
 
-#: What Statbel calls the code of the municipality; also in lower case. With a year until 2024 or so: ``CNIS5_2020``.
+#: Statbel's names for the code of the municipality, also in lower case; until about 2024 with a year: ``CNIS5_2020``.
 MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS", "CNIS5_<YYYY>")
 
-#: Bytes of a GeoJSON file, unpacked: twenty times the sectors of 2021.
+#: Largest GeoJSON file in bytes, unpacked: twenty times the sectors of 2021.
 LARGEST = 1 << 29
 
 AGAIN = "Take the table again from the open data of Statbel, or remove the file to do without it."

@@ -36,19 +36,19 @@ from mm_pipeline.reference.refnis import BRUSSELS, refusal
 #: The outlines that come with the project; ``scripts/make_provinces.py`` makes them.
 PROVINCES = Path(__file__).with_name("provinces.geojson")
 
-#: Coordinates have this many decimals of a degree: about 10 m, a thirtieth of a pixel on a map 900 pixels wide.
+#: Decimals of coordinates in degrees: about 10 m, a thirtieth of a pixel on a map 900 pixels wide.
 DECIMALS = 4
 
-#: Details smaller than this go: the square root of a triangle's area, in degrees of latitude (0.001 is 111 m).
+#: Size of details that are removed: the square root of a triangle's area, in degrees of latitude (0.001 is 111 m).
 #: Measured on Statbel's files of 2021: 581 municipalities become 0.4 MB of GeoJSON, 19 478 sectors 5.8 MB; at 0.0015
 #: these would be 4.9 MB, and one small sector in a hundred would lose a third of its shape.
 SECTOR_DETAIL = 0.001
 MUNICIPALITY_DETAIL = 0.0025
 
-#: Cracks between neighbours up to this width are closed; the smallest true gap, in Baarle-Hertog, is some 50 m wide.
+#: Width up to which cracks between neighbours are closed; the smallest true gap, in Baarle-Hertog, is some 50 m.
 _CRACK = 10**-DECIMALS
 
-#: Where Belgium is, generously: west, south, east, north.
+#: Generous bounds of Belgium: west, south, east, north.
 _BELGIUM = (2.3, 49.3, 6.6, 51.7)
 
 # A degree of longitude is this much shorter there. Detail is measured, and cracks closed, on a plane shrunk by it.

@@ -24,7 +24,7 @@ from mm_pipeline.files.safe_names import short
 
 LEVELS = ("region", "province", "arrondissement", "municipality")
 
-#: Brussels-Capital has no province: its only arrondissement hangs under the region itself.
+#: Brussels-Capital, which has no province: the parent of its only arrondissement is the region.
 BRUSSELS = "04000"
 
 #: The end date of a unit that still exists.
@@ -45,10 +45,10 @@ class Unit(NamedTuple):
     line: int
 
 
-#: Bytes of a hierarchy file: a hundred times Statbel's.
+#: Largest hierarchy file in bytes: a hundred times Statbel's.
 LARGEST = 1 << 24
 
-#: The columns of ``refnis.csv``: the fields of a unit, except where it was read.
+#: The columns of ``refnis.csv``: the fields of a unit, without its line.
 COLUMNS = Unit._fields[:-1]
 
 

@@ -86,6 +86,7 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

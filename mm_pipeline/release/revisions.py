@@ -89,6 +89,7 @@ def compare(old: pa.Table, new: pa.Table) -> dict[Group, Changes]:
 
 
 def by_year(groups: Mapping[Group, Changes]) -> dict[int, Changes]:
+    """The changes summed by year."""
     years: dict[int, Changes] = {}
     for (year, _level, _dimension), changes in groups.items():
         years[year] = years[year] + changes if year in years else changes

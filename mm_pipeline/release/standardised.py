@@ -22,8 +22,11 @@ STANDARD_POPULATION = {
     "75-84": 6_500,
     "85+": 2_500,
 }
-"""European Standard Population 2013 (Eurostat, *Revision of the European Standard Population*, 2013), persons of
-100 000. It is published by groups of five years; 15 to 19 (5 500) is divided evenly over its years of age."""
+"""European Standard Population 2013, in persons of 100 000.
+
+Source: Eurostat, *Revision of the European Standard Population*, 2013. It is published by groups of five years; 15 to 19
+(5 500) is divided evenly over its years of age.
+"""
 
 
 def standardised(rates: pa.Table) -> pa.Table:

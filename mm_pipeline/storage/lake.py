@@ -73,6 +73,8 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Written:
+    """A partition on disk: its path, and its size in rows and bytes."""
+
     path: Path
     rows: int
     bytes: int

@@ -18,7 +18,7 @@ from mm_pipeline.errors import OperatorError
 
 @dataclass(frozen=True)
 class Audit:
-    """What a reader of all the releases can conclude."""
+    """The findings of an audit: what a reader of all the releases can conclude."""
 
     intervals: pd.DataFrame = field(repr=False)
     """A row for each figure that a release does not show, and for each shown one that breaks the promise.

@@ -67,7 +67,7 @@ def _tightened(
 
 
 def _others(equation: np.ndarray, term: np.ndarray, unbounded: float) -> np.ndarray:
-    """For each term the sum of the other terms of its equation; ``unbounded`` as soon as one of them is infinite."""
+    """The sum of the other terms of its equation, for each term; ``unbounded`` as soon as one of these is infinite."""
     infinite = np.isinf(term)
     finite = np.where(infinite, 0.0, term)
     # Sums of whole numbers below 2**53 are exact.

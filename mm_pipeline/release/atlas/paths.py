@@ -42,6 +42,7 @@ def svg_path(outline: BaseGeometry) -> str:
 
 
 def svg_paths(outlines: Mapping[str, BaseGeometry]) -> dict[str, str]:
+    """The SVG paths of outlines by code of the area, in order of the codes."""
     return {code: svg_path(outlines[code]) for code in sorted(outlines)}
 
 

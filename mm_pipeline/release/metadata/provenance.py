@@ -78,7 +78,7 @@ def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str,
 
 
 def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]]:
-    """What each year was made from or by and differs from an ``earlier`` ``provenance.json``.
+    """The causes of change by year: what differs from an ``earlier`` ``provenance.json``.
 
     Of delivery, geography, settings and code. Years that it does not have are left out; all, if it is missing or damaged.
     """

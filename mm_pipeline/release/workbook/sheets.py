@@ -47,6 +47,8 @@ _A4 = 9
 
 @dataclass(frozen=True)
 class Sheet:
+    """A sheet of the workbook: its table and its dimensions."""
+
     table: GPTable
     widths: Sequence[int]
     """Widths of the columns, in characters."""
