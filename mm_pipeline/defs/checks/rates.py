@@ -248,7 +248,7 @@ def _places(rows: pd.DataFrame) -> str:
 
 def thresholds_agree(work: YearContext) -> Outcome:
     """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
-    main = work.settings.threshold
+    main = work.settings.minimum_forfaits
     counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()
     rates = _rates(work)
     totals = rates[rates["level"].isin(sensitivity.LEVELS) & (rates["dimension"] == "total")]
