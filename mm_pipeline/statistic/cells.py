@@ -7,11 +7,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from mm_pipeline.dimensions import AGE_CLASS_STARTS, AGE_CLASSES, UNKNOWN_SECTOR
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, AGE_CLASSES, CELL, UNKNOWN_SECTOR
 
 SECTOR_CODE = "^[0-9]{5}[0-9A-Z-]{4}$"
-
-_KEYS = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
 
 
 def delivered_cells(people: ir.Table, year: int, name: str) -> ir.Table:
@@ -22,10 +20,10 @@ def delivered_cells(people: ir.Table, year: int, name: str) -> ir.Table:
     """
     age = year - people.birth_year
     class_number = functools.reduce(operator.add, ((age >= start).cast("int8") for start in AGE_CLASS_STARTS))
-    keys = ["municipality_code", "sector_code", "sex", "age", "preferential"]
+    keys = ["age" if key == "age_class" else key for key in CELL]
     counts = people.mutate(age=class_number).group_by(keys).agg(**{name: _.count()})
     label = ibis.cases(*((_.age == number, label) for number, label in enumerate(AGE_CLASSES)))
-    return counts.mutate(age_class=label).select(*_KEYS, name)
+    return counts.mutate(age_class=label).select(*CELL, name)
 
 
 def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
@@ -57,14 +55,12 @@ def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name:
     placed = placed.left_join(areas, ["sector_code", "municipality_code"])
     sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN_SECTOR)
     placed = placed.select(
-        "sex",
-        "age_class",
-        "preferential",
+        *CELL[2:],
         name,
         municipality_code=_.known,
         sector_code=ibis.ifelse(_.known.notnull(), sector, None),
     )
-    return placed.group_by(_KEYS).agg(**{name: whole(_[name].sum())})
+    return placed.group_by(CELL).agg(**{name: whole(_[name].sum())})
 
 
 def whole(total: ir.Value) -> ir.Value:

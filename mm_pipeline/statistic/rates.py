@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from mm_pipeline.dimensions import AGE_GROUPS, CATEGORIES, COUNTRY, FIRST_SECTOR_YEAR, LEVELS
+from mm_pipeline.dimensions import AGE_GROUPS, CATEGORIES, CELL, COUNTRY, FIRST_SECTOR_YEAR, LEVELS
 from mm_pipeline.statistic.cells import whole
 
 PER_10000, PER_100 = 10_000.0, 100.0
@@ -25,13 +25,12 @@ def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geograp
     An area of the year where nobody lives has a row with 0 and no rate. Sectors have rows from 2005 on, with totals only;
     they are those of the year's area table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
     """
-    keys = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
     nobody = {"beneficiaries": ibis.literal(0, "int64"), "patients": ibis.literal(0, "int64")}
     both = ibis.union(
-        beneficiary_counts.mutate(patients=nobody["patients"]).select(*keys, "beneficiaries", "patients"),
-        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*keys, "beneficiaries", "patients"),
+        beneficiary_counts.mutate(patients=nobody["patients"]).select(*CELL, "beneficiaries", "patients"),
+        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*CELL, "beneficiaries", "patients"),
     )
-    by_municipality = _added_up(both, ["municipality_code", "sex", "age_class", "preferential"])
+    by_municipality = _added_up(both, [key for key in CELL if key != "sector_code"])
     long = _breakdowns(by_municipality).left_join(ladder(geography), "municipality_code")
     # An unassigned municipality is not in the ladder: it counts in the country alone.
     long = long.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))

@@ -13,7 +13,7 @@ from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Check, Outcome, checks_of, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.dimensions import AGE_GROUPS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
+from mm_pipeline.dimensions import AGE_GROUPS, BREAKDOWNS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.rates import dimensions_of
 
@@ -120,7 +120,7 @@ def breakdowns_add_up(work: YearContext) -> Outcome:
     area = ["level", "area_code"]
     totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
     wrong: list[str] = []
-    for dimension in ("sex", "age_group", "preferential", "age_class"):
+    for dimension in BREAKDOWNS:
         carrying = totals[[dimension in dimensions_of(level) for level in totals.index.get_level_values("level")]]
         sums = frame[frame["dimension"] == dimension].groupby(area)[_COUNTS].sum()
         wrong += [f"{dimension} of {level} {code}" for level, code in _differing(carrying, sums)]

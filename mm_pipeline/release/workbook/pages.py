@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mm_pipeline.dimensions import BREAKDOWNS
 from mm_pipeline.release.codelists import ABOVE_SECTORS
 
 SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
@@ -14,8 +15,6 @@ SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
 
 TREND = "municipalities_trend"
 """Name of the table with a column for each year; it has rates only."""
-
-BREAKDOWNS = ("sex", "age_group", "age_class", "preferential")
 
 _NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr", "nl")}
 """Language -> the two languages of the area names, so that every place has the name that its people use."""

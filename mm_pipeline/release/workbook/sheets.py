@@ -10,10 +10,11 @@ from gptables import GPTable, GPWorkbook
 from gptables.core.gptable import FormatList
 from xlsxwriter.utility import xl_range
 
+from mm_pipeline.dimensions import BREAKDOWNS
 from mm_pipeline.release.codelists import LANGUAGES
 from mm_pipeline.release.history import span
 from mm_pipeline.release.metadata.fiche import with_colon
-from mm_pipeline.release.workbook.pages import BREAKDOWNS, SHORTHAND, TREND, Page
+from mm_pipeline.release.workbook.pages import SHORTHAND, TREND, Page
 
 Words = Mapping[str, Any]
 """The texts of ``texts/workbook.json`` in one language."""
@@ -33,7 +34,7 @@ _LOOKS: Mapping[str, tuple[str, int]] = {
 """Column -> number format and width in characters. Every other column holds rates."""
 
 _NOTES = {
-    **dict.fromkeys(("age_group", "age_class", "preferential"), "category"),
+    **dict.fromkeys(BREAKDOWNS[1:], "category"),
     "rate_per_10000_upper": "rate_per_10000_lower",
     "standardised_per_10000_lower": "standardised_per_10000",
     "standardised_per_10000_upper": "standardised_per_10000",
