@@ -18,8 +18,8 @@ from benchmarks.material import YEAR, ingested, settings_at
 from benchmarks.rates.product import by_product
 from mm_pipeline import schemas
 from mm_pipeline.disclosure.audit import audit
+from mm_pipeline.disclosure.primary_rule import Flags, sensitive
 from mm_pipeline.disclosure.protect import protect
-from mm_pipeline.disclosure.rule import Flags, sensitive
 from mm_pipeline.storage.lake import Lake
 
 Rule = Callable[[pd.DataFrame, int], pd.DataFrame]

@@ -9,9 +9,9 @@ import pandas as pd
 
 from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS
 from mm_pipeline.disclosure.audit import audit
+from mm_pipeline.disclosure.primary_rule import sensitive
 from mm_pipeline.disclosure.protect import protect, protect_revision
 from mm_pipeline.disclosure.revision import as_published, disclosed
-from mm_pipeline.disclosure.rule import sensitive
 from mm_pipeline.disclosure.system import with_rates
 
 WORTHS = (1, 3, 10, 30, 100, 150)
@@ -126,17 +126,17 @@ def _tables(block: pd.DataFrame, threshold: int) -> list[pd.DataFrame]:
     table = protect(block, threshold)
     if table["beneficiaries"].isna().any() or table.loc[table["level"] == "municipality", "patients"].isna().any():
         return []
-    is_rest = block["area_code"].str.endswith("ZZZZ")
+    is_residual = block["area_code"].str.endswith("ZZZZ")
     hidden = _hidden(block, table)
-    if hidden.equals(is_rest):
+    if hidden.equals(is_residual):
         return []
     # Where an inhabited sector is shown, a hidden one is not 0; otherwise zeros are hidden as well (R2).
     shows = (~hidden & (block["level"] == "sector") & (block["beneficiaries"] > 0)).any()
     at = np.flatnonzero(hidden)
     together = int(block["patients"].iloc[at].sum())
     ranges = [
-        range(int(shows and not rest), min(most, together) + 1)
-        for most, rest in zip(block["beneficiaries"].iloc[at], is_rest.iloc[at], strict=True)
+        range(int(shows and not residual), min(most, together) + 1)
+        for most, residual in zip(block["beneficiaries"].iloc[at], is_residual.iloc[at], strict=True)
     ]
     if np.prod([len(each) for each in ranges[:-1]], dtype=float) > MOST_TABLES:
         return []

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.rule import Counts, Flags, sensitive, small_population
+from mm_pipeline.disclosure.primary_rule import Counts, Flags, sensitive
+from mm_pipeline.disclosure.small_numbers import is_small
 
 UNKNOWN = "ZZZZ"
 UNASSIGNED = "unassigned"
@@ -37,13 +38,13 @@ AGE_CLASSES_OF = {
 class Lines:
     """The cells of a year, or of a part of it, with the country's unassigned at the end, and the lines among them.
 
-    ``cells``: columns of ``sector_rates`` less the rates; ``is_rest``: true for the cells that are never published;
+    ``cells``: columns of ``sector_rates`` less the rates; ``is_residual``: true for the cells that are never published;
     ``total``: for each cell the position of its area's total, -1 for a total; ``members``: per line the positions of
     its cells, its total first.
     """
 
     cells: pd.DataFrame
-    is_rest: Flags
+    is_residual: Flags
     total: Counts
     members: list[Counts]
 
@@ -52,7 +53,7 @@ def lines_of(rates: pd.DataFrame) -> Lines:
     """All lines of a table (columns ``level`` ... ``patients`` of ``sector_rates``)."""
     columns = ["level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
     cells = pd.concat([rates[columns], _unassigned(rates[columns])], ignore_index=True)
-    is_rest = cells["area_code"].str.endswith(UNKNOWN) | (cells["level"] == UNASSIGNED)
+    is_residual = cells["area_code"].str.endswith(UNKNOWN) | (cells["level"] == UNASSIGNED)
     keys = list(cells[[*KEY, "parent_code"]].itertuples(index=False, name=None))
     at = {key[:4]: position for position, key in enumerate(keys)}
     group_of = {class_: group for group, classes in AGE_CLASSES_OF.items() for class_ in classes}
@@ -68,7 +69,7 @@ def lines_of(rates: pd.DataFrame) -> Lines:
         elif dimension != "total":
             parts[dimension, level, area, "total", "total"].append(position)
     members = [np.array([at[owner[1:]], *below]) for owner, below in parts.items() if owner[1:] in at]
-    return Lines(cells, is_rest.to_numpy(dtype=bool), total, members)
+    return Lines(cells, is_residual.to_numpy(dtype=bool), total, members)
 
 
 def _unassigned(cells: pd.DataFrame) -> pd.DataFrame:
@@ -76,8 +77,8 @@ def _unassigned(cells: pd.DataFrame) -> pd.DataFrame:
     keys, counts = ["dimension", "category"], ["beneficiaries", "patients"]
     country = cells[cells["level"] == "country"].set_index(keys)[counts]
     regions = cells[cells["level"] == "region"].groupby(keys, observed=True)[counts].sum()
-    rest = (country - regions).dropna().astype("int64").reset_index()
-    return rest.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code="BE")[cells.columns]
+    residual = (country - regions).dropna().astype("int64").reset_index()
+    return residual.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code="BE")[cells.columns]
 
 
 def primary_only(rates: pd.DataFrame, threshold: int) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def primary_only(rates: pd.DataFrame, threshold: int) -> pd.DataFrame:
     lines = lines_of(rates)
     patients, people = _figures(lines)
     return _released(
-        rates, lines, small_population(people, threshold) | lines.is_rest, sensitive(patients, people, threshold)
+        rates, lines, is_small(people, threshold) | lines.is_residual, sensitive(patients, people, threshold)
     )
 
 
@@ -96,7 +97,7 @@ def two_a_line(rates: pd.DataFrame, threshold: int) -> pd.DataFrame:
     """
     lines = lines_of(rates)
     patients, people = _figures(lines)
-    hidden_people = small_population(people, threshold)
+    hidden_people = is_small(people, threshold)
     hidden = sensitive(patients, people, threshold)
     _hide_two_a_line(lines, hidden_people, people)
     hidden |= hidden_people
@@ -119,7 +120,7 @@ def _hide_two_a_line(lines: Lines, hidden: Flags, values: Counts) -> None:
         members = lines.members[waiting.pop()]
         if hidden[members].sum() != 1:
             continue
-        candidates = members[~hidden[members] & ~lines.is_rest[members]]
+        candidates = members[~hidden[members] & ~lines.is_residual[members]]
         if len(candidates) == 0:
             continue
         chosen = min(candidates.tolist(), key=lambda cell: (values[cell] == 0, values[cell], cell))
@@ -139,4 +140,4 @@ def release(rates: pd.DataFrame, lines: Lines, hidden_people: Flags, hidden: Fla
     for column in ("rate_per_10000", "rate_percent"):
         result[column] = rates[column].mask(hidden)
     result["status"] = np.where(hidden, "suppressed", "published")
-    return result[~lines.is_rest[: len(rates)]].reset_index(drop=True)
+    return result[~lines.is_residual[: len(rates)]].reset_index(drop=True)

@@ -11,7 +11,7 @@ depends on what is hidden: such a figure is asked for once a solution shows a wa
 that the cells of this way are hidden.
 
 What it gives is a lower bound of the optimum, as intervals are in real numbers here. Where the audit finds the
-solution's table unbroken, it is the optimum - of the masks that show every N: to hide a N besides loosens n as well, but
+solution's table unbroken, it is the optimum - of the patterns that show every N: to hide a N besides loosens n as well, but
 costs the reader two figures of the row.
 """
 
@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.disclosure_lines import Lines, lines_of, release
-from mm_pipeline.disclosure.rule import Flags, sensitive
+from mm_pipeline.disclosure.primary_rule import Flags, sensitive
 
 Floats = NDArray[np.float64]
 TOLERANCE, SLACK = 1e-6, 1e-4
@@ -40,7 +40,7 @@ Cut = tuple[Floats, float]
 
 @dataclass(frozen=True)
 class Need:
-    """A figure that may be at risk, as a movement of its cell's n.
+    """A figure that may be at risk, as an alternative of its cell's n.
 
     ``up``: how far in direction ``sign`` at least (for n up, for the others down); ``width``: how far in all.
     ``small``: how far from its value it is small, in direction ``sign``; 0 if it is: sensitive.
@@ -68,7 +68,7 @@ class Block:
     """A part of a year's table with every N shown.
 
     ``column``: for each cell the binary that says whether its n is hidden, of which -1 stands for never and -2 for at
-    any rate (sensitive, or a breakdown of such a total, or a rest).
+    any rate (sensitive, or a breakdown of such a total, or a residual).
     """
 
     def __init__(self, rates: pd.DataFrame, threshold: int) -> None:
@@ -79,11 +79,11 @@ class Block:
         self.patients = cells["patients"].to_numpy(dtype="int64")
         self.others = self.people - self.patients
         self.t = threshold
-        total, is_rest = self.lines.total, self.lines.is_rest
-        self.primary = sensitive(self.patients, self.people, threshold) & ~is_rest
+        total, is_residual = self.lines.total, self.lines.is_residual
+        self.primary = sensitive(self.patients, self.people, threshold) & ~is_residual
         self.primary |= (total >= 0) & self.primary[total] & (self.people > 0)
 
-        municipality = cells["parent_code"].where((cells["level"] == "sector") & ~is_rest)
+        municipality = cells["parent_code"].where((cells["level"] == "sector") & ~is_residual)
         self._sectors = {
             code: rows.to_numpy() for code, rows in pd.Series(cells.index).groupby(municipality.to_numpy())
         }
@@ -91,17 +91,17 @@ class Block:
 
     @property
     def shows_all_people(self) -> bool:
-        """No N, a rest's included, is small; otherwise two figures of each cell would have to be moved together."""
+        """No N, a residual's included, is small; otherwise two figures of each cell would have to be moved together."""
         return not ((self.people >= 1) & (self.people < self.t)).any()
 
     def _name_columns(self) -> None:
         total, zero = self.lines.total, self.patients == 0
         number = count()
         self.column = np.full(len(self.people), -1)
-        own = ~zero & ~self.primary & ~self.lines.is_rest
+        own = ~zero & ~self.primary & ~self.lines.is_residual
         for cell in np.flatnonzero(own):
             self.column[cell] = next(number)
-        self.column[self.primary | self.lines.is_rest] = -2
+        self.column[self.primary | self.lines.is_residual] = -2
         # R1: a zero of a breakdown is hidden when its total is; zeros are not hidden otherwise ...
         for cell in np.flatnonzero(zero & (total >= 0) & ~self.primary & (self.people > 0)):
             self.column[cell] = self.column[total[cell]]
@@ -117,7 +117,7 @@ class Block:
         """For each cell the binary under which it may be 0 though hidden (R1, R2), as in ``column``."""
         total = self.lines.total
         result = np.where(total >= 0, self.column[total], -1)
-        result[self.lines.is_rest] = -2
+        result[self.lines.is_residual] = -2
         for code, cells in self._sectors.items():
             result[cells] = self.r2[code]
         return result
@@ -150,7 +150,7 @@ class Block:
 
     def costs(self) -> Floats:
         """How many rows each binary hides."""
-        counted = self.column[(self.column >= 0) & ~self.lines.is_rest]
+        counted = self.column[(self.column >= 0) & ~self.lines.is_residual]
         return np.bincount(counted, minlength=self.columns).astype(float)
 
     def hidden(self, chosen: Floats) -> Flags:
@@ -159,14 +159,14 @@ class Block:
 
     def complementary(self, hidden: Flags) -> int:
         """How many rows are hidden that are not hidden at any rate."""
-        return int((hidden & ~self.primary & ~self.lines.is_rest).sum())
+        return int((hidden & ~self.primary & ~self.lines.is_residual).sum())
 
     def table(self, hidden: Flags) -> pd.DataFrame:
         rows = slice(0, len(self.rates))
-        return release(self.rates, self.lines, self.lines.is_rest[rows], hidden[rows])
+        return release(self.rates, self.lines, self.lines.is_residual[rows], hidden[rows])
 
 
-class _Movements:
+class _Alternatives:
     """How far a cell's n can move with real numbers as the binaries stand, and the inequality that limits it."""
 
     def __init__(self, block: Block) -> None:
@@ -238,7 +238,7 @@ class _Movements:
                 yield self._cut(limit + other, need.width, on_condition)
 
     def _hidden_for(self, way: Floats) -> set[int]:
-        """The binaries that must be set for a movement to be possible."""
+        """The binaries that must be set for an alternative to be possible."""
         moved = np.abs(way) > TOLERANCE
         below = self._block.zero_column[moved & (way < -self._down - TOLERANCE)]
         return {int(column) for column in [*self._block.column[moved], *below] if column >= 0}
@@ -256,12 +256,12 @@ def optimum(block: Block, rounds: int = ROUNDS) -> Optimum:
     """The fewest complementary rows of a block; given up after ``rounds`` programmes in whole numbers."""
     if block.columns == 0:
         return Optimum(0, block.hidden(np.zeros(0)))
-    movements, master = _Movements(block), _Master(block)
+    alternatives, master = _Alternatives(block), _Master(block)
     sensitive_figures = [need for need in block.needs() if need.small == 0]
     near_figures = [need for need in block.needs() if need.small != 0]
     while master.moves():
-        movements.stand(master.solve())
-        cuts = [cut for need in sensitive_figures for cut in movements.broken(need)]
+        alternatives.stand(master.solve())
+        cuts = [cut for need in sensitive_figures for cut in alternatives.broken(need)]
         if not cuts:
             break
         master.add(cuts)
@@ -270,12 +270,12 @@ def optimum(block: Block, rounds: int = ROUNDS) -> Optimum:
         chosen = master.solve()
         if not master.is_solved:
             break
-        movements.stand(chosen)
-        cuts = [cut for need in sensitive_figures for cut in movements.broken(need)]
+        alternatives.stand(chosen)
+        cuts = [cut for need in sensitive_figures for cut in alternatives.broken(need)]
         if not cuts:
             # Only now: in fractions, or with a sensitive figure in need, there is no telling what could be small.
             hidden = block.hidden(chosen)
-            cuts = [cut for need in near_figures if hidden[need.cell] for cut in movements.broken(need)]
+            cuts = [cut for need in near_figures if hidden[need.cell] for cut in alternatives.broken(need)]
             if not cuts:
                 return Optimum(block.complementary(hidden), hidden)
         master.add(cuts)

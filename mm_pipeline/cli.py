@@ -505,7 +505,7 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
     from rich.markup import escape
 
     if settings.engine == "spark":
-        from mm_pipeline.storage.spark_needs import assert_met
+        from mm_pipeline.storage.spark_requirements import assert_met
 
         assert_met(settings)  # rather now than after the deliveries of a year were read
 

@@ -38,7 +38,12 @@ CATEGORIES = {
     "age_class": AGE_CLASSES,
     "preferential": ("0", "1"),
 }
-"""Breakdown -> its categories."""
+"""Dimension -> its categories."""
+BREAKDOWNS = tuple(CATEGORIES)[1:]
+"""The dimensions other than the total."""
+
+CELL = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
+"""What names a finest cell: every figure is a sum of these."""
 
 FIRST_SECTOR_YEAR = 2005
 """Smallest area before: the municipality (source fiche)."""

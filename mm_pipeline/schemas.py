@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mm_pipeline.dimensions import CATEGORIES, CELL
+
 
 @dataclass(frozen=True)
 class Column:
@@ -196,7 +198,7 @@ BENEFICIARY_COUNTS = Table(
         PREFERENTIAL,
         Column("beneficiaries", pa.int64(), "distinct persons"),
     ),
-    order=("municipality_code", "sector_code", "sex", "age_class", "preferential"),
+    order=tuple(CELL),
     of_people=True,
 )
 _RATE_COLUMNS = (
@@ -204,7 +206,7 @@ _RATE_COLUMNS = (
     Column("level", pa.string(), "country, region, province, arrondissement, municipality or sector"),
     Column("area_code", pa.string(), "NIS code, sector code (<NIS5>ZZZZ: unknown sector), or BE"),
     Column("parent_code", pa.string(), "the area one level up; empty for BE"),
-    Column("dimension", pa.string(), "total, sex, age_group, age_class or preferential"),
+    Column("dimension", pa.string(), " or ".join([", ".join([*CATEGORIES][:-1]), [*CATEGORIES][-1]])),
     Column("category", pa.string(), "category of the dimension"),
     Column("beneficiaries", pa.int64(), "persons in the beneficiaries delivery of the year"),
     Column("patients", pa.int64(), "beneficiaries attributed to a maison médicale"),

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -89,6 +89,11 @@ SparkMaster = Annotated[
 ]
 
 
+def _variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return "MM_THRESHOLD" if field == "minimum_forfaits" else f"MM_{field.upper()}"
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings of a run; see ``docs/operating.md`` for the table of variables.
@@ -96,7 +101,7 @@ class Settings:
     The types say how :func:`from_environment` reads a variable, and within which bounds; ``replace`` asks nobody.
     """
 
-    __pydantic_config__: ClassVar = ConfigDict(alias_generator=lambda name: f"MM_{name.upper()}")
+    __pydantic_config__: ClassVar = ConfigDict(alias_generator=_variable)
 
     data_dir: Path
     memory_limit: Size = "4GB"
@@ -104,7 +109,7 @@ class Settings:
     threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
     largest_delivery: Size = "20GB"
     """No delivered file may be larger, neither as it lies there nor unpacked."""
-    threshold: Annotated[Whole, Field(ge=1, le=12)] = 6
+    minimum_forfaits: Annotated[Whole, Field(ge=1, le=12)] = 6
     """Forfaits in the year from which a patient is attributed to a maison médicale."""
     disclosure_threshold: Annotated[Whole, Field(ge=DISCLOSURE_THRESHOLDS[0], le=DISCLOSURE_THRESHOLDS[1])] = 5
     """Smallest number of people that may be shown."""
@@ -201,7 +206,7 @@ class Settings:
     def of_figures(self) -> dict[str, str]:
         """The settings that change a figure, by the names of their variables; never the secret itself."""
         return {
-            "MM_THRESHOLD": str(self.threshold),
+            "MM_THRESHOLD": str(self.minimum_forfaits),
             "MM_DISCLOSURE_THRESHOLD": str(self.disclosure_threshold),
             "MM_TOTAL_WORTH": str(self.total_worth),
             "MM_ALIASES": ",".join(f"{name}={canonical}" for name, canonical in sorted(self.aliases.items())),
@@ -219,7 +224,7 @@ class Settings:
 
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
-        parts = [self.threshold, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
+        parts = [self.minimum_forfaits, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
         parts.append(str(self.total_worth))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -288,7 +293,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         return _READER.validate_python({"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads} | texts)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-    told = "the defaults" if name == "MM_TOLERANCES" else _told(getattr(default, name.removeprefix("MM_").lower()))
+    value = next(getattr(default, each.name) for each in fields(default) if _variable(each.name) == name)
+    told = "the defaults" if name == "MM_TOLERANCES" else _told(value)
     raise SettingsError(
         f"{name} is {short(texts[name])}; expected {EXPECTED[name]}. Correct it, or unset it for {told}."
     )

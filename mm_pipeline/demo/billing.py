@@ -1,4 +1,4 @@
-"""What is billed and held: the forfaits of the registrations, and the global medical records (DMG).
+"""Billing: the forfaits of the registrations, and the global medical records (DMG).
 
 The forfaits carry the agency's own variable names where they are known, and dates as YYYYMMDD.
 """
@@ -18,26 +18,26 @@ FORFAIT = "109616"
 #: Other codes of the nomenclature in the extract (consultations and a visit), with fees in cents.
 OTHER_CODES = {"101032": 1700, "101076": 2700, "103132": 3800}
 
-#: What the month of a registration can look like, and how many of 10 000 do: the quantities of its rows, 0 for a row
-#: of another code. Plain; regularised and billed again; billed twice and regularised; with another act.
+#: Patterns of a billed month, per 10 000: the quantities of its rows, 0 for a row of another code. Plain; regularised
+#: and billed again; billed twice and regularised; with another act.
 PLAIN, BILLED_AGAIN, BILLED_TWICE, OTHER_ACT = (1,), (1, -1, 1), (1, 1, -1), (1, 0)
 MONTHS = {PLAIN: 9600, BILLED_AGAIN: 50, BILLED_TWICE: 40, OTHER_ACT: 310}
 
-#: The last month of a registration that ends within the year: billed too much, and taken back.
+#: Pattern of the last month of a registration that ends within the year, if billed by mistake and taken back.
 REGULARISED = (1, -1)
 
-#: All of these, and what is planted only.
+#: All of these, and the patterns of planted violations.
 PATTERNS = (*MONTHS, REGULARISED, TWICE, TWO_AT_ONCE, NOTHING)
 
-#: Shares in 1/10 000: registrations of several months, ending within the year, that are billed one too many; months
-#: not dated on the first. The former is one month in 200 of all, as half of those who leave are still billed.
+#: Per 10 000: registrations of several months, ending within the year, that are billed a month too many; months not
+#: dated on the first. The former is one month in 200 of all, as half of those who leave are still billed.
 ONE_TOO_MANY, OTHER_DAY = 4700, 200
 
 #: General practices at scale 1.
 PRACTICES = 8192
 
-#: Of 1000 registered people, how many hold a DMG with their house only, with another practice too, with that only.
-#: Of 1000 others, how many hold one, two with two practices, one delivered twice.
+#: Per 1000 registered people: those with a DMG at their house only, at another practice too, at that only. Per 1000
+#: others: those with one DMG, with two at two practices, with one delivered twice.
 DMG_REGISTERED, DMG_OTHERS = (835, 35, 30), (690, 15, 5)
 
 DMG_SCHEMA = pa.schema([("patient_id", pa.string()), ("practice_id", pa.string())])
@@ -90,10 +90,10 @@ def forfaits(
 
 
 def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
-    """Which registrations are billed a month too many, which is taken back.
+    """Whether each registration is billed one month too many, which is taken back later.
 
-    Only those that end before December and have another month: what a patient is billed in January, and in the first
-    month of all, remains.
+    Only those that end before December and have another month: what is billed in January, and in a patient's first month,
+    is never taken back.
     """
     person, house, first, last = registrations
     several = (last > 1) & (last < 12) & (last > first)
@@ -101,11 +101,10 @@ def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
 
 
 def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.StringArray, houses: int) -> pa.Table:
-    """The records by person; ``houses`` says after how many ``providers``, the ghost house included, the general
-    practices begin.
+    """The records (DMG) by person. ``houses``: number of houses in ``providers`` before the practices, ghost house included.
 
-    A practice has patients of one stretch of the country. Someone who changed house still has the record at the
-    former one, which is an own house as well.
+    A practice has patients of one stretch of the country. Someone who changed house still has the record at the former one,
+    which is an own house as well.
     """
     practices = len(providers) - houses
     nearby = houses + (people.point * practices // POINTS)
@@ -131,6 +130,6 @@ def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.
 
 
 def _unfold(counts: Ints) -> tuple[Ints, Ints]:
-    """The positions 0, 1, ... each as often as its count, and how many of the same came before."""
+    """The positions 0, 1, ..., each repeated as often as its count, and the number of the repetition from 0."""
     row = np.repeat(np.arange(len(counts)), counts)
     return row, np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)

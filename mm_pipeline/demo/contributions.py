@@ -1,4 +1,4 @@
-"""The contributions that houses ask of their patients: what each has paid in the year, by household.
+"""Contributions that houses ask of their patients: what each patient paid in the year, by household.
 
 About a third of the houses ask for one. They were first delivered some years after the forfaits.
 """
@@ -16,19 +16,19 @@ from mm_pipeline.demo.registrations import Registrations
 #: The first year with a delivery.
 FIRST_YEAR = 2010
 
-#: Shares in 1/10 000: houses that ask for a contribution; patients of these who pay it; patients who live in the
-#: household of the patient before.
+#: Shares in 1/10 000 of houses that ask for a contribution, of their patients who pay it, and of patients who live in
+#: the household of the previous patient.
 ASKING, PAYING, SAME_HOUSEHOLD = 3300, 9000, 6000
 
-#: What a house asks in a year, in cents: the lowest, a step, and how many steps; 2.50 euro is the ceiling.
+#: Contribution that a house asks in a year, in cents: lowest, step, number of steps; 2.50 euro is the ceiling.
 LOWEST, STEP, STEPS = 50, 10, 21
 
-#: Members of a household at most. Together they stay below its ceiling of 12.50 euro.
+#: Largest household. Its members together stay below its ceiling of 12.50 euro.
 MEMBERS = 4
 
 
 class Contributions(NamedTuple):
-    """One row for a payment. ``household`` is the number of its first member."""
+    """Payments, one row each. ``household`` is the number of its first member."""
 
     person: Ints
     household: Ints
@@ -37,9 +37,9 @@ class Contributions(NamedTuple):
 
 
 def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, year: int) -> Contributions:
-    """What the patients pay at the first house of their year, by house; persons in ``spared`` pay nothing.
+    """The payments of patients to their first house of the year, by house. Persons in ``spared`` pay nothing.
 
-    A household is made of patients of one house who follow each other in it.
+    A household consists of consecutive patients of one house.
     """
     # Of all registrations of a person, the first one.
     person, row = np.unique(registrations.person, return_index=True)
@@ -57,7 +57,7 @@ def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, yea
 
 
 def table(dice: Dice, contributions: Contributions, providers: pa.StringArray) -> pa.Table:
-    """The rows as they are delivered."""
+    """The payments as rows of the delivery."""
     return pa.table(
         {
             "patient_id": pseudonyms(dice, contributions.person),

@@ -1,4 +1,4 @@
-"""CSV files as they are delivered: compressed, written piece by piece, bad lines among the good."""
+"""CSV files of a delivery: compressed, written piece by piece, with bad lines among the good ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ GZIP = pa.Codec("gzip", compression_level=4)
 
 
 class CsvFile:
-    """A ``.csv.gz`` file that is being written; ``rows`` counts its lines below the header, the bad ones too."""
+    """A ``.csv.gz`` file that is being written; ``rows`` counts the lines below its header, bad ones included."""
 
     def __init__(self, path: Path, delimiter: str) -> None:
         self._file = path.open("wb")
@@ -34,9 +34,9 @@ class CsvFile:
         self._file.close()
 
     def write(self, table: pa.Table, damages: Mapping[int, Damage]) -> None:
-        """Write the rows of the table; before each row that ``damages`` names goes a damaged copy of it.
+        """Write the rows of the table, each row in ``damages`` preceded by a damaged copy of itself.
 
-        Each table becomes a gzip member of its own; a file of several is as good as one (RFC 1952).
+        Each table becomes a gzip member of its own; a file may have several (RFC 1952).
         """
         text = pa.BufferOutputStream()
         if self._file.tell() == 0:
@@ -57,7 +57,7 @@ class CsvFile:
         text.write((self._delimiter.join(fields) + "\n").encode())
 
     def _write_rows(self, table: pa.Table, text: pa.NativeFile) -> None:
-        # No value has a delimiter or a quote, and quotes around all of them would be a tenth of the file.
+        # Quotes are not needed, as no value has a delimiter or a quote; around all, they would be a tenth of the file.
         options = csv.WriteOptions(include_header=False, delimiter=self._delimiter, quoting_style="none")
         csv.write_csv(table, text, options)
 

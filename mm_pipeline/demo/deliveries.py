@@ -1,7 +1,7 @@
-"""Synthetic deliveries: what ``data/raw/<year>/`` would hold, made from hashes and published figures.
+"""Synthetic deliveries: the content of ``data/raw/<year>/``, made from hashes and published figures.
 
 Here: the folders, files and manifests. The country, its people, their houses and what is billed are made in the other
-modules of this room, in that order. Nothing here is, or is derived from, data on real persons.
+modules of this package, in that order. Nothing here is, or is derived from, data on real persons.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, w
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.permissions import making_private_files
 
-#: Persons, and registrations, that are made at a time: some 500 MB, and most of the speed of larger pieces.
+#: Persons, or registrations, in a piece: some 500 MB of memory, and nearly as fast as larger pieces.
 PERSONS_AT_A_TIME, REGISTRATIONS_AT_A_TIME = 1 << 19, 1 << 16
 
 
 @dataclass(frozen=True)
 class World:
-    """What is the same in all years of a seed and scale."""
+    """Everything that is the same in all years of a seed and scale."""
 
     dice: Dice
     scale: float
@@ -45,7 +45,7 @@ class World:
 
     @property
     def ghost(self) -> int:
-        """The number of the ghost house, which follows the real ones; before the general practices."""
+        """The number of the ghost house, after the real houses and before the general practices."""
         return len(self.houses.opening)
 
     def providers(self, year: int) -> pa.StringArray:
@@ -96,7 +96,7 @@ def _synthesize(
     practices = max(round(billing.PRACTICES * scale), 2)
     world = World(Dice(seed), scale, country, houses, practices)
     for year in years:
-        # Made beside its place and renamed, and the former one renamed away: a reader sees all of one or of the other.
+        # Written beside its place and renamed, the former one renamed away: a reader sees either all of one or of the other.
         folder, unfinished, former = raw_dir / str(year), raw_dir / f".{year}.tmp", raw_dir / f".{year}.old"
         for leftover in (unfinished, former):
             if leftover.exists():
@@ -129,7 +129,7 @@ def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
         "files": files,
     }
     if world.scale < 1:
-        # What depends on the size of the population, as a maturity of 500 patients does, is to be scaled by it.
+        # Rules that depend on the size of the population, like the maturity at 500 patients, are scaled by the sample.
         manifest["sample"] = world.scale
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -137,11 +137,9 @@ def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
 def _write_people(
     world: World, folder: Path, year: int, areas: pa.Table
 ) -> tuple[Registrations, Violations, dict[str, int]]:
-    """Write the beneficiaries and the DMGs; return the registrations with what is planted among them, and the rows of
-    the two files by name.
+    """Write the beneficiaries and the DMGs. Returns the registrations, what is planted, and the rows of both files by name.
 
-    What is planted is chosen among the first persons, before their beneficiaries are written. The DMGs know nothing
-    of it.
+    What is planted is chosen among the first persons, before their beneficiaries are written. It does not affect the DMGs.
     """
     dice, country, houses = world.dice, world.country, world.houses
     vintage = vintage_of(country, areas, world.scale)
@@ -172,7 +170,7 @@ def _write_people(
 
 
 def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations, violations: Violations) -> int:
-    """Write the forfaits of the registrations; return the rows."""
+    """Write the forfaits of the registrations. Returns the number of rows."""
     dice, identifiers = world.dice, world.providers(year)
     # The ghost house opens in the year.
     paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
@@ -190,7 +188,7 @@ def _write_forfaits(world: World, path: Path, year: int, registrations: Registra
 def _write_contributions(
     world: World, path: Path, year: int, registrations: Registrations, violations: Violations
 ) -> int:
-    """Write the contributions of the patients on whom nothing else is planted; return the rows."""
+    """Write the contributions of the patients without other planted cases. Returns the number of rows."""
     asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
     asked = with_other_contributions(world.dice, asked, year)
     with CsvFile(path, ",") as file:

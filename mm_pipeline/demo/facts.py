@@ -1,4 +1,4 @@
-"""What is known of the country: the figures that the synthetic deliveries follow.
+"""Facts on the country: the published figures that the synthetic deliveries follow.
 
 Facts and rounded figures only, with their sources; no logic but the interpolation between years. Municipalities and
 arrondissements are those of 2018, the vintage whose codes live on in the codes of statistical sectors.
@@ -59,7 +59,7 @@ COHORTS = {
     2005: 166, 2010: 171, 2015: 165, 2020: 162, 2025: 162,
 }  # fmt: skip
 
-#: Of 100 000 born, how many reach an age (rounded from life tables of the period; straight lines in between).
+#: Survivors of 100 000 born, by age (rounded from life tables of the period; linear in between).
 SURVIVORS = {
     0: 100_000, 40: 98_300, 50: 96_500, 55: 94_900, 60: 92_400, 65: 88_700, 70: 83_400, 75: 75_700, 80: 63_500,
     85: 46_000, 90: 25_000, 95: 8_500, 100: 1_400, 105: 100, 110: 0,
@@ -73,14 +73,14 @@ RATES = {
     "04000": {2003: 395, 2005: 475, 2014: 1035, 2015: 1135, 2019: 1465, 2020: 1530, 2021: 1600, 2024: 1770, 2029: 2070},
 }
 
-#: Houses open, by region. Published for the country: 67 in 2005, 71, 140 and 151; after 2015 towards about 250.
+#: Open houses by region. Published for the country: 67 in 2005, 71, 140 and 151; after 2015 towards about 250.
 HOUSES = {
     "02000": {2003: 9, 2005: 10, 2006: 11, 2014: 27, 2015: 30, 2024: 58, 2029: 68},
     "03000": {2003: 30, 2005: 34, 2006: 36, 2014: 66, 2015: 70, 2024: 110, 2029: 126},
     "04000": {2003: 21, 2005: 23, 2006: 24, 2014: 47, 2015: 51, 2024: 82, 2029: 96},
 }
 
-#: Flanders, Wallonia, Brussels: wherever a region is a number, it is the position here.
+#: Flanders, Wallonia, Brussels. A region as a number is its position here.
 REGIONS = tuple(RATES)
 
 #: People in a statistical sector: the mean, and sixteen sizes that give a median of about 350 when drawn evenly.
@@ -92,7 +92,7 @@ AGE_CLASSES = (18, 25, 45, 65, 75, 85)
 
 
 def interpolate(figures: Mapping[int, int], at: int, unit: int = 1) -> int:
-    """The figure at a year (or an age) in 1/unit, on a straight line between those known, flat before the first."""
+    """The figure at a year (or an age), in 1/``unit``: linear between the known ones, constant before the first."""
     later = min(known for known in figures if known >= at)
     earlier = max((known for known in figures if known <= at), default=later)
     low, high = figures[earlier] * unit, figures[later] * unit

@@ -1,4 +1,4 @@
-"""Chance that is the same on every machine: draws from a hash of what they are about.
+"""Reproducible chance: draws from a hash of what they are about, the same on every machine.
 
 A draw depends on (seed, purpose, index, when) and on nothing else, so that a person needs no stored state: every year,
 alone or in a range, finds the same birth, moves and registrations again. Only 64-bit integer arithmetic is used: numpy
@@ -25,7 +25,7 @@ POINTS = 1 << 32
 
 
 def finalise(bits: Hashes) -> Hashes:
-    """The finaliser of splitmix64, in place: every bit of the input changes half of the output's."""
+    """Apply the finaliser of splitmix64, in place: every bit of the input changes half of the bits of the output."""
     bits ^= bits >> np.uint64(30)
     bits *= FIRST_MULTIPLIER
     bits ^= bits >> np.uint64(27)
@@ -35,7 +35,7 @@ def finalise(bits: Hashes) -> Hashes:
 
 
 class Dice:
-    """All draws of one seed. ``index`` says about whom, ``when`` (a year, mostly) tells repeated draws apart."""
+    """All draws of one seed. ``index``: whom a draw is about; ``when`` (mostly a year): distinguishes repeated draws."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -49,11 +49,11 @@ class Dice:
         return (_upper_half(self.roll(purpose, index, when)) * limit) >> 32
 
     def chance(self, purpose: str, index: Ints, per_10_000: int, when: int = 0) -> Bools:
-        """True for this share of the indices."""
+        """True for ``per_10_000`` of 10 000 indices, on average."""
         return self.below(purpose, index, 10_000, when) < per_10_000
 
     def spread(self, purpose: str, index: Ints) -> Ints:
-        """Points in [0, 2^32) that consecutive indices cover far more evenly than chance would (a Weyl sequence)."""
+        """A point in [0, 2^32) for each index; consecutive ones are far more even than chance (a Weyl sequence)."""
         return _upper_half(self._sequence(purpose, index, 0))
 
     def _sequence(self, purpose: str, index: Ints, when: int) -> Hashes:
@@ -62,5 +62,5 @@ class Dice:
 
 
 def _upper_half(bits: Hashes) -> Ints:
-    """The better half of the bits, as numbers that can be multiplied without leaving 64 bits."""
+    """The upper, better half of the bits, as numbers that can be multiplied within 64 bits."""
     return (bits >> np.uint64(32)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The maisons médicales: where and when they open, who can reach which, and what they are paid.
+"""Maisons médicales: where and when they open, who can reach which, and what they are paid.
 
 A house is a number, in order of opening. Sites do not depend on the seed: they follow from the populations.
 """
@@ -15,17 +15,17 @@ from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.places import GEOGRAPHY, Country
 
-#: Houses of before the period have opened since then.
+#: Opening year of the oldest houses.
 FIRST_OPENING = 1985
 
-#: Of 10 000 municipalities without a house, how many may use those of their arrondissement.
+#: Municipalities, per 10 000 without a house, that share the houses of their arrondissement.
 SHARING = 6000
 
-#: The patients of a house in its first, second, ... year, in tenths of a full one.
+#: Patients of a house in its first, second, ... year, in tenths of those of a full house.
 GROWTH = (3, 6, 8, 10)
 
 #: A house is a beginner until it has been in the system for two years, and while it has fewer registered patients.
-#: Both are looked at once a year, in the first month with a patient. Its own first one is not before February, so that
+#: Both are examined once a year, in the first month with a patient. Its own first one is not before February, so that
 #: the two years are over in the January of its fourth year.
 BEGINNER_YEARS, BEGINNER_PATIENTS = 2, 500
 
@@ -35,11 +35,12 @@ OWN_AMOUNTS_SINCE = (2013, 5)
 
 @dataclass(frozen=True)
 class Houses:
-    """``municipality`` (position in the country) and ``opening`` (a year, on 1 January) have one number a house.
+    """The houses, and which of them the people of each municipality can reach.
 
-    ``reachable`` lists the houses for each municipality in turn, its own or those that it shares, by opening;
-    ``offset`` and ``count`` [municipality, year - FIRST_OPENING] say which of them are open to its people.
-    ``sharing`` says which municipalities share those of their arrondissement while they have none.
+    ``municipality`` (position in the country) and ``opening`` (year, on 1 January): one number a house. ``reachable``: the
+    houses of each municipality in turn, its own or those that it shares, by opening; ``offset`` and ``count``
+    [municipality, year - FIRST_OPENING]: the part that is open to its people. ``sharing``: whether a municipality shares
+    the houses of its arrondissement while it has none.
     """
 
     municipality: Ints
@@ -52,8 +53,8 @@ class Houses:
     def chosen(self, dice: Dice, choice: Ints, municipality: Ints, year: Ints) -> Ints:
         """The house that each newcomer of a year chooses; ``choice`` is the index of the draw.
 
-        Before the first house of the municipality, it is that one. The later of two draws counts: new houses have
-        room, so that they grow faster than the old ones.
+        Before the first house of the municipality, it is that one. The later-opened of two draws counts: new houses have
+        capacity left, so that they grow faster than the old ones.
         """
         count = self.count[municipality, year - FIRST_OPENING]
         number = np.maximum(dice.below("house", choice, count), dice.below("house", choice, count, when=1))
@@ -61,7 +62,7 @@ class Houses:
 
 
 def houses_of(country: Country) -> Houses:
-    """All houses that ever open, with the tables that say who can reach them."""
+    """All houses that ever open, with the tables of who can reach them."""
     sites = sorted(site for region in range(len(facts.REGIONS)) for site in _sites(country, region))
     municipality = np.array([site for _, site in sites])
     opening = np.array([year for year, _ in sites])
@@ -75,7 +76,7 @@ def houses_of(country: Country) -> Houses:
         lists = [np.flatnonzero(municipality == number)]
         if sharing[number]:
             lists.append(np.flatnonzero(country.arrondissement[municipality] == country.arrondissement[number]))
-        # From the last year to the first, so that a year without any house takes the next one that has.
+        # From the last year to the first, so that a year without any house has those of the next year with one.
         for column in reversed(range(len(years))):
             start = len(reachable)
             for houses in lists:
@@ -93,10 +94,10 @@ def houses_of(country: Country) -> Houses:
 
 
 def _sites(country: Country, region: int) -> list[tuple[int, int]]:
-    """(Opening year, municipality) of each house of a region.
+    """Opening year and municipality of each house of a region.
 
-    One after the other goes where most people are for each house there (D'Hondt), the population counted to the power
-    of 1.25: so large towns have several, most small municipalities none.
+    Each opens in turn where there are most people per house (D'Hondt), with the population to the power of 1.25: so large
+    towns have several, most small municipalities none.
     """
     open_in = facts.HOUSES[facts.REGIONS[region]]
     already = open_in[facts.FIRST_YEAR]
@@ -118,7 +119,7 @@ def _sites(country: Country, region: int) -> list[tuple[int, int]]:
 
 
 def attraction(country: Country, houses: Houses, year: int) -> list[int]:
-    """How many patients the houses of a year draw from each municipality, in a unit that only compares them.
+    """Patients whom the houses of a year attract from each municipality, in relative units.
 
     A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
     """
@@ -142,18 +143,18 @@ class Paid(NamedTuple):
 
 
 def in_first_month(registered: Ints) -> Ints:
-    """The patients of each house in the first month of the year in which it has any."""
+    """The number of patients of each house in the first month of the year in which it has any."""
     return registered[np.arange(len(registered)), np.argmax(registered > 0, axis=1)]
 
 
 def mature(paid: Paid, year: int, scale: float) -> Bools:
-    """Which houses are no beginners."""
+    """Whether each house is mature, not a beginner. ``scale``: the threshold of 500 patients is scaled by it."""
     grown = in_first_month(paid.registered) >= BEGINNER_PATIENTS * scale
     return grown & (year - paid.opening > BEGINNER_YEARS)
 
 
 def amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
-    """What each house is paid for a patient and month, in cents [house, month less 1].
+    """The amount that each house is paid for a patient and month, in cents [house, month less 1].
 
     Indexed once a year, 10 to 25 euro over the period.
     """

@@ -1,4 +1,4 @@
-"""Who is insured in a year: births, arrivals, deaths, moves, the preferential tariff.
+"""People who are insured in a year: births, arrivals, deaths, moves, the preferential tariff.
 
 Nobody is stored. A person is a number from 0 to ``ever_insured(scale)``; what the number means is drawn anew for each
 year with the same result.
@@ -12,13 +12,13 @@ from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.places import Country
 
-#: Of 160 chances, 45 are to arrive from abroad at an age of 0 to 44, the others to be born in the country.
+#: Chances in all, and those of them to arrive from abroad, one for each age from 0 to 44; the others are to be born here.
 ARRIVAL_CHANCES, ARRIVAL_AGES = 160, 45
 
-#: One person in so many moves in a year. Longer than the period, so that nobody moves twice.
+#: Years from one move of a person to the next: longer than the period, so that nobody moves twice.
 MOVE_CYCLE = 32
 
-#: Persons with the preferential tariff, in 1/1000 by region, and how much more or less (in %) each age class has it.
+#: Share of persons with the preferential tariff: in 1/1000 by region, and relative to it, in %, by age class.
 PREFERENTIAL = np.array([157, 217, 293])
 PREFERENTIAL_BY_AGE = np.array([105, 95, 80, 85, 115, 160, 190])
 
@@ -45,29 +45,29 @@ class People:
     moved: Bools
 
     def ages(self, year: int) -> Ints:
-        """The position of the age class, at 31 December of the year."""
+        """The position of each person's age class, at 31 December of the year."""
         return np.searchsorted(facts.AGE_CLASSES, year - self.birth_year, side="right")
 
     def preferential(self, dice: Dice, region: Ints, year: int) -> Bools:
-        """Who has the preferential tariff; its share grows from 18 % to 20 % of everybody in twenty years."""
+        """Whether each person has the preferential tariff; the share grows from 18 % to 20 % in twenty years."""
         growth = 985 + 3 * (year - facts.FIRST_YEAR)
         share = PREFERENTIAL[region] * PREFERENTIAL_BY_AGE[self.ages(year)] * growth
         return dice.below("preferential", self.index, 1000 * 100 * 1000) < share
 
 
 def ever_insured(scale: float) -> int:
-    """How many persons there are over all years."""
+    """The number of persons over all years."""
     return max(round(int(_COHORT_ENDS[-1]) * scale), 1)
 
 
 def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) -> People:
-    """Those of the persons ``start`` to ``stop`` who are insured in the year, for at least a day."""
+    """The persons from ``start`` to before ``stop`` who are insured in the year, for at least a day."""
     index = np.arange(start, stop)
     draw = dice.below("birth", index, int(_COHORT_ENDS[-1]))
     birth_year = _COHORT_YEARS[np.searchsorted(_COHORT_ENDS, draw, side="right")]
     arrival = dice.below("arrival", index, ARRIVAL_CHANCES)
     entry_year = birth_year + np.where(arrival < ARRIVAL_AGES, arrival, 0)
-    # The cohorts count those alive before the first year, so that a death can only come after.
+    # The cohorts count those who were alive before the first year, so deaths can only come after it.
     age_known = np.maximum(facts.FIRST_YEAR - 1 - birth_year, 0)
     rank = dice.below("death", index, _ALIVE[age_known])
     death_year = birth_year + np.searchsorted(-_ALIVE, -rank)
@@ -98,5 +98,5 @@ def death_month(dice: Dice, index: Ints) -> Ints:
 
 
 def move_month(dice: Dice, index: Ints) -> Ints:
-    """The month of moving, 1 to 11: a registration that the move ends then ends within the year."""
+    """The month of moving, 1 to 11, so that a registration that the move ends still ends within the year."""
     return 1 + dice.below("month of moving", index, 11)

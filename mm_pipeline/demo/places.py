@@ -1,4 +1,4 @@
-"""Where people live: municipalities laid out on one line, and the sectors and codes that a year gives them.
+"""Places where people live: municipalities laid out on one line, and their sectors and codes in a year.
 
 The line has 2^32 points; each municipality of 2018 has a stretch as long as its population. A person has a point on
 it, and everything about a place follows from that point: the municipality, the sector, the practices nearby. The line
@@ -14,16 +14,16 @@ import pyarrow as pa
 from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import POINTS, Dice, Ints
 
-#: No municipality has fewer inhabitants: at a scale of 0.01 the smallest then still has some.
+#: Smallest number of inhabitants of a municipality, so that it still has some at a scale of 0.01.
 FEWEST_INHABITANTS = 1000
 
-#: Geography does not depend on the seed of a delivery.
+#: Seed of the geography, which does not depend on the seed of a delivery.
 GEOGRAPHY = Dice(0)
 
 
 @dataclass(frozen=True)
 class Country:
-    """The municipalities of 2018 by arrondissement, then code; arrays have one number a municipality.
+    """The municipalities of 2018 by arrondissement, then code. Arrays have one number for each.
 
     ``region`` and ``arrondissement`` are positions (of facts.REGIONS; of the arrondissements in order of code),
     ``population`` counts the insured, ``bounds`` (one more) are the points where the stretches begin and end.
@@ -40,7 +40,7 @@ class Country:
         return np.searchsorted(self.bounds, points, side="right") - 1
 
     def move(self, dice: Dice, index: Ints, points: Ints) -> Ints:
-        """Where movers go: half stay in the municipality, a third in the arrondissement, the others go anywhere."""
+        """The new points of movers: half stay in the municipality, a third in the arrondissement, others go anywhere."""
         municipality = self.municipality_of(points)
         arrondissement = self.arrondissement[municipality]
         reach = dice.below("reach of the move", index, 100)
@@ -104,9 +104,11 @@ def _populations(municipalities: list[tuple[str, str]]) -> list[int]:
 
 @dataclass(frozen=True)
 class Vintage:
-    """The codes of a year. ``municipality_codes`` has one a municipality of the country, ``sector_codes`` all sectors
-    of the first, then of the second, ...; ``ends`` (one more) where each sector ends, in inhabitants, and ``first``
-    (one more a municipality) the position of its first sector.
+    """The codes of a year.
+
+    ``municipality_codes``: one for each municipality of the country. ``sector_codes``: all sectors of the first, then of the
+    second, ... ``ends`` (one more): where each sector ends, in inhabitants. ``first`` (one more than municipalities): the
+    position of the first sector of each.
     """
 
     municipality_codes: list[str]
@@ -115,7 +117,7 @@ class Vintage:
     ends: Ints
 
     def sector_of(self, country: Country, points: Ints, municipality: Ints) -> Ints:
-        """The position in ``sector_codes`` of each point; a sector takes a part of its municipality's stretch."""
+        """The position in ``sector_codes`` of each point; a sector is a part of its municipality's stretch."""
         start, end = country.bounds[municipality], country.bounds[municipality + 1]
         low, high = self.ends[self.first[municipality]], self.ends[self.first[municipality + 1]]
         inhabitant = low + (points - start) * (high - low) // (end - start)
@@ -123,11 +125,11 @@ class Vintage:
 
 
 def vintage_of(country: Country, areas: pa.Table, scale: float) -> Vintage:
-    """The codes that the area table of a year gives: its municipalities, and its sectors where it has some.
+    """The codes of municipalities and sectors in the area table of a year.
 
-    A merged municipality holds the people of those it was made of. Sectors of a municipality that has none in the
-    table are invented. Either kind keeps the five digits of the municipality of before the mergers, as in reality:
-    whoever takes the municipality from the code of the sector is wrong for the merged ones.
+    A merged municipality holds the people of those it was made of. Where the table has no sectors for a municipality, they
+    are invented. Either kind keeps the five digits of the municipality before the mergers, as in reality: whoever derives
+    the municipality from the code of the sector is wrong for merged ones.
     """
     known: dict[str, list[str]] = defaultdict(list)
     vintage = set()

@@ -1,8 +1,8 @@
-"""Who is registered with which house, from which month to which.
+"""Registrations: who is registered with which house, from which month to which.
 
-A person is registered in a year when a draw of theirs, kept for the years of an *era*, is below the rate of people of
-their municipality, age and tariff: as rates rise people join and stay, at the end of an era they think again. What is
-true of this year and of last year makes the months of the year.
+A person is registered in a year if a draw of theirs, which stays the same for the years of an *era*, is below the rate of
+people of their municipality, age and tariff. So people join and stay as rates rise, and reconsider at the end of an era.
+The months of a year follow from the states of this year and the last.
 """
 
 from typing import NamedTuple
@@ -15,29 +15,29 @@ from mm_pipeline.demo.houses import Houses, attraction
 from mm_pipeline.demo.people import People, death_month, entry_month, move_month
 from mm_pipeline.demo.places import Country
 
-#: Years after which a person draws anew.
+#: Length of an era: years after which a person draws anew.
 ERA = 8
 
-#: How much more (in %) people of each age class register than the average, and those with the preferential tariff
-#: (second) than those without: patients are 31 to 32 years old on average, and 36 to 39 % have that tariff.
+#: Registration relative to the average, in %: by age class, and with the preferential tariff (second) against without.
+#: Patients are 31 to 32 years old on average, and 36 to 39 % have that tariff.
 BY_AGE = (155, 125, 130, 74, 39, 26, 16)
 BY_PREFERENTIAL = (100, 228)
 
-#: What those factors and the way to six months without another DMG make of the rate, in 1/1000 by region: the share
-#: to register for each one to be attributed. Measured, see the test of the rates.
+#: Registrations per attributed patient, in 1/1000 by region, given these factors and the way to six months without
+#: another DMG. Measured, see the test of the rates.
 REGISTERED = (907, 850, 803)
 
-#: Joiners of 10 000 who first pay by act, for one to three months: these come before the registration, and are no gap.
+#: Joiners per 10 000 who first pay by act for one to three months: these precede the registration and are no gap.
 TRIAL = 2000
 
-#: A house with so many patients or fewer gives none to one that has none at all.
+#: Patients up to which a house gives none to a house without any.
 FEWEST_PATIENTS = 5
 
 
 class Registrations(NamedTuple):
-    """One row for a person and house with a month in the year, by person: from month ``first`` to ``last``.
+    """Registrations by person, one row for a person and house with a month in the year: from ``first`` to ``last``.
 
-    ``person`` is the index in ``People``; who changed house has two rows, the former house first.
+    ``person``: the index in ``People``. Someone who changed house has two rows, the former house first.
     """
 
     person: Ints
@@ -47,7 +47,7 @@ class Registrations(NamedTuple):
 
 
 def registered(registrations: Registrations, houses: int) -> Ints:
-    """How many patients are registered with each house in each month [house, month less 1]."""
+    """The number of patients registered with each house in each month [house, month less 1]."""
     joined, left = np.zeros((houses, 13), np.int64), np.zeros((houses, 13), np.int64)
     np.add.at(joined, (registrations.house, registrations.first - 1), 1)
     np.add.at(left, (registrations.house, registrations.last), 1)
@@ -55,7 +55,7 @@ def registered(registrations: Registrations, houses: int) -> Ints:
 
 
 def only_ones(registrations: Registrations) -> Bools:
-    """Which registrations are the only one of their person."""
+    """Whether each registration is the only one of its person."""
     _, which, counts = np.unique(registrations.person, return_inverse=True, return_counts=True)
     return counts[which] == 1
 
@@ -63,10 +63,10 @@ def only_ones(registrations: Registrations) -> Bools:
 def with_a_patient_each(
     dice: Dice, country: Country, houses: Houses, registrations: Registrations, spared: Ints, year: int
 ) -> Registrations:
-    """The registrations, where no house that is open has none: one of those who join another house joins it instead.
+    """The registrations with a patient in every open house: where one has none, a person joining another joins it instead.
 
-    In a small delivery a house may have no patient by chance. It would be missing in its first year, and seem younger
-    than it is later on, or vanish and come again. Persons in ``spared``, and those of small houses, stay where they are.
+    In a small delivery a house may have no patients by chance. It would be missing in its first year and seem younger later
+    on, or vanish and come back. Persons in ``spared``, and those of small houses, stay where they are.
     """
     house = registrations.house.copy()
     patients = np.bincount(house, minlength=len(houses.opening))
@@ -87,18 +87,18 @@ def with_a_patient_each(
 
 
 def rates(country: Country, houses: Houses, year: int) -> Ints:
-    """Who registers: a share in 1/2^32, [municipality, age class, preferential]."""
+    """The shares of people who register, in 1/2^32 [municipality, age class, preferential]."""
     drawn = attraction(country, houses, year)
     population = country.population.tolist()
     region = country.region.tolist()
     drawn_in = [sum(drawn[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
     people_in = [sum(population[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
-    # Per 10 million, and so on: all fractions of the formula in whole numbers.
+    # All fractions of the formula are whole numbers: per 10 million, and so on.
     target = [facts.interpolate(facts.RATES[code], year, unit=1000) for code in facts.REGIONS]
     unit = 10_000_000 * 1000 * 100 * 100
     result = np.empty((len(drawn), len(BY_AGE), len(BY_PREFERENTIAL)), np.int64)
     for number, r in enumerate(region):
-        # In Python's integers, which are exact at any size.
+        # Python's integers are exact at any size.
         share = (drawn[number] * people_in[r] * target[r] * REGISTERED[r] << 32) // (drawn_in[r] * population[number])
         for age, by_age in enumerate(BY_AGE):
             for preferential, by_preferential in enumerate(BY_PREFERENTIAL):

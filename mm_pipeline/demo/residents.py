@@ -1,4 +1,4 @@
-"""The beneficiaries dataset: plain names of columns, ISO dates, several rows for those who moved."""
+"""Beneficiaries dataset: plain names of columns, ISO dates, several rows for those who moved."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,23 +8,23 @@ from mm_pipeline.demo.identifiers import pseudonyms
 from mm_pipeline.demo.people import People, move_month
 from mm_pipeline.demo.places import Country, Vintage
 
-#: Women of 10 000 insured.
+#: Women per 10 000 insured.
 WOMEN = 5080
 
-#: Shares in 1/10 000: sectors unknown; municipalities unknown.
+#: Unknown sectors and unknown municipalities, per 10 000.
 UNKNOWN_SECTOR, UNKNOWN_MUNICIPALITY = 50, 20
 
-#: How senders write an unknown municipality.
+#: Spellings of an unknown municipality.
 NO_MUNICIPALITY = ("0", "995", "999", None)
 
 
 def sex_codes(year: int) -> list[str]:
-    """How the sender writes male and female: it changed its mind every third year."""
+    """The sender's codes for male and female, which change every third year."""
     return ["1", "2"] if year % 3 == 0 else ["M", "F"]
 
 
 def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People, unlisted: Ints) -> pa.Table:
-    """The insured with their residences, without the ``unlisted``: one row, or two in a move's year, in either order."""
+    """The insured with their residences, without the ``unlisted``: one row, or two in the year of a move, in any order."""
     year = people.year
     listed = np.flatnonzero(~np.isin(people.index, unlisted))
     row = np.repeat(listed, 1 + people.moved[listed])
@@ -51,11 +51,11 @@ def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People
 def _places(
     dice: Dice, country: Country, vintage: Vintage, index: Ints, points: Ints
 ) -> tuple[pa.StringArray, pa.StringArray]:
-    """Codes of municipality and sector, with some of either unknown."""
+    """The codes of municipalities and sectors, some of either unknown."""
     municipality = country.municipality_of(points)
     sector = vintage.sector_of(country, points, municipality)
     municipalities, sectors = len(country.codes), len(vintage.sector_codes)
-    # Behind the sectors: <NIS5>ZZZZ of each municipality, then nothing at all.
+    # After the sectors come <NIS5>ZZZZ of each municipality, then an empty code.
     unknown = dice.chance("unknown sector", index, UNKNOWN_SECTOR)
     written = dice.chance("unknown written", index, 5000)
     sector = np.where(unknown, np.where(written, sectors + municipality, sectors + municipalities), sector)

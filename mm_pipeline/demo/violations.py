@@ -1,4 +1,4 @@
-"""The planted violations: each year a known small number of cases that break a rule of ``docs/capitation.md``.
+"""Planted violations: each year a known, small number of cases that break a rule of ``docs/capitation.md``.
 
 Everything else in the deliveries obeys these rules, so that a check of one finds the cases made here and no others. They
 are chosen by draws among the *steady* patients of the first piece of persons: registered all year with one house that
@@ -24,7 +24,7 @@ from mm_pipeline.demo.people import People
 from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations, only_ones
 
-#: How many cases of each kind a year has where the delivery is large enough; ``planted`` tells the years apart.
+#: Cases of each kind in a year, if the delivery is large enough; ``planted`` has the differences between years.
 #: - one_forfait_a_month: patients billed twice in a month, in two rows or with a quantity of 2;
 #: - one_house_a_month: patients with a forfait of another house too, in the midst of their registration;
 #: - gaps_in_registrations: patients with a month that was not billed, or billed and taken back;
@@ -53,30 +53,30 @@ PLANTED = {
 #: Patients of the ghost house.
 GHOST_PATIENTS = 20
 
-#: The first year in which it can be known that a house is mature, two years after the first year of all.
+#: First year in which a house can be known to be mature, two years after the first year of all.
 MATURE_SINCE = 2005
 
-#: A case is one of at least so many: of steady patients, for the ghost house, of changes of house, of those who pay.
+#: Persons per case at least: steady patients, those for the ghost house, changes of house, persons who pay.
 ONE_OF, ONE_OF_FOR_GHOST, ONE_OF_CHANGES, ONE_OF_PAYERS = 100, 50, 2, 20
 
-#: A house of planted cases has at least so many steady patients: it keeps some, and its amount is that of most rows.
+#: Steady patients of a house with planted cases at least: it keeps some, and its amount remains that of most rows.
 STEADY_PATIENTS = 5
 
-#: The quantities of the rows of a planted month: as usual; twice, in two rows or in one; nothing; billed and taken back.
+#: Quantities of the rows of a planted month: as usual; twice, in two rows or in one; nothing; billed and taken back.
 ONCE, TWICE, TWO_AT_ONCE, NOTHING, TAKEN_BACK = (1,), (1, 1), (2,), (), (1, -1)
 
-#: How much more than the others a planted row, and a planted house, is paid; in cents.
+#: Excess of the amount of a planted row and of a planted house over the others, in cents.
 MORE_IN_A_ROW, MORE_FOR_A_HOUSE = 100, 150
 
-#: A household that pays too much: its members, and what each of them pays, in cents.
+#: Household that pays too much: number of members, and the payment of each in cents.
 MEMBERS, PAID_BY_MEMBER = 6, 240
 
-#: Households of planted cases have numbers from here on, which no person has.
+#: First number of households of planted cases, above the numbers of persons.
 OTHER_HOUSEHOLDS = 1 << 40
 
 
 class Month(NamedTuple):
-    """A month of a patient with one registration: the quantities of its rows, and by how many cents they are off."""
+    """A month of a patient with one registration: the quantities of its rows, and the cents by which they are off."""
 
     person: int
     month: int
@@ -93,7 +93,7 @@ class Violations(NamedTuple):
 
 
 def planted(year: int) -> dict[str, int]:
-    """How many cases of each kind the delivery of a year has: ``PLANTED``, but for what that year does not have."""
+    """The number of cases of each kind in the delivery of a year: ``PLANTED``, without the kinds that it cannot have."""
     absent = {}
     if year < MATURE_SINCE or year > OWN_AMOUNTS_SINCE[0]:
         absent["one_amount_before_may_2013"] = 0
@@ -107,9 +107,9 @@ def planted(year: int) -> dict[str, int]:
 def plant(
     dice: Dice, country: Country, people: People, registrations: Registrations, ghost: int
 ) -> tuple[Registrations, Violations]:
-    """The registrations with the planted ones among them, and what else is planted on their persons.
+    """The registrations with the planted ones among them, and the other violations of their persons.
 
-    ``ghost`` is the number of the house that takes patients from all over the country for this year.
+    ``ghost``: the number of the house that has patients from all over the country in this year only.
     """
     year = people.year
     steady = _in_drawn_order(dice, registrations.person, _steady(registrations), year)
@@ -135,7 +135,7 @@ def plant(
             Month(who, month, TAKEN_BACK if case % 2 else NOTHING, 0)
             for case, (who, month) in enumerate(zip(unbilled.tolist(), inner.tolist(), strict=True))
         ),
-        # Each in a month of its own, so that no house has two in one.
+        # Each in another month, so that no house has two in one month.
         *(Month(who, 12 - case, ONCE, MORE_IN_A_ROW) for case, who in enumerate(unusual.tolist())),
     ]
     unlisted = person[take("forfaits_of_beneficiaries")]
@@ -161,10 +161,10 @@ def plant(
 
 
 def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: float) -> Ints:
-    """The amounts [house, month less 1] with those of one beginner house and of one mature house changed.
+    """The amounts [house, month less 1], changed for one beginner house and one mature house.
 
-    The beginner house has too few patients to be mature at any age. Each needs another one to be compared with: of two
-    amounts that are as frequent, the smaller counts as the usual one, and the planted one is larger.
+    The beginner house has too few patients to be mature at any age. Each needs another one of its kind to be compared with:
+    of two equally frequent amounts the smaller counts as usual, and the planted one is larger.
     """
     result = amounts.copy()
     numbers = np.arange(len(paid.opening))
@@ -184,10 +184,10 @@ def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: 
 
 
 def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Contributions:
-    """The contributions with those of some patients, and of the members of some households, too high.
+    """The contributions, too high for some patients and for the members of some households together.
 
-    Half of the patients pay it in one row, the others in two, some of them at two houses. A household that pays too
-    much has six members, none of whom does.
+    Half of these patients pay in one row, the others in two, some of them at two houses. A household that pays too much has
+    six members, none of whom pays too much alone.
     """
     order = _in_drawn_order(dice, asked.person, np.arange(len(asked.person)), year)
     available = len(order) // ONE_OF_PAYERS
@@ -214,31 +214,31 @@ def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Con
 
 
 def _in_drawn_order(dice: Dice, person: Ints, rows: Ints, year: int) -> Ints:
-    """The rows in an order that is drawn anew each year."""
+    """The rows in random order, another one each year."""
     return rows[np.argsort(dice.roll("violation", person[rows], year))]
 
 
 def _inner_months(dice: Dice, person: Ints, year: int) -> Ints:
-    """A month from February to November for each."""
+    """A month from February to November for each person."""
     return 2 + dice.below("month of a violation", person, 10, year)
 
 
 def _steady(registrations: Registrations) -> Ints:
-    """The rows of the people registered with one house from January to December, where it has several."""
+    """The rows of people registered with one house from January to December, where it has several such."""
     steady = only_ones(registrations) & (registrations.first == 1) & (registrations.last == 12)
     several = np.bincount(registrations.house[steady]) >= STEADY_PATIENTS
     return np.flatnonzero(steady)[several[registrations.house[steady]]]
 
 
 def _changes(registrations: Registrations) -> Ints:
-    """The rows of the registrations that another one follows in the next month, from February on."""
+    """The rows of registrations that are followed by another one in the next month, from February on."""
     person, last = registrations.person, registrations.last
     follows = (person[1:] == person[:-1]) & (registrations.first[1:] == last[:-1] + 1)
     return np.flatnonzero(follows & (last[:-1] > 1))
 
 
 def _scattered(country: Country, people: People, registrations: Registrations, rows: Ints) -> Ints:
-    """Rows of people from all over the country: one of a municipality, from one province after the other."""
+    """Rows of people from all over the country: one per municipality, from each province in turn."""
     point = people.point[np.searchsorted(people.index, registrations.person[rows])]
     municipality = country.municipality_of(point)
     one_of_each = np.sort(np.unique(municipality, return_index=True)[1])
@@ -252,12 +252,12 @@ def _scattered(country: Country, people: People, registrations: Registrations, r
 
 
 def _province(code: str) -> str:
-    """What the codes of the municipalities of a province begin with: one digit, but for those of former Brabant."""
+    """The beginning of the municipality codes of a province: one digit, except in former Brabant."""
     return code[:2] if code[:2] in ("21", "25") else code[:1]
 
 
 def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
-    """For each house another one, none from where there is no other."""
+    """Another house for each house, until there is no other."""
     others = []
     for case, house in enumerate(own):
         other = next((candidate for candidate in candidates[case:] if candidate != house), None)
@@ -268,7 +268,7 @@ def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
 
 
 def _one_of(dice: Dice, candidates: Bools, among: Bools, year: int) -> list[int]:
-    """A candidate that is drawn, none where it would be alone ``among`` those it is compared with."""
+    """One random candidate, or none if it would be alone ``among`` those it is compared with."""
     houses = np.flatnonzero(candidates)
     if np.sum(among) < 2 or len(houses) == 0:
         return []

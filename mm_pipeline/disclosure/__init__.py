@@ -1,7 +1,16 @@
-"""What may be shown: pure functions from a year's rates to the table that the public may see. No Dagster, no I/O.
+"""Disclosure control: pure functions from a year's rates to the table that the public may see. No Dagster, no I/O.
 
-To be read in this order: ``rule`` (which cells are sensitive), ``system`` (the cells and how they add up), ``mask`` (what is
-hidden, and what the rules tell the reader), ``movement`` (other tables that look the same), ``proofs`` (how far each figure
-was seen to move), ``needs`` (how far it must), ``search`` (which cells that takes), ``revision`` (what was released before),
-``protect`` (all of it). ``audit`` stands apart: it shares no code.
+Read the modules in this order:
+
+- ``primary_rule``: which cells are sensitive by themselves
+- ``system``: the cells and how they add up
+- ``suppression``: which cells are hidden, and what the public rules tell of them
+- ``alternatives``: feasible alternatives, tables that look the same to the reader
+- ``proved_ranges``: the range of values that each figure is proved to take
+- ``protection_levels``: the range that each figure must take
+- ``search``: which further cells must be hidden for that
+- ``revision``, ``postponement``: what earlier releases told, and which changes wait for the next one
+- ``protect``: all of it, for a year
+- ``sensitivity``: the same for other numbers of forfaits
+- ``audit``: whether the promise holds. It shares no code with the protection.
 """

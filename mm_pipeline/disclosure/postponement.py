@@ -1,13 +1,13 @@
-"""Changes of a revision that wait for the next one, because they are too small to be shown.
+"""Postponement: changes of a revision that wait for the next one, because they are too small to be shown.
 
-One new patient in a town that showed 0 cannot be shown by himself, and every sum above gives him away. Hiding the sums up to
-the country would lose more than the one patient is worth. So his arrondissement stays as it was released, and the sums above
-leave its changes out: the table that is protected is that of a delivery in which this *unit* has not changed. It adds up,
-and each of its figures was delivered. Within a unit the release does not say what has changed: that would tell. With the
-next delivery its changes, grown or not, are looked at again.
+One new patient in a town that showed 0 cannot be shown alone, and every sum above gives him away. Hiding the sums up to the
+country would lose more than this patient is worth. So his arrondissement stays as it was released, and the sums above
+leave its changes out: the protected table is that of a delivery in which this *unit* has not changed. It adds up, and each
+of its figures was delivered. The release does not say what has changed within a unit: that would give it away. At the next
+delivery the changes of the unit, grown or not, are considered again.
 
-Why the arrondissement: it is the smallest area with all breakdowns of the areas above it, so that they can be added up anew
-from the tables alone. Whatever is smaller would need the finest counts of every release to be kept.
+The unit is the arrondissement because it is the smallest area with all breakdowns of the areas above it, so that these can
+be added up anew from the tables alone. Smaller units would need the finest counts of every release.
 """
 
 from collections.abc import Iterable, Set
@@ -25,9 +25,9 @@ Area = tuple[str, str]
 
 
 class Changes:
-    """What each unit changes in each cell between a release and the rates of now.
+    """The changes between a release and the present rates, by unit and cell.
 
-    ``rows``: ``unit``, KEY, ``beneficiaries`` and ``patients`` (new less released; not all 0).
+    ``rows``: ``unit``, KEY, ``beneficiaries`` and ``patients`` (present less released); rows with 0 in both are dropped.
     """
 
     def __init__(self, rates: pd.DataFrame, released: pd.DataFrame, rows: pd.DataFrame, level: str) -> None:
@@ -39,7 +39,7 @@ class Changes:
         )
 
     def rates(self, postponed: Set[str]) -> pd.DataFrame:
-        """The rates of now as if these units were still as they were released; sorted by KEY."""
+        """The present rates with these units as they were released, sorted by KEY."""
         new, old = _keys(self._rates), _keys(self._released)
         if not postponed:
             return self._rates.sort_values(KEY, ignore_index=True)
@@ -50,7 +50,7 @@ class Changes:
         frame = frame.assign(**counts.astype("int64"))
         if "rate_percent" in frame:
             frame = with_rates(frame)
-        # A sector that only one of the two tables has: a unit that waits has its old rows.
+        # Where only one of the two tables has a sector: a postponed unit has its old rows.
         is_there = np.where(unit_of(frame, self._level).isin(postponed), every.isin(old), every.isin(new))
         constant = [column for column in ("year",) if column in frame]
         frame[constant] = frame[constant].ffill().astype(self._rates[constant].dtypes)
@@ -58,8 +58,10 @@ class Changes:
         return frame[is_there].sort_values(KEY, ignore_index=True)
 
     def units_for(self, cells: Iterable[Cell], postponed: Set[str]) -> set[str]:
-        """The further units to postpone for the sake of these cells: of each those that change it, else those in its area,
-        else those in the next larger area, and so on."""
+        """The further units to postpone so that these cells can be protected.
+
+        For each cell, the units that change it; if none, those that change its area, then the next larger area, and so on.
+        """
         result: set[str] = set()
         for cell in cells:
             level, code, *_ = cell
@@ -90,8 +92,11 @@ class Changes:
 
 
 def changes_by_arrondissement(rates: pd.DataFrame, released: pd.DataFrame) -> Changes:
-    """The changes between two tables, a unit being an arrondissement with all that is in it (of a table without any, the
-    area that is nearest to one). The beneficiaries without a municipality are one as well."""
+    """The changes between two tables by unit.
+
+    A unit is an arrondissement with all that is in it (in a table without any, the level nearest to it), or the
+    beneficiaries without a municipality.
+    """
     areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
     there = [level for level in LEVELS if (areas["level"] == level).any()]
     unit_level = [there[0], *(level for level in there if level in LEVELS[1:4])][-1]
@@ -109,15 +114,17 @@ def changes_by_arrondissement(rates: pd.DataFrame, released: pd.DataFrame) -> Ch
         parts.append(step)
     rows = pd.concat(parts)
     country = change[change["level"] == LEVELS[0]].set_index(KEY)[COUNTS]
-    rest = country - rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum().reindex(country.index, fill_value=0)
-    rest = rest.reset_index().assign(unit=UNASSIGNED)
-    rows = pd.concat([rows, rest, rest.assign(level=UNASSIGNED, area_code=UNASSIGNED)])
+    residual = country - rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum().reindex(
+        country.index, fill_value=0
+    )
+    residual = residual.reset_index().assign(unit=UNASSIGNED)
+    rows = pd.concat([rows, residual, residual.assign(level=UNASSIGNED, area_code=UNASSIGNED)])
     fixed = _units_of_moved(rates, released, unit_level)
     return Changes(rates, released, rows[~rows["unit"].isin(fixed)], unit_level)
 
 
 def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str) -> set[str]:
-    """The units that lost or got an area, other than a sector that came or went: they cannot stay as they were."""
+    """The units that gained or lost an area other than a new or abolished sector: they cannot stay as they were."""
     old, new = (
         table.assign(unit=unit_of(table, unit_level)).drop_duplicates(AREA).set_index(AREA)[["unit", "parent_code"]]
         for table in (released, rates)
@@ -130,12 +137,12 @@ def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str
 
 
 def as_postponed(cells: pd.DataFrame, released: pd.DataFrame, postponed: Set[str]) -> pd.DataFrame:
-    """Other ``cells`` of the areas from the country to the units, with these units postponed."""
+    """Other ``cells``, from the country down to the units, with these units postponed."""
     return changes_by_arrondissement(cells, released).rates(postponed) if postponed else cells
 
 
 def unit_of(cells: pd.DataFrame, level: str) -> pd.Series:
-    """The code of the area of ``level`` that each cell belongs to; empty for a cell above it."""
+    """The code of the area of ``level`` that each cell belongs to; empty for cells above that level."""
     if level in (LEVELS[0], LEVELS[-1]):
         return cells["area_code"].where(cells["level"] == level, COUNTRY if level == LEVELS[0] else "")
     within = areas_of(cells)[level]

@@ -1,8 +1,8 @@
-"""A year that is released again: what the reader of the earlier releases knows.
+"""Revisions: what the reader of a year's earlier releases knows when it is released again.
 
-Whoever has two releases of a year can subtract not only within each. A figure that did not change is the same unknown in
-both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. Of one that changed
-he is taken to know that it only gained or only lost persons, wherever that is so: then n changed by no more than N. So the
+Whoever has two releases of a year can subtract between them as well. A figure that did not change is the same unknown in
+both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. Of a cell that
+changed, the reader is taken to know whether it only gained or only lost persons: then n changed by no more than N. So the
 earlier releases join the system of the new one.
 """
 
@@ -15,17 +15,18 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.dimensions import COUNTS, KEY
-from mm_pipeline.disclosure.mask import Mask, complete, lower_bounds
-from mm_pipeline.disclosure.rule import Counts
+from mm_pipeline.disclosure.primary_rule import Counts
+from mm_pipeline.disclosure.suppression import SuppressionPattern, apply_rules, lower_bounds
 from mm_pipeline.disclosure.system import COLUMNS, FIGURES, Before, Figure, Positions, System, areas_of, system_of
 
 THRESHOLD = "threshold"
-"""The dimension of what is remembered of :func:`mm_pipeline.statistic.sensitivity.threshold_counts`, beside the table."""
+"""Dimension under which :func:`mm_pipeline.statistic.sensitivity.threshold_counts` are recorded beside a release."""
 SHOWS: dict[Figure, str] = {"beneficiaries": "shows_beneficiaries", "patients": "shows_patients"}
+"""Figure -> the column that says whether a release showed it."""
 
 
 def disclosed(rates: pd.DataFrame, protected: pd.DataFrame) -> pd.DataFrame:
-    """What a release told, and what it was made from: to be kept confidential for the next release of the year.
+    """The record of a release: the counts it was made from, and which it showed. Confidential; for the next release.
 
     Columns ``level``, ``area_code``, ``parent_code``, ``dimension``, ``category``, ``beneficiaries``, ``patients`` (the
     true counts of ``sector_rates``) and ``shows_beneficiaries``, ``shows_patients`` (whether the release showed them).
@@ -35,24 +36,24 @@ def disclosed(rates: pd.DataFrame, protected: pd.DataFrame) -> pd.DataFrame:
 
 
 def releases_of(kept: pd.DataFrame, among: Set[str] | None = None) -> list[pd.DataFrame]:
-    """The releases of a year, oldest first, of a table as :func:`remembered` makes it; ``among``: of these digests only."""
+    """The releases in a table of :func:`remembered`, oldest first; ``among``: only those with these digests."""
     return [release[release["dimension"] != THRESHOLD] for release in _tables(kept, among)]
 
 
 def thresholds_of(kept: pd.DataFrame, among: Set[str] | None = None) -> pd.DataFrame:
-    """The :func:`threshold_cells` that the last of these releases was made from; empty if it is of before they were kept."""
+    """The :func:`threshold_cells` of the last of these releases; empty where earlier versions of the program kept none."""
     last = [kept[:0], *_tables(kept, among)][-1]
     return last[last["dimension"] == THRESHOLD]
 
 
 def threshold_cells(counts: pd.DataFrame) -> pd.DataFrame:
-    """``threshold_counts`` in the shape of :func:`disclosed`: a cell for each number of forfaits, which shows nothing."""
+    """``threshold_counts`` with the columns of :func:`disclosed`: a cell for each number of forfaits, none of them shown."""
     cells = counts.assign(dimension=THRESHOLD, category=counts["threshold"].map("{:02d}".format))
     return cells[COLUMNS].assign(**dict.fromkeys(SHOWS.values(), False))
 
 
 def threshold_counts(cells: pd.DataFrame) -> pd.DataFrame:
-    """The way back."""
+    """The ``threshold_counts`` in cells of :func:`threshold_cells`."""
     return cells.assign(threshold=cells["category"].astype("int32"))[[*COLUMNS[:3], "threshold", *COUNTS]]
 
 
@@ -63,75 +64,79 @@ def _tables(kept: pd.DataFrame, among: Set[str] | None) -> list[pd.DataFrame]:
 
 
 def digest_of(protected: pd.DataFrame) -> str:
-    """What tells one protected table from another: a hash of its cells and of what it shows of them."""
+    """SHA-256 of the cells of a protected table and of the figures that it shows."""
     shown = protected.sort_values(KEY)[[*KEY, "parent_code", *COUNTS]].astype(dict.fromkeys(COUNTS, "Int64"))
     return hashlib.sha256(shown.to_csv(index=False).encode()).hexdigest()
 
 
 def remembered(
-    kept: pd.DataFrame, now: pd.DataFrame, *, digest: str, threshold: int, released: Set[str]
+    kept: pd.DataFrame, now: pd.DataFrame, *, digest: str, disclosure_threshold: int, released: Set[str]
 ) -> pd.DataFrame:
-    """What a later release must take into account: of ``kept`` what was ``released`` (digests), and what is made now.
+    """The records that a later release must take into account: those of ``kept`` that were ``released``, then ``now``.
 
     ``kept`` has the columns of ``now`` (:func:`disclosed`) and ``release``, ``digest``, ``threshold``; it may be empty.
-    A table that never went out is forgotten; of one that went out and shows the same as another, but was made from other
-    hidden counts, both are kept. The one made now comes last.
+    ``released``: digests. A table that was never released is dropped. Two releases that show the same but were made from
+    different hidden counts are both kept.
     """
-    now = now.assign(digest=digest, threshold=threshold)
+    now = now.assign(digest=digest, threshold=disclosure_threshold)
     before = [table for table in _tables(kept, released) if not _is_same(table, now)]
     tables = [table.assign(release=number) for number, table in enumerate([*before, now], 1)]
     return pd.concat(tables, ignore_index=True)
 
 
 def _is_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two remembered tables show the same and were made from the same: hidden figures may differ alone."""
+    """Whether two records show the same and have the same counts. Hidden counts can differ where what is shown does not."""
     columns = [*COLUMNS, "digest"]
     rows, others = (each[columns].sort_values(KEY, ignore_index=True) for each in (table, other))
     return len(rows) == len(others) and bool((rows.to_numpy(dtype=object) == others.to_numpy(dtype=object)).all())
 
 
 def is_as_released(rates: pd.DataFrame, release: pd.DataFrame) -> bool:
-    """Whether a release (:func:`disclosed`) was made from these rates (sorted by KEY)."""
+    """Whether a release (see :func:`disclosed`) was made from these rates, which are sorted by KEY."""
     before = release.sort_values(KEY, ignore_index=True)
     return len(before) == len(rates) and bool((before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all())
 
 
-def kept_mask(system: System, release: pd.DataFrame) -> Mask:
-    """The mask of a release (:func:`disclosed`) for the cells of ``system``: what was hidden stays so, but for zeros that
-    have to be shown. A cell that it did not have is not hidden."""
+def retained_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:
+    """The pattern of a release (see :func:`disclosed`), carried over to the cells of ``system``.
+
+    What was hidden stays hidden, except zeros that must be shown. Cells that the release did not have are not hidden.
+    """
     shown = release.set_index(KEY)[list(SHOWS.values())].reindex(pd.MultiIndex.from_frame(system.cells[KEY]))
-    mask = Mask(*((~shown[name].fillna(True).to_numpy(dtype=bool)) | system.is_rest for name in SHOWS.values()))
-    complete(system, mask)
+    pattern = SuppressionPattern(
+        *((~shown[name].fillna(True).to_numpy(dtype=bool)) | system.is_residual for name in SHOWS.values())
+    )
+    apply_rules(system, pattern)
     while True:
-        lowest = lower_bounds(system, mask)
-        wrong = {figure: mask[figure] & (system.value(figure) < lowest[figure]) for figure in FIGURES}
+        lowest = lower_bounds(system, pattern)
+        wrong = {figure: pattern[figure] & (system.value(figure) < lowest[figure]) for figure in FIGURES}
         if not any(cells.any() for cells in wrong.values()):
-            return mask
-        mask.beneficiaries &= ~wrong["beneficiaries"]
-        mask.patients &= ~(wrong["patients"] | (wrong["beneficiaries"] & (system.beneficiaries == 0)))
+            return pattern
+        pattern.beneficiaries &= ~wrong["beneficiaries"]
+        pattern.patients &= ~(wrong["patients"] | (wrong["beneficiaries"] & (system.beneficiaries == 0)))
 
 
-def mask_of(system: System, release: pd.DataFrame) -> Mask:
-    """What a release (:func:`disclosed`; ``system`` is made of it) did not show, the rests included."""
+def released_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:
+    """The suppression pattern of a release (see :func:`disclosed`), residuals included; ``system``: the release's own."""
     hidden = {figure: np.ones(len(system), dtype=bool) for figure in FIGURES}
     for figure, shows in SHOWS.items():
         hidden[figure][: len(release)] = ~release[shows].to_numpy(dtype=bool)
-    return Mask(hidden["beneficiaries"], hidden["patients"])
+    return SuppressionPattern(hidden["beneficiaries"], hidden["patients"])
 
 
 def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Releases, oldest first (each as :func:`disclosed` gives it), as the audit reads several, newest first.
+    """Releases as the audit reads them, newest first. ``releases``: see :func:`disclosed`; oldest first.
 
-    Figures only where they were shown; rests without any; ``version_beneficiaries`` and ``version_patients``: in all
-    releases the same number for a figure that did not change; ``change``: 1 for a cell that since the release before gained
-    persons and lost none, as far as its two figures tell, -1 for one that lost some and gained none, 0 for any other.
+    Figures only where they were shown, of residuals never. ``version_beneficiaries`` and ``version_patients``: the same
+    number in all releases for a figure that did not change. ``change``: since the release before, as far as its two figures
+    tell, the cell gained persons and lost none (1), lost some and gained none (-1), or anything else (0).
     """
     tables: list[pd.DataFrame] = []
     numbers: dict[tuple[object, ...], int] = {}
     before: dict[tuple[object, ...], tuple[int, int]] = {}
     for release in releases:
         system = system_of(release)
-        mask = mask_of(system, release)
+        pattern = released_pattern(system, release)
         keys, counts = _keys(system), list(map(tuple, _counts(system).tolist()))
         table = system.cells.assign(
             change=[_direction(before.get(key, now), now) for key, now in zip(keys, counts, strict=True)]
@@ -139,34 +144,34 @@ def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
         for figure in FIGURES:
             values = zip(keys, system.value(figure).tolist(), strict=True)
             table[f"version_{figure}"] = [numbers.setdefault((figure, *value), len(numbers)) for value in values]
-            table[figure] = pd.Series(system.value(figure), dtype="Int64").mask(mask[figure])
+            table[figure] = pd.Series(system.value(figure), dtype="Int64").mask(pattern[figure])
         tables.append(table)
         before = dict(zip(keys, counts, strict=True))
     return tables[::-1]
 
 
 def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
-    """The system of a release together with the earlier ones, oldest first (each as :func:`disclosed` gives it).
+    """The joint system of a release and the earlier ones (see :func:`disclosed`), oldest first.
 
-    The cells of ``system`` come first and keep their positions. A cell of an earlier release that has both its counts still
-    is the cell of now. Another has a position of its own: a count that it has in common with another release is the same
-    unknown (``System.same``); and where it only gained or only lost persons from one release to the next, as far as its
-    counts tell, these are a cell as well, in whose line it stands with both its values.
+    The cells of ``system`` come first and keep their positions. A cell of an earlier release whose counts are both unchanged
+    is the present cell. Any other has a position of its own; a count that it shares with another release is the same
+    unknown (``System.same``). Where, as far as its counts tell, it only gained or only lost persons from one release to
+    the next, these persons are a cell too, with a line: the larger value is the smaller one and the change.
     """
     at = {identity: position for position, identity in enumerate(_identities(system))}
     cells, counts = [system.cells], [_counts(system)]
     lines = dict.fromkeys(_lines(system, np.arange(len(system))))
-    told: list[tuple[Positions, Mask, dict[Figure, Counts]]] = []
+    told: list[tuple[Positions, SuppressionPattern, dict[Figure, Counts]]] = []
     found: list[dict[tuple[object, ...], int]] = []
     for table in earlier:
         past = system_of(table)
-        mask = mask_of(past, table)
+        pattern = released_pattern(past, table)
         here = np.array([at.setdefault(identity, len(at)) for identity in _identities(past)])
         is_new = here >= sum(map(len, cells))
         cells.append(past.cells[is_new])
         counts.append(_counts(past)[is_new])
         lines |= dict.fromkeys(_lines(past, here))
-        told.append((here, mask, lower_bounds(past, mask)))
+        told.append((here, pattern, lower_bounds(past, pattern)))
         found.append(dict(zip(_keys(past), here.tolist(), strict=True)))
     found.append({key: position for position, key in enumerate(_keys(system))})
 
@@ -180,7 +185,7 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
                 changes[(new, old) if direction > 0 else (old, new)] = None
     larger, smaller = (np.array([pair[side] for pair in changes], dtype="int64") for side in (0, 1))
     every = pd.concat(cells, ignore_index=True)
-    # A sum each: the larger value of the cell is the smaller one and the change.
+    # A line for each change: the larger value of the cell is the smaller one and the change.
     lines |= {(*pair, len(every) + number): None for number, pair in enumerate(changes)}
     every = pd.concat([every, every.iloc[larger]], ignore_index=True)
     value = np.concatenate([value, value[larger] - value[smaller]])
@@ -194,15 +199,15 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         known={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
         shown={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
         hidden={figure: is_change.copy() for figure in FIGURES},
-        # Of a cell that grew or shrank its persons came or went: at least one.
+        # Where a cell grew or shrank, at least one person came or went.
         at_least={"beneficiaries": is_change.astype("int64"), "patients": np.zeros(size, dtype="int64")},
     )
-    for here, mask, lowest in told:
+    for here, pattern, lowest in told:
         for figure in FIGURES:
-            before_now.known[figure][here[~mask[figure]]] = True
-            before_now.shown[figure][here[~mask[figure]]] = True
-            before_now.hidden[figure][here[mask[figure]]] = True
-            at_least = np.where(mask[figure], lowest[figure], 0)
+            before_now.known[figure][here[~pattern[figure]]] = True
+            before_now.shown[figure][here[~pattern[figure]]] = True
+            before_now.hidden[figure][here[pattern[figure]]] = True
+            at_least = np.where(pattern[figure], lowest[figure], 0)
             before_now.at_least[figure][here] = np.maximum(before_now.at_least[figure][here], at_least)
     for figure, number in unknown.items():
         for told_of in (before_now.known[figure][: len(number)], before_now.at_least[figure][: len(number)]):
@@ -217,7 +222,7 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         cells=every,
         beneficiaries=value[:, 0],
         patients=value[:, 1],
-        is_rest=np.concatenate([system.is_rest, np.zeros(extra, dtype=bool)]),
+        is_residual=np.concatenate([system.is_residual, np.zeros(extra, dtype=bool)]),
         line=np.repeat(np.arange(len(lines)), sizes),
         cell=np.array([cell for line in lines for cell in line], dtype="int64"),
         sign=np.array([sign for size in sizes for sign in (1, *[-1] * (size - 1))], dtype="int64"),
@@ -231,7 +236,7 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
 
 
 def _direction(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """1 if N and n are those of a cell that only gained persons, -1 if it only lost some, else 0."""
+    """1 if a cell with these N and n may have only gained persons, -1 if it may have only lost some, else 0."""
     people, patients = after[0] - before[0], after[1] - before[1]
     if people and 0 <= abs(patients) <= abs(people) and people * patients >= 0:
         return 1 if people > 0 else -1
@@ -239,12 +244,12 @@ def _direction(before: tuple[int, int], after: tuple[int, int]) -> int:
 
 
 def _unknowns(cells: pd.DataFrame, count: Counts) -> Positions:
-    """For each position a number of its unknown: the same for the same cell with the same count."""
+    """The number of each position's unknown: equal for the same cell with the same count."""
     return cells[KEY].assign(count=count).groupby([*KEY, "count"], sort=False).ngroup().to_numpy()
 
 
 def _pairs(unknown: Positions) -> Positions:
-    """Pairs of positions with the same unknown, a run of them linked one after another."""
+    """Pairs of positions with the same unknown; several are linked in a chain."""
     order = np.argsort(unknown, kind="stable")
     is_run = unknown[order][1:] == unknown[order][:-1]
     return np.column_stack([order[:-1][is_run], order[1:][is_run]])
@@ -255,7 +260,7 @@ def _keys(system: System) -> list[tuple[object, ...]]:
 
 
 def _identities(system: System) -> list[tuple[object, ...]]:
-    """What makes a cell as a whole the same unknown: its name and both of its counts."""
+    """The identity of each cell across releases: its key and both its counts."""
     return list(zip(*(system.cells[name] for name in KEY), system.beneficiaries, system.patients, strict=True))
 
 
@@ -264,7 +269,7 @@ def _counts(system: System) -> Counts:
 
 
 def _lines(system: System, here: Positions) -> Iterator[tuple[int, ...]]:
-    """The lines, total first, at new positions of the cells."""
+    """The lines of a system with its cells at the positions ``here``; in each the total comes first."""
     if not len(system.line):
         return
     for line in np.split(here[system.cell], np.flatnonzero(np.diff(system.line)) + 1):

@@ -1,9 +1,9 @@
-"""Which other thresholds than that of the statistic may be shown, for the country and the regions.
+"""Protection of the sensitivity table: which minimum numbers of forfaits may be shown, for the country and the regions.
 
-n(a, k) are the beneficiaries of area a with at least k forfaits, N(a) = n(a, 0) all of them; the *main* threshold is that of
-``protected_rates``. An area *shows* some k. Whoever sees n(a, i) and n(a, j) knows how many have i to j - 1 forfaits. So the
-shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size. A *cell* is the persons of one
-area with one number of forfaits; no cell's size is published as such.
+n(a, k) are the beneficiaries of area a with at least k forfaits, N(a) = n(a, 0) all of them; the *main* minimum is that of
+``protected_rates`` (``minimum_forfaits``). An area *shows* some k. Whoever sees n(a, i) and n(a, j) knows how many have i
+to j - 1 forfaits. So the shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size. A
+*cell* is the persons of one area with one number of forfaits; no cell's size is published as such.
 
 The rule, t being the disclosure threshold:
 
@@ -12,10 +12,10 @@ The rule, t being the disclosure threshold:
 2. Every region but the *last* one obeys this by itself. The last is the one whose patients ``protected_rates`` hides, or,
    where it hides none, the one with the fewest beneficiaries.
 3. The country shows a k only where all regions but the last do, so it tells about the last region and the beneficiaries
-   without a region (the *rest*) together: they obey as one area (of two cells for each number of forfaits).
-4. The last region shows a k only where the country does; then the rest is known as well, and both obey.
+   without a region (the *residual*) together: they obey as one area (of two cells for each number of forfaits).
+4. The last region shows a k only where the country does; then the residual is known as well, and both obey.
 5. What ``protected_rates`` shows is shown. Where it hides the patients of an area, this area shows nothing; where it hides
-   two regions, the country shows no other threshold (and where it hides the country, the country none, and every region
+   two regions, the country shows no other k (and where it hides the country, the country none, and every region
    stands by itself). Where a group that ``protected_rates`` alone tells does not obey, it is not cut at all.
 
 Among the choices that obey, one with the most rows is taken (:func:`_choose`).
@@ -27,7 +27,7 @@ have p cells in the set, 0 < p < c: these take every value from p to S - (c - p)
 more at the end. A group wholly inside adds S, which is 0 or at least t. So a sum is known and 0 or at least t, or it
 takes t values or more, up to t or more. Sums over several areas are made of these.
 
-Of the last region and the rest he knows two row sums (their own groups) and, finer, column sums (the groups of both
+Of the last region and the residual he knows two row sums (their own groups) and, finer, column sums (the groups of both
 together). The cells of one row in a set A of columns take every value from max(0, R - C) to min(R, D), where R is the sum of
 the row, D what columns A can hold at most and C what the others can; with R' of the other row, C + D >= R + R'. That is at
 least min(R, C, D, R') + 1 values; each of the four is at least t, or 0 and all is known. (With every cell at least 1, take
@@ -35,12 +35,12 @@ that off first: rule 1 leaves each of the four t - 1, and the cells of the set c
 hides R, it is any number that its own promise leaves.
 
 **Nothing else gives way.** Take any persons that agree with ``protected_rates``: who lives where, sex, age, tariff,
-patient or not. Every area that shows more than the main threshold has a known number of patients (the last region and
-the rest, at least together), so the numbers of forfaits can be dealt to its patients (main to 12) and to its others
+patient or not. Every area that shows more than the main minimum has a known number of patients (the last region and
+the residual, at least together), so the numbers of forfaits can be dealt to its patients (main to 12) and to its others
 (0 to main - 1) at will, such that the groups have their sizes. So this table narrows no figure of
 ``protected_rates``, at no level and in no breakdown, nor do these narrow a group.
 
-**Revisions.** A later release of a year shows the thresholds that were shown before, no other; or, where these do not
+**Revisions.** A later release of a year shows the k that were shown before, no other; or, where these do not
 obey any more or another area is hidden, the main one only. So the groups of all releases are the same, and a cell
 that did not change takes in both releases what it takes in the one whose group is smaller.
 """
@@ -55,6 +55,7 @@ Chain = list[int]
 """Persons of an area with at least k forfaits, at position k: from 0 (all beneficiaries) to 13 (nobody)."""
 
 MOST = 12
+"""Forfaits in a year, at most: one a month."""
 EXACTLY = 6
 """The formula of the source fiche asks for exactly six forfaits, whatever the setting."""
 
@@ -62,17 +63,16 @@ EXACTLY = 6
 def protect_sensitivity(
     counts: pd.DataFrame,
     protected_totals: pd.DataFrame,
-    main_threshold: int,
-    t: int,
+    minimum_forfaits: int,
+    disclosure_threshold: int,
     earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The sensitivity table as it may be shown.
 
-    ``counts``: ``level``, ``area_code``, ``parent_code``, ``threshold``, ``beneficiaries``, ``patients`` of the country and
-    the regions, every threshold from 1 to 12 (:func:`mm_pipeline.statistic.sensitivity.threshold_counts`, of which the other
-    levels are not looked at).
-    ``protected_totals``: the rows of ``protected_rates`` of these areas with dimension total. ``t``: the disclosure
-    threshold. ``earlier``: ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the
+    ``counts``: ``level``, ``area_code``, ``parent_code``, ``threshold`` (1 to 12 forfaits), ``beneficiaries``, ``patients``,
+    as :func:`mm_pipeline.statistic.sensitivity.threshold_counts` gives them; only the country and the regions are used.
+    ``protected_totals``: the rows of ``protected_rates`` of these areas with dimension total. ``minimum_forfaits``: the
+    main minimum. ``earlier``: ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the
     year showed; None or empty if there is none.
 
     Columns ``level``, ``area_code``, ``parent_code``, ``rule`` (at_least, exactly), ``threshold``, ``beneficiaries`` and
@@ -86,7 +86,8 @@ def protect_sensitivity(
     countries = set(counts.loc[counts["level"] == "country", "area_code"])
     (country,) = countries
     regions = sorted(set(chains) - countries)
-    shown = _shown(chains, country, regions, visible, main_threshold, t, _thresholds(earlier))
+    before = _minima_by_area(earlier)
+    shown = _shown(chains, country, regions, visible, minimum_forfaits, disclosure_threshold, before)
 
     people = protected_totals.set_index("area_code")["beneficiaries"].astype("Int64")
     parent = counts.drop_duplicates("area_code").set_index("area_code")["parent_code"]
@@ -102,12 +103,12 @@ def protect_sensitivity(
                 "area_code": area,
                 "parent_code": parent[area],
                 "rule": rule,
-                "threshold": threshold,
+                "threshold": forfaits,
                 "beneficiaries": people[area],
                 "patients": patients if is_shown else pd.NA,
                 "status": "published" if is_shown else "suppressed",
             }
-            for rule, threshold, patients, is_shown in figures
+            for rule, forfaits, patients, is_shown in figures
         ]
     return pd.DataFrame(rows).astype({"threshold": "int32", "beneficiaries": "Int64", "patients": "Int64"})
 
@@ -119,7 +120,7 @@ def _chains(counts: pd.DataFrame) -> dict[str, Chain]:
     }
 
 
-def _thresholds(earlier: pd.DataFrame | None) -> dict[str, set[int]]:
+def _minima_by_area(earlier: pd.DataFrame | None) -> dict[str, set[int]]:
     if earlier is None:
         return {}
     return {str(area): set(map(int, rows["threshold"])) for area, rows in earlier.groupby("area_code")}
@@ -134,7 +135,7 @@ def _shown(
     t: int,
     before: dict[str, set[int]],
 ) -> dict[str, set[int]]:
-    """The thresholds that each area shows. ``visible``: areas whose patients ``protected_rates`` shows."""
+    """The minima that each area shows. ``visible``: areas whose patients ``protected_rates`` shows."""
     least = {area: {main} if area in visible else set() for area in chains}
     every = set(range(1, MOST + 1))
     offered = {area: before.get(area, set()) if before else every for area in chains}
@@ -152,8 +153,8 @@ def _shown(
         in_all = offered[country].intersection(*(shown[area] for area in alone))
         shown[country] = _choose([together], in_all, main, t, cells=2)
         if last in visible:
-            rest = _less(together, [chains[last]])
-            shown[last] = _choose([chains[last], rest], offered[last] & shown[country], main, t)
+            residual = _less(together, [chains[last]])
+            shown[last] = _choose([chains[last], residual], offered[last] & shown[country], main, t)
     return least if before and shown != offered else shown
 
 
@@ -162,9 +163,9 @@ def _less(whole: Chain, parts: Sequence[Chain]) -> Chain:
 
 
 def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: int, *, cells: int = 1) -> set[int]:
-    """The main threshold and those of ``offered`` at which all these chains may be cut.
+    """The main minimum and those of ``offered`` at which all these chains may be cut.
 
-    Of several choices the one with most rows, "exactly 6" among them; then one that has it; then the smallest numbers.
+    Of several choices, the one with most rows ("exactly 6" counts as one); then one with "exactly 6"; then the smallest.
     """
 
     def obeys(cuts: Sequence[int]) -> bool:
@@ -177,7 +178,7 @@ def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: in
     chosen = {main}
     for low, high in ((0, main), (main, MOST + 1)):
         between = sorted(k for k in offered if low < k < high)
-        # What is known anyway decides whether a side is cut, so that a side left whole tells nothing.
+        # Whether a side is cut depends only on what is known anyway, so that an uncut side tells nothing.
         if obeys([low, high]):
             choices: list[tuple[int, ...]] = [
                 cuts for size in range(len(between) + 1) for cuts in combinations(between, size)
@@ -189,7 +190,7 @@ def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: in
 
 
 def _is_safe(chain: Chain, low: int, high: int, cells: int, t: int) -> bool:
-    """Rule 1 for those with ``low`` to ``high`` - 1 forfaits; ``cells``: how many there are for each number of forfaits."""
+    """Whether the group with ``low`` to ``high`` - 1 forfaits obeys rule 1. ``cells``: cells per number of forfaits."""
     people = chain[low] - chain[high]
     if people == 0:
         return low > 0 or chain[0] == 0

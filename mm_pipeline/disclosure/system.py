@@ -3,9 +3,8 @@
 A line is a total and its parts: an area and the areas one level down (for each category), or an area's total and the
 categories of one breakdown, or an age group and its classes. What a reader can work out follows from the lines.
 
-Two kinds of cells are never published but stand in the lines, since subtraction gives them away as well; they are the
-*rests*: the unknown-sector bucket ``<NIS5>ZZZZ`` of a municipality, and the country's beneficiaries without a
-municipality.
+Two kinds of cells, the *residuals*, are never published but stand in the lines, since subtraction gives them away: the
+unknown sector ``<NIS5>ZZZZ`` of a municipality, and the country's beneficiaries without a municipality.
 """
 
 from collections import defaultdict
@@ -18,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mm_pipeline.dimensions import AGE_GROUP_OF, COUNTRY, COUNTS, LEVEL_ABOVE, LEVELS, UNASSIGNED, UNKNOWN_SECTOR
-from mm_pipeline.disclosure.rule import Counts, Flags
+from mm_pipeline.disclosure.primary_rule import Counts, Flags
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
 WORTH = {
@@ -30,26 +29,26 @@ WORTH = {
     "sector": 1,
     UNASSIGNED: 1,
 }
-"""What the figure of a category is worth at each level, when it comes to what must be hidden: a sector is worth 1."""
+"""Worth of a cell at each level, when the search chooses what to hide; a sector is worth 1."""
 TOTAL_WORTH = 150
-"""How many categories of an area its total is worth (``MM_TOTAL_WORTH``); of sectors there are only totals, worth 1."""
+"""Worth of an area's total, in categories of the area (``MM_TOTAL_WORTH``). Sectors only have totals, worth 1."""
 
 Figure = Literal["beneficiaries", "patients"]
 FIGURES: tuple[Figure, ...] = ("beneficiaries", "patients")
-Aim = Literal["beneficiaries", "patients", "others"]
-"""A figure that the promise is about: N, n, or N - n. The first two are published."""
-AIMS: tuple[Aim, ...] = ("beneficiaries", "patients", "others")
+Target = Literal["beneficiaries", "patients", "others"]
+"""A figure that the promise protects: N, n, or m = N - n. Only the first two are published."""
+TARGETS: tuple[Target, ...] = ("beneficiaries", "patients", "others")
 Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Before:
-    """What earlier releases of the year tell of the cells (:mod:`mm_pipeline.disclosure.revision`).
+    """Knowledge of the cells from earlier releases of the year (:mod:`mm_pipeline.disclosure.revision`).
 
-    ``is_past``: a cell as an earlier release had it, with other counts than now; ``is_change``: the persons by which a cell
-    grew or shrank (these are past as well: of neither is anything hidden now). Of each figure: ``known``: shown by an
-    earlier release and unchanged, ``shown``: and so is the other figure of the cell, ``hidden``: hidden by one, and both
-    are unchanged, ``at_least``: what it told of a hidden figure.
+    ``is_past``: a cell as an earlier release had it, with other counts than now. ``is_change``: the persons by which a cell
+    grew or shrank (past as well: nothing of either is hidden now). Per figure: ``known``: shown by an earlier release and
+    unchanged; ``shown``: the same, and the other figure of the cell is unchanged too; ``hidden``: hidden by one, and both
+    figures unchanged; ``at_least``: the least value that one told of a hidden figure.
     """
 
     is_past: Flags
@@ -74,23 +73,23 @@ class Before:
 
 @dataclass(frozen=True)
 class System:
-    """The cells of a year, rests included, and the lines among them.
+    """The cells of a year, residuals included, and the lines between them.
 
     ``cells``: ``level`` ... ``category``, ``parent_code``; ``beneficiaries`` and ``patients`` are N and n of each.
     A line is a run of entries (``line``, ``cell``, ``sign``): +1 for its total, -1 for each part; they sum to zero.
-    ``same``: per figure pairs of cells that have the same unknown there.
-    ``total``: for each cell the position of its area's total (its own for a total).
-    ``parent``: for each cell the position of the total of the area one level up, -1 where there is none.
-    ``group``: for each cell a number of what R2 hides together (the sectors of a municipality, or the categories of a
-    breakdown of an area), -1 where there is none.
-    ``within``: per level from the region down to the municipality, for each cell a number of the area of that level
-    that it lies in or belongs to, -1 where there is none.
+    ``same``: per figure, pairs of cells that are the same unknown, shape (pairs, 2).
+    ``total``: for each cell, the position of its area's total (its own for a total).
+    ``parent``: for each cell, the position of the total of the area one level up, or -1.
+    ``group``: for each cell, the number of the group that R2 hides as a whole (the sectors of a municipality, or the
+    categories of a breakdown of an area), or -1.
+    ``within``: per level from the region down to the municipality, for each cell, the number of the area that it is or
+    lies in, or -1.
     """
 
     cells: pd.DataFrame
     beneficiaries: Counts
     patients: Counts
-    is_rest: Flags
+    is_residual: Flags
     line: Positions
     cell: Positions
     sign: Positions
@@ -107,7 +106,7 @@ class System:
 
     @cached_property
     def weight(self) -> NDArray[np.float64]:
-        """What a cell is worth to the reader, by its level; an area's total more than its categories."""
+        """Worth of each cell to the reader, by its level; an area's total is worth more than its categories."""
         level = self.cells["level"]
         is_total = (self.cells["dimension"] == "total") & ~level.isin(["sector", UNASSIGNED])
         return (level.map(WORTH) * np.where(is_total, self.total_worth, 1)).to_numpy(dtype=float)
@@ -122,7 +121,7 @@ class System:
         return self.beneficiaries - self.patients
 
     def lines_of(self, figure: Figure) -> tuple[Positions, Positions, Positions]:
-        """``line``, ``cell``, ``sign`` of all that binds a figure: the sums, and that an unchanged one is the same."""
+        """``line``, ``cell`` and ``sign`` of all equations of a figure: the sums and the pairs of the same unknown."""
         return self._lines[figure]
 
     @cached_property
@@ -137,12 +136,12 @@ class System:
             )
         return lines
 
-    def value(self, aim: Aim) -> Counts:
-        return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[aim]
+    def value(self, target: Target) -> Counts:
+        return {"beneficiaries": self.beneficiaries, "patients": self.patients, "others": self.others}[target]
 
 
 def with_rates(cells: pd.DataFrame) -> pd.DataFrame:
-    """``cells`` with ``rate_per_10000`` and ``rate_percent`` of their counts; none where nobody lives."""
+    """``cells`` with ``rate_per_10000`` and ``rate_percent`` from their counts, empty where nobody lives."""
     people = cells["beneficiaries"].where(cells["beneficiaries"] > 0).astype("float64")
     return cells.assign(
         rate_per_10000=cells["patients"] * 10_000.0 / people, rate_percent=cells["patients"] * 100.0 / people
@@ -150,10 +149,10 @@ def with_rates(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
-    """The system of a table in the shape of ``sector_rates`` (in any order of rows; parts of a table as well)."""
-    rests = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]
-    cells = pd.concat([rates[COLUMNS], *rests], ignore_index=True)
-    is_rest = cells["area_code"].str.endswith(UNKNOWN_SECTOR) | (cells["level"] == UNASSIGNED)
+    """The system of a table with the columns COLUMNS, such as ``sector_rates`` or a part of it; rows in any order."""
+    residuals = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]
+    cells = pd.concat([rates[COLUMNS], *residuals], ignore_index=True)
+    is_residual = cells["area_code"].str.endswith(UNKNOWN_SECTOR) | (cells["level"] == UNASSIGNED)
     level, area, parent, dimension, category = (cells[name].tolist() for name in COLUMNS[:5])
     at = {key: position for position, key in enumerate(zip(level, area, dimension, category, strict=True))}
 
@@ -180,30 +179,30 @@ def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
         cells=cells[COLUMNS[:5]],
         beneficiaries=cells["beneficiaries"].to_numpy(dtype="int64"),
         patients=cells["patients"].to_numpy(dtype="int64"),
-        is_rest=is_rest.to_numpy(dtype=bool),
+        is_residual=is_residual.to_numpy(dtype=bool),
         line=np.repeat(np.arange(len(lines)), sizes),
         cell=np.array([position for owner, below in lines for position in (owner, *below)], dtype="int64"),
         sign=np.array([sign for _, below in lines for sign in (1, *[-1] * len(below))], dtype="int64"),
         same=dict.fromkeys(FIGURES, np.empty((0, 2), dtype="int64")),
         total=total,
         parent=higher,
-        group=_groups(cells, is_rest),
+        group=_groups(cells, is_residual),
         within=areas_of(cells),
         before=Before.nothing(len(cells)),
         total_worth=total_worth,
     )
 
 
-def _groups(cells: pd.DataFrame, is_rest: pd.Series) -> Positions:
-    """``System.group``."""
+def _groups(cells: pd.DataFrame, is_residual: pd.Series) -> Positions:
+    """The group numbers of the cells, as in ``System.group``."""
     is_sector = cells["level"] == "sector"
     area = cells["area_code"].where(~is_sector, cells["parent_code"])
     name = cells["level"] + " " + area + " " + cells["dimension"]
-    return np.where(~is_rest & (is_sector | (cells["dimension"] != "total")), pd.factorize(name)[0], -1)
+    return np.where(~is_residual & (is_sector | (cells["dimension"] != "total")), pd.factorize(name)[0], -1)
 
 
 def areas_of(cells: pd.DataFrame) -> dict[str, Positions]:
-    """``System.within`` of cells with ``level``, ``area_code`` and ``parent_code``."""
+    """The area numbers of cells with ``level``, ``area_code`` and ``parent_code``, as in ``System.within``."""
     level, area, result = cells["level"], cells["area_code"], {}
     for above, below in zip(LEVELS[-2:0:-1], LEVELS[:1:-1], strict=True):
         parents = cells[cells["level"] == below].drop_duplicates("area_code").set_index("area_code")["parent_code"]
@@ -215,22 +214,22 @@ def areas_of(cells: pd.DataFrame) -> dict[str, Positions]:
 
 
 def _unassigned(cells: pd.DataFrame) -> pd.DataFrame:
-    """The country less its regions, per category: the beneficiaries without a known municipality."""
+    """The residual of the country, per category: the beneficiaries without a known municipality."""
     keys = ["dimension", "category"]
     country = cells[cells["level"] == "country"].set_index(keys)[COUNTS]
     regions = cells[cells["level"] == "region"].groupby(keys, observed=True)[COUNTS].sum()
-    rest = (country - regions).dropna().astype("int64").reset_index()
-    return rest.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code=COUNTRY)[cells.columns]
+    residual = (country - regions).dropna().astype("int64").reset_index()
+    return residual.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code=COUNTRY)[cells.columns]
 
 
 def _unknown_sectors(cells: pd.DataFrame) -> pd.DataFrame:
-    """The rest of each municipality that has sectors but no row for an unknown one: mostly nobody, but who knows?"""
+    """The residual of each municipality with sectors but no row for an unknown one: the reader cannot know it is empty."""
     is_sector = cells["level"] == "sector"
     missing = set(cells.loc[is_sector, "parent_code"]) - set(
         cells.loc[is_sector & cells["area_code"].str.endswith(UNKNOWN_SECTOR), "parent_code"]
     )
     totals = cells[(cells["level"] == "municipality") & (cells["dimension"] == "total")].set_index("area_code")[COUNTS]
     sectors = cells[is_sector & cells["parent_code"].isin(missing)].groupby("parent_code")[COUNTS].sum()
-    rest = (totals - sectors).dropna().astype("int64").rename_axis("parent_code").reset_index()
+    residual = (totals - sectors).dropna().astype("int64").rename_axis("parent_code").reset_index()
     total = {"level": "sector", "dimension": "total", "category": "total"}
-    return rest.assign(area_code=rest["parent_code"] + UNKNOWN_SECTOR, **total)[cells.columns]
+    return residual.assign(area_code=residual["parent_code"] + UNKNOWN_SECTOR, **total)[cells.columns]

@@ -1,4 +1,4 @@
-"""Files on disk: atomic replacement, locks, permissions, names that are safe, checksums.
+"""Files on disk: atomic replacement, locks, permissions, safe names, checksums.
 
-What belongs here works on paths and knows nothing of settings, of the lake's tables or of Dagster.
+Code here works on paths and knows nothing of settings, of the lake's tables or of Dagster.
 """

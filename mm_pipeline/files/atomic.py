@@ -1,4 +1,4 @@
-"""Files and folders that are replaced whole: a reader sees the old one or the new one."""
+"""Atomic replacement of files and folders: a reader sees either the old one or the new one."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NEW, _OLD = ".tmp", ".old"
-"""How the names of what is being made, and of a folder that was just replaced, end."""
+"""Suffixes of what is being written, and of a folder that was just replaced."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -20,7 +20,7 @@ def replacing(
 ) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block succeeds, and vanishes when it fails.
 
-    ``durable``: it is on the disk before and after, also if the power fails. ``put`` moves the one to the other.
+    ``durable``: flush file and folder to the disk, so that it survives a power failure. ``put`` moves the temporary path.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_NEW)
     os.close(descriptor)
@@ -49,9 +49,9 @@ def _to_disk(path: Path) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` that takes its place, readable by everybody, when the block succeeds.
 
-    In one step where the file system can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others), else in
-    two, between which ``path`` is not there: who is killed there leaves it to :func:`clean_up` to put the old one back.
-    When the block fails it vanishes, and ``path`` is as it was.
+    When the block fails the new folder vanishes, and ``path`` is as it was. The exchange is one step where the file system
+    can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others). Elsewhere it is two steps, between which
+    ``path`` is missing; if the process is killed there, :func:`clean_up` puts the old folder back.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,18 +78,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def left_beside(path: Path) -> list[Path]:
-    """What :func:`replacing` and :func:`replacing_folder` have beside ``path`` while they work, or left when killed.
+    """The temporary files and folders beside ``path`` of replacements that are at work or were killed.
 
-    DuckDB writes first to ``tmp_<name>``.
+    Includes ``tmp_<name>``, to which DuckDB writes first.
     """
     names = f".{path.name}.*", f"tmp_.{path.name}.*"
     return sorted(found for name in names for found in path.parent.glob(name) if found.suffix in (_NEW, _OLD))
 
 
 def clean_up(path: Path) -> None:
-    """Remove what killed processes left beside ``path``; nobody may be replacing it just now.
+    """Remove what killed processes left beside ``path``. Must not run while ``path`` is being replaced.
 
-    A folder that was taken away, and its successor never put there, comes back.
+    A folder that was moved away, and whose successor never took its place, is put back.
     """
     for left in left_beside(path):
         if left.suffix == _OLD and not path.exists() and any(left.iterdir()):
@@ -101,7 +101,7 @@ def clean_up(path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step (renameat2); False where that cannot be done."""
+    """Exchange two folders in one step (renameat2). False where the system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:

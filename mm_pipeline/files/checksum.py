@@ -1,7 +1,7 @@
-"""The checksum beside a file of the lake, ``<file>.sha256`` as ``sha256sum`` writes it: is the file what was written?
+"""Checksums of the files of the lake, each in ``<file>.sha256`` beside its file, as ``sha256sum`` writes it.
 
-File and checksum cannot be replaced in one step. So while a file is replaced its checksum file names both: the one that
-lies there and the one that comes. Whenever the process is killed, the file that lies there is known.
+File and checksum cannot be replaced in one step. So while a file is replaced, its checksum file holds both checksums, the
+old and the new one: whenever the process is killed, the file that lies there matches one of them.
 """
 
 import hashlib
@@ -12,17 +12,18 @@ from mm_pipeline.files.atomic import replacing
 _MODE = 0o600
 
 _found_intact: dict[Path, tuple[int, ...]] = {}
-"""By this process: files as they were then."""
+"""Files that this process found intact -> their state then."""
 
 
 def checksum_path(path: Path) -> Path:
+    """The path of the checksum file of ``path``."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a file that is there has the bytes that were written. It is read whole, but not again until it is touched.
+    """Whether an existing file has the bytes that were written. Reads all of it, but not again until it is touched.
 
-    A file without checksum, as an earlier version of the program wrote it, passes.
+    A file without a checksum, as earlier versions of the program wrote, counts as intact.
     """
     if _found_intact.get(path) == (touched := _touched(path)):
         return True
@@ -36,12 +37,12 @@ def is_intact(path: Path) -> bool:
 
 
 def is_lost(path: Path) -> bool:
-    """Whether only the checksum of a file is there: it was written, and somebody or something took it away."""
+    """Whether only the checksum of a file is there: the file was written and has been removed since."""
     return not path.is_file() and checksum_path(path).is_file()
 
 
 def put_with_checksum(new: Path, path: Path, *, durable: bool) -> None:
-    """Move ``new`` to ``path``; at any moment the checksum file knows the one that lies there."""
+    """Move ``new`` to ``path``, keeping the checksum file valid for whatever lies there at any moment."""
     digest, before = _sum(new), _expected(path)
     if before is None and path.is_file():
         before = {_sum(path)}
@@ -58,7 +59,7 @@ def _sum(path: Path) -> str:
 
 
 def _expected(path: Path) -> set[str] | None:
-    """None: there is no checksum file. A damaged one expects nothing that any file has."""
+    """The checksums in the checksum file; None without one. A damaged one has none that any file can match."""
     try:
         lines = checksum_path(path).read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""One run of a year at a time, over all processes and containers that share the data folder.
+"""Locks: one run of a year at a time, across all processes and containers that share the data folder.
 
 A lock is a file in ``data/lake/.locks`` that a process has locked (``flock``). The kernel releases it when the process
-ends, however it ends, so nothing is ever left locked. Why not Dagster's pools or tag limits:
-``docs/decisions/0013-one-run-a-year-at-a-time.md``.
+ends, however it ends, so nothing stays locked. ``docs/decisions/0013-one-run-a-year-at-a-time.md`` says why this is not
+done with Dagster's pools or tag limits.
 """
 
 import fcntl
@@ -15,32 +15,32 @@ from pathlib import Path
 from typing import ClassVar
 
 FOLDER = ".locks"
-"""In the lake."""
+"""Folder of the locks, in the lake."""
 
 SERIES = "series"
-"""Lock of what is made from all years."""
+"""Lock of everything that is made from all years."""
 
 DELIVERIES = "deliveries"
-"""Lock of the making of synthetic deliveries."""
+"""Lock for making synthetic deliveries."""
 
 ID_KEY = "id.key"
-"""Lock of the making of the secret."""
+"""Lock for making the secret of the pseudonymisation keys."""
 
 SIGN_OFF = "sign-off"
-"""Lock of the files of signatures."""
+"""Lock of the signature files."""
 
 UI = "ui"
-"""Lock of the web server that comes with a daemon."""
+"""Lock of the web server that runs together with a daemon."""
 
 _PUBLISHED = "published"
 _RUN = "run-"
 
 Say = Callable[[str], None]
-"""Told once, in words, when a lock has to be waited for."""
+"""Called once, with a message, when a lock has to be waited for."""
 
 
 class Locks:
-    """The locks of one data folder. What this object holds already it takes again without waiting for itself."""
+    """The locks of one data folder. Reentrant: a lock that this object holds can be taken again."""
 
     _lent: ClassVar["ContextVar[Locks]"] = ContextVar("lent")
 
@@ -65,9 +65,9 @@ class Locks:
 
     @contextmanager
     def held(self, names: Iterable[str], *, by: str, say: Say) -> Iterator[bool]:
-        """Hold these locks (years, ``SERIES``); ``by`` tells others who does. Yields whether it had to wait.
+        """Hold these locks (years, ``SERIES``). Yields whether it had to wait. ``by``: the holder, as others are told.
 
-        They are taken in one order, so that two who want several never wait for each other.
+        Locks are always taken in the same order, so that two holders of several never wait for each other.
         """
         waited = False
         with ExitStack() as stack:
@@ -85,7 +85,7 @@ class Locks:
 
     @contextmanager
     def held_if_free(self, name: str) -> Iterator[bool]:
-        """Hold this lock if nobody does, not even this object; yields whether it is held."""
+        """Hold this lock if nobody does, not even this object. Yields whether it is held."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(self._folder / name, wait=False))
@@ -96,7 +96,7 @@ class Locks:
 
     @contextmanager
     def held_by_run(self, run_id: str, names: Iterable[str], *, say: Say) -> Iterator[None]:
-        """Hold these locks for a Dagster run, and its mark."""
+        """Hold these locks and the mark of a Dagster run."""
         by = f"run {run_id[:8]} ({_process()})"
         with self.marked(run_id):
             _write(self._marked[run_id], by)
@@ -105,10 +105,10 @@ class Locks:
 
     @contextmanager
     def marked(self, run_id: str, *, beyond_errors: bool = False) -> Iterator[None]:
-        """Hold the mark of a Dagster run, by which :meth:`abandoned` knows that its process lives.
+        """Hold the mark of a Dagster run, which tells :meth:`abandoned` that its process is alive.
 
-        Who makes a run itself takes the mark before Dagster knows the run, and gives it back when Dagster knows its end.
-        With ``beyond_errors`` it stays, as that of a killed one, where Dagster could not note the end.
+        A process that creates a run takes the mark before the run is in Dagster's history, and releases it when its end is.
+        ``beyond_errors``: after an error the mark stays, like that of a killed run, as Dagster may not know the end.
         """
         if run_id in self._marked:
             yield
@@ -123,16 +123,19 @@ class Locks:
                     mark.unlink(missing_ok=True)
                 raise
             else:
-                mark.unlink(missing_ok=True)  # before it can be locked by others: the run ended as it should
+                mark.unlink(missing_ok=True)  # while it is still locked: the run ended as it should
             finally:
                 del self._marked[run_id]
 
     def abandoned(self) -> Iterator[tuple[str, bool]]:
-        """Ids of runs whose process ended without ending them, and whether they had begun; each until :meth:`forget`."""
+        """The ids of runs whose process died before they ended, and whether they had begun; each until :meth:`forget`."""
         for mark in sorted(self._folder.glob(f"{_RUN}*")):
-            with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:  # held: it lives
+            with (
+                suppress(BlockingIOError, FileNotFoundError),
+                mark.open("rb") as file,
+            ):  # BlockingIOError: the process is alive
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if lies_at(mark, file.fileno()):  # else it ended as it should
+                if lies_at(mark, file.fileno()):  # else the run ended as it should
                     yield mark.name.removeprefix(_RUN), bool(file.read(1))
 
     def is_marked(self, run_id: str) -> bool:
@@ -144,20 +147,20 @@ class Locks:
 
 @contextmanager
 def switching_a_year(lake_dir: Path, say: Say) -> Iterator[None]:
-    """While the folder of a released year is switched: others may switch theirs, but nobody reads all of them."""
+    """Lock for switching the folder of a released year: others may switch theirs, but nobody reads all years."""
     with locked(lake_dir / FOLDER / _PUBLISHED, say, shared=True):
         yield
 
 
 @contextmanager
 def reading_all_years(lake_dir: Path, say: Say) -> Iterator[None]:
-    """While the folders of all released years are read: none is switched."""
+    """Lock for reading the folders of all released years: none is switched meanwhile."""
     with locked(lake_dir / FOLDER / _PUBLISHED, say):
         yield
 
 
 def command_line() -> str:
-    """How the command line calls itself in a lock."""
+    """The name of the command line as a holder of locks."""
     return f"mm-pipeline ({_process()})"
 
 
@@ -169,11 +172,10 @@ def _process() -> str:
 def locked(
     path: Path, say: Say = lambda said: None, *, shared: bool = False, wait: bool = True
 ) -> Iterator[tuple[int, bool]]:
-    """The file, locked, and whether it had to be waited for. A signal that raises an exception ends the wait.
+    """Lock a file. Yields its descriptor and whether it had to wait. A signal that raises an exception ends the wait.
 
-    BlockingIOError when it must not be waited for (``wait``) and another holds it.
-
-    What is not there is made, for its owner only: the file and the two folders it is in.
+    Without ``wait``, raises BlockingIOError when another process holds the lock. The file and the two folders it is in are
+    made if they are missing, for their owner only.
     """
     path.parent.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (path.parent.parent, path.parent):
@@ -191,7 +193,7 @@ def locked(
                 say(f"{path.name}: {holder} is working on it; this waits until that has ended.")
                 fcntl.flock(descriptor, kind)
                 waited = True
-            if lies_at(path, descriptor):  # else somebody removed it before it was locked
+            if lies_at(path, descriptor):  # else it was removed before it was locked
                 yield descriptor, waited
                 return
         finally:
@@ -199,17 +201,17 @@ def locked(
 
 
 def hold_until_exit(lake_dir: Path, name: str) -> None:
-    """Hold a lock until this process ends, also where it becomes another program (``exec``).
+    """Hold a lock until this process ends, even if it becomes another program (``exec``).
 
-    BlockingIOError when another process holds it.
+    Raises BlockingIOError when another process holds it.
     """
     with locked(lake_dir / FOLDER / name, wait=False) as (descriptor, _):
-        # The lock is that of the open file: it lasts until the copy is closed as well.
+        # The lock belongs to the open file, so it lasts until this copy of the descriptor is closed as well.
         os.set_inheritable(os.dup(descriptor), True)
 
 
 def lies_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one that lies there, and not one that was removed or replaced."""
+    """Whether the open file is the one at ``path``, and was not removed or replaced."""
     with suppress(FileNotFoundError):
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     return False

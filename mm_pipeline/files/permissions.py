@@ -1,6 +1,7 @@
-"""Files and folders that only the account of the pipeline may read, whatever the umask: persons, small numbers, history.
+"""Permissions: files and folders that only the account of the pipeline may read, whatever the umask.
 
-Folders are 0700, files 0600. What others own is not touched: :func:`close` says that it is open.
+They hold persons, small numbers and the history. Folders are 0700, files 0600. What other accounts own is not changed;
+:func:`close` tells that it stays open.
 """
 
 import os
@@ -9,14 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OTHERS = 0o077
-"""What the group and everybody else may do."""
+"""Permission bits of the group and of everybody else."""
 
 
 @contextmanager
 def making_private_files() -> Iterator[None]:
-    """Whatever the process makes meanwhile is for its owner only, also what libraries make: spilled and unpacked data.
+    """Make all new files of the process private during the block, including those of libraries (spilled, unpacked data).
 
-    The umask is of the process and not of a thread: the steps of a run are one after the other in a process of their own.
+    The umask belongs to the process, not to a thread; this is safe as a run executes its steps one by one in a process of
+    its own.
     """
     before = os.umask(_OTHERS)
     try:
@@ -26,16 +28,16 @@ def making_private_files() -> Iterator[None]:
 
 
 def folder(path: Path) -> Path:
-    """Make the folder if it is not there, 0700; those above it are made as the umask has it."""
+    """Make a folder, 0700, if it is missing. Missing folders above it are made with the umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
 def close(path: Path) -> bool:
-    """Take a folder or file from group and others, if it is ours. False when it stays open to them.
+    """Close a folder or file to group and others, if this account owns it. False if it stays open to them.
 
-    A link is left alone: what it leads to may be anybody's, and nothing is read through it.
+    A symbolic link is left alone: its target may be anybody's, and nothing is read through it.
     """
     if path.is_symlink():
         return True

@@ -1,7 +1,7 @@
-"""What others put there: files that may be anything, names and values that may hold anything.
+"""Safe handling of files, names and values that others supplied and that may be or hold anything.
 
-Here: opening a file only if it is one, reading no more of it than is wanted, and writing names and values so that a
-terminal or the UI's Markdown can show them. Not here: which file is wanted, and the errors that operators read.
+Opens a file only if it is a regular one, reads no more of it than is wanted, and renders names and values such that a
+terminal or the UI's Markdown can show them. Which file is wanted, and the errors for operators, are not decided here.
 """
 
 import os
@@ -27,28 +27,28 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 
 
 class NotAFileError(OSError):
-    """Neither a regular file nor, if links are followed, a link to one; ``strerror`` says what it is."""
+    """The path is neither a regular file nor, if links are followed, a link to one; ``strerror`` says what it is."""
 
 
 class TooLargeError(OSError):
-    """The file holds more than was to be read."""
+    """The file holds more bytes than may be read."""
 
 
 def irregular(path: Path, *, follow: bool) -> str:
-    """What lies there in words ("a symbolic link"), or nothing if it is a regular file. OSError if nothing is there."""
+    """The kind of what is at ``path`` ("a symbolic link"); empty for a regular file. Raises OSError if nothing is there."""
     return _irregular(path.stat(follow_symlinks=follow).st_mode)
 
 
 def opened(path: Path, *, follow: bool = False) -> BufferedReader:
-    """Open a regular file. A pipe or a device is not waited for; a link is only gone through if it is to be followed.
+    """Open a regular file for reading, never waiting for a pipe or a device. ``follow``: also through a symbolic link.
 
-    Raises OSError; NotAFileError where something else lies there.
+    Raises OSError; NotAFileError if it is something else.
     """
     _refuse(irregular(path, follow=follow), path)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     file = os.fdopen(os.open(path, flags), "rb")
     try:
-        _refuse(_irregular(os.fstat(file.fileno()).st_mode), path)  # it may be another one by now
+        _refuse(_irregular(os.fstat(file.fileno()).st_mode), path)  # it may have been replaced meanwhile
     except NotAFileError:
         file.close()
         raise
@@ -56,13 +56,13 @@ def opened(path: Path, *, follow: bool = False) -> BufferedReader:
 
 
 def content(path: Path, most: int, *, follow: bool = False) -> bytes:
-    """The bytes of a regular file; TooLargeError if they are more than ``most``, else as :func:`opened`."""
+    """The bytes of a regular file. Raises TooLargeError if they are more than ``most``, else as :func:`opened`."""
     with opened(path, follow=follow) as file:
         return at_most(file, most)
 
 
 def at_most(file: Any, most: int) -> bytes:
-    """What is left to be read of a file; TooLargeError if that is more than ``most`` bytes."""
+    """The remaining bytes of a file. Raises TooLargeError if they are more than ``most``."""
     data: bytes = file.read(most + 1)
     if len(data) > most:
         raise TooLargeError(f"more than {size(most)}")
@@ -70,25 +70,25 @@ def at_most(file: Any, most: int) -> bytes:
 
 
 def shown(text: str, most: int = 60) -> str:
-    """A name or a text of somebody else in one short line: no control characters, nothing that Markdown or HTML read."""
+    """A supplied name or text in one short line, without control characters or anything that Markdown or HTML interpret."""
     return _UNSAFE.sub("?", text if len(text) <= most else text[:most] + "...")
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """Some names, and how many more there are."""
+    """The first names, and how many more there are, in one line."""
     every = list(names)
     more = [f"{len(every) - most} more"] if len(every) > most else []
     return ", ".join([*map(shown, every[:most]), *more])
 
 
 def short(value: object) -> str:
-    """``repr`` of a value that may be long, deep or unprintable."""
+    """The ``repr`` of a value that may be long, deep or unprintable, shortened."""
     text = _SHORT.repr(value)
     return text if len(text) <= 200 else text[:200] + "..."
 
 
 def size(number: int) -> str:
-    """Bytes as people write them: 4 MiB, 20 GB, 1.5 GB."""
+    """A number of bytes for people: 4 MiB, 20 GB, 1.5 GB."""
     binary = number % 1000 != 0 and number % 1024 == 0
     base, units = (1024, ("KiB", "MiB", "GiB")) if binary else (1000, ("kB", "MB", "GB", "TB"))
     text = f"{number} bytes"

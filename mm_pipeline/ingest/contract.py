@@ -1,4 +1,4 @@
-"""What each delivered dataset looks like: columns, aliases, and the rules a row must pass to be kept.
+"""Contracts of the delivered datasets: columns, aliases, and the rules a row must pass to be kept.
 
 A rule is an SQL condition over the delivered *text* (blanks around a value already removed, empty = NULL) that is
 true of a bad row. The first rule that a row breaks gives its quarantine reason. Source: ``docs/definition.md``, and
@@ -15,7 +15,7 @@ MM_FORFAIT = "109616"
 """Nomenclature code of the maison médicale forfait (source fiche)."""
 
 OLDEST_AGE = 125
-"""No beneficiary is older; the oldest person whose age is proven died at 122."""
+"""Highest plausible age; the oldest person whose age is proven died at 122."""
 
 DATES = frozenset({"service_date", "valid_from"})
 
@@ -30,7 +30,7 @@ _NOTHING = (
     "#deel/0!|#naam?|#getal!|#leeg!|#nv|#wert!|#bezug!|#zahl!|#n/d|#valeur!|#nom?|#nombre!|#nul!"
 )
 _WORDS_FOR_NOTHING = (*_NOTHING.split("|"), *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))  # SAS, Stata
-"""How tools and people write that there is no value, in small letters. Each would be one person, or one house."""
+"""Lower-case spellings by which tools and people say that there is no value. Each would be taken for one person or house."""
 
 _LONGEST_WORD = 20
 
@@ -39,13 +39,14 @@ _LOST_DIGITS = (
     r"(\d*[.,]\d*\s?[eEdD]\s?[+-]?\d+|\d+\s?[eEdD]\s?\+\d+|\d+\s[eEdD]\s?\d+|\d{16,}[.,]0*)"
     r"([.,]0*)?[^\pL\pN]*"
 )
-"""1.23457E+15, .12346E+16, 1e+15, 1234567890123456.0: what spreadsheets and floating-point numbers leave of an identifier.
+"""Pattern of identifiers that a spreadsheet or a floating-point column spoilt.
 
-Not 12e34, which is hexadecimal, nor 7.0: a shorter number keeps all its digits.
+Such as 1.23457E+15, .12346E+16, 1e+15 and 1234567890123456.0. Not 12e34, which is hexadecimal, nor 7.0: a shorter number
+keeps all its digits.
 """
 
 _DECIMALS_OF_A_WHOLE_NUMBER = r"(\.0*|,00?)"
-"""What a detour through a floating-point or decimal column adds to 21004: 21004.0 (not 1,000, which may be a thousand)."""
+"""Pattern of decimals that a floating-point or decimal column adds: 21004.0 (not 1,000, which may be a thousand)."""
 
 AGENCY_NAMES = {
     "SS00010": "patient_id",
@@ -62,7 +63,7 @@ AGENCY_NAMES = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A row with ``broken`` true is quarantined, at fault in ``column``, with ``reason``."""
+    """A rule: rows for which the SQL condition ``broken`` is true are quarantined, for ``column``, with ``reason``."""
 
     column: str
     broken: str
@@ -71,7 +72,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Key:
-    """A pseudonym and the key that takes its place: 64 bits of SHA-256 over secret, ``mark`` and pseudonym.
+    """A pseudonym and the key that replaces it: 64 bits of SHA-256 over secret, ``mark`` and pseudonym.
 
     The mark keeps a person and a household with equal pseudonyms apart.
     """
@@ -89,11 +90,11 @@ HOUSEHOLD = Key("household_key", "household_id", ":household:")
 class Dataset:
     """The contract of one dataset of a year.
 
-    ``typed`` maps the columns of the raw table to SQL over the delivered text, NULL where the text cannot be read (never
-    failing: it is computed for bad rows too). In ``rules`` and ``ignored`` a delivered column goes by its name and a
-    typed one by ``typed.<name>``. ``ignored`` is the condition of a legal row that the statistic does not use
-    (``ignored_reason``); it is looked at after the first ``rules_first`` rules, so that such a row needs no more than
-    what the condition reads. The pseudonyms of ``keys`` are replaced by keys and not kept.
+    ``typed``: column of the raw table -> SQL over the delivered text, NULL where the text cannot be read (it must never
+    fail, as it is computed for bad rows too). In ``rules`` and ``ignored``, a delivered column goes by its name and a typed
+    one by ``typed.<name>``. ``ignored``: condition of a legal row that the statistic does not use (``ignored_reason``). It
+    is evaluated after the first ``rules_first`` rules, so that such a row need only be right in what the condition reads.
+    ``keys``: the pseudonyms that are replaced by keys and not kept.
     """
 
     name: str
@@ -108,25 +109,25 @@ class Dataset:
 
     @property
     def identifiers(self) -> dict[str, str]:
-        """Columns of pseudonyms -> the column of the raw table that tells them apart."""
+        """Column of pseudonyms -> the column of the raw table that distinguishes them."""
         keyed = {key.pseudonym: key.column for key in self.keys}
         return {name: keyed.get(name, name) for name in self.columns if name.endswith("_id")}
 
 
 def _like(column: str, pattern: str, value: str) -> str:
-    """SQL: ``value`` where the text matches, NULL elsewhere. DuckDB's casts alone are too kind: 1.5 becomes 2."""
+    """SQL: ``value`` where the text matches, NULL elsewhere. DuckDB's casts alone are too lenient: 1.5 becomes 2."""
     return f"CASE WHEN regexp_full_match({column}, '{pattern}') THEN {value} END"
 
 
 def _coded(text: str, meaning: dict[str, str]) -> str:
-    """SQL: what the codes mean, NULL for any other text."""
+    """SQL: the meaning of a code, NULL for any other text."""
     cases = " ".join(f"WHEN '{code}' THEN {value}" for code, value in meaning.items())
     return f"CASE {text} {cases} END"
 
 
 def _date(column: str) -> str:
-    """SQL: the date in text written YYYY-MM-DD or YYYYMMDD. There is no year 0, though DuckDB has one."""
-    # Not a cast: it takes seven times as long, and the country has millions of dates.
+    """SQL: the date of a text YYYY-MM-DD or YYYYMMDD, else NULL. Year 0, which DuckDB has, is refused."""
+    # Not a cast, which takes seven times as long: the country has millions of dates.
     iso = _like(column, r"\d{4}-\d{2}-\d{2}", f"try_strptime({column}, '%Y-%m-%d')::DATE")
     compact = _like(column, r"\d{8}", f"try_strptime({column}, '%Y%m%d')::DATE")
     read = f"CASE length({column}) WHEN 10 THEN {iso} WHEN 8 THEN {compact} END"
@@ -134,15 +135,15 @@ def _date(column: str) -> str:
 
 
 def _amount(column: str) -> str:
-    """SQL: the amount in euro, negative for a correction; with a point or a comma, and at most 2 decimals but zeros."""
+    """SQL: the amount in euro, negative for a correction. A point or a comma, and at most 2 decimals that are not 0."""
     value = f"try_cast(replace({column}, ',', '.') AS DECIMAL(12, 2))"
     return _like(column, r"[+-]?\d{1,9}([.,]\d{1,2}0*)?", value)
 
 
 def _whole(column: str, digits: int) -> str:
-    """SQL: the text of a whole number or code, without the decimals that a floating-point column gave it.
+    """SQL: the text of a whole number or code, without the decimals that a floating-point column added.
 
-    One of the usual number of ``digits`` is taken as it is, to be quick.
+    A text with the usual number of ``digits`` is taken as it is, for speed.
     """
     bare = f"regexp_replace({column}, '{_DECIMALS_OF_A_WHOLE_NUMBER}$', '')"
     has_point = f"contains({column}, '.') OR contains({column}, ',')"
@@ -150,7 +151,7 @@ def _whole(column: str, digits: int) -> str:
 
 
 def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
-    """The rules of a column of pseudonyms. ``legal`` are those that look like none but are (``MM_LEGAL_IDS``)."""
+    """The rules of a column of pseudonyms. ``legal``: pseudonyms that break them but are right (``MM_LEGAL_IDS``)."""
     # Length and single characters first: what follows costs ten times as much, and the country has millions of rows.
     ends_in_digit = f"right({column}, 1) BETWEEN '0' AND '9'"
     # With quotes or brackets around it; and marks alone: an identifier has a letter or a digit.
@@ -169,7 +170,7 @@ def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
 
 
 def _any_of(values: Collection[str]) -> str:
-    """A pattern in SQL. Not IN or a list: of more than a few the engine makes a join, which loses the order of the rows."""
+    """SQL pattern of any of the values. Not IN or a list: the engine makes a join of more than a few, losing row order."""
     return "|".join(map(re.escape, values)).replace("'", "''")
 
 
@@ -178,6 +179,7 @@ def _unreadable(column: str, reason: str) -> Rule:
 
 
 def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the forfaits of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="forfaits",
         table=schemas.RAW_FORFAITS,
@@ -205,6 +207,7 @@ def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 
 
 def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the beneficiaries of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     oldest = year - OLDEST_AGE
     return Dataset(
         name="beneficiaries",
@@ -239,12 +242,13 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
             _unreadable("valid_from", "not a date YYYY-MM-DD or YYYYMMDD"),
             Rule("valid_from", f"typed.valid_from > DATE '{year}-12-31'", f"a date after {year}"),
         ),
-        # Several rows a person are legal: which of them is the last is the definition's matter (statistic.residence).
+        # Several rows a person are legal; the definition says which of them is the last (statistic.residence).
         ignored_reason="an earlier residence of a person with several rows",
     )
 
 
 def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the global medical records (DMG) of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="dmg",
         table=schemas.RAW_DMG,
@@ -255,6 +259,7 @@ def dmg(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 
 
 def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
+    """The contract of the contributions of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     return Dataset(
         name="contributions",
         table=schemas.RAW_CONTRIBUTIONS,

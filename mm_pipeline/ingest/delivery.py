@@ -1,4 +1,4 @@
-"""What lies in ``data/raw/<year>/``, without reading it: is the year complete, and which files is it?"""
+"""Deliveries in ``data/raw/<year>/``: which files are there, and whether they are complete. Tables are not read."""
 
 import hashlib
 import re
@@ -13,15 +13,15 @@ from mm_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of a year's delivery; ``missing`` are the datasets that are not there and not optional."""
+    """The files of a year's delivery. ``missing``: the datasets, other than optional ones, that are not there."""
 
     year: int
     present: dict[str, Path]
     missing: tuple[str, ...]
     misnamed: tuple[str, ...] = ()
-    """Files that are probably an optional dataset, under a name that is not read."""
+    """Files probably meant as an optional dataset, under names that are not read."""
     hindrance: str = ""
-    """Why nothing in the year's folder is read ("a symbolic link"); empty: it is read."""
+    """Why the year's folder is not read ("a symbolic link"); empty if it is."""
     largest: int = files.LARGEST
 
     @property
@@ -33,10 +33,10 @@ class Delivery:
         return not self.present
 
     def sha256(self, name: str) -> str:
-        """Of the dataset's file as it lies there; empty, as in its account, for an optional one that is not.
+        """SHA-256 of the dataset's file; empty, as in its account, for an optional one that is not there.
 
-        A misnamed file is no absent one, and what is no file, or too large, is not read: these make the table out of date,
-        so that its run says what is wrong.
+        For a misnamed file its name, and for what is no file or too large the reason: so the table is out of date, and its
+        run says what is wrong.
         """
         if name in OPTIONAL and name not in self.present:
             return ", ".join(self.misnamed)
@@ -44,6 +44,7 @@ class Delivery:
 
 
 def delivery(settings: Settings, year: int) -> Delivery:
+    """The delivery of a year as it is on disk."""
     folder = settings.raw_dir / str(year)
     found = {name: files.candidates(folder, name) for name in DATASETS}
     present = {name: paths[0] for name, paths in found.items() if paths}
@@ -53,8 +54,10 @@ def delivery(settings: Settings, year: int) -> Delivery:
 
 
 def trace(settings: Settings, year: int) -> str:
-    """What changes when anything in the year's folder is written, renamed or removed, without reading it; empty when there
-    is no folder. Equal traces a minute apart: nobody is copying there any more."""
+    """Hash of the state of the year's folder, which changes when anything in it is written, renamed or removed.
+
+    Empty without a folder. Reads no file. Equal traces a minute apart mean that copying has ended.
+    """
     folder = settings.raw_dir / str(year)
     if not folder.is_dir() or files.hindrance(folder):
         return ""
@@ -62,7 +65,7 @@ def trace(settings: Settings, year: int) -> str:
 
 
 def fingerprints(settings: Settings, year: int) -> dict[str, str]:
-    """Name -> SHA-256 of the files that a run of the year would read: datasets, and the manifest."""
+    """SHA-256 of the files that a run of the year would read, by name: datasets, and the manifest."""
     there = delivery(settings, year)
     announced = settings.raw_dir / str(year) / manifest.NAME
     read = [*there.present.values(), *([] if there.hindrance else [announced])]
@@ -71,9 +74,9 @@ def fingerprints(settings: Settings, year: int) -> dict[str, str]:
 
 
 def years_delivered(settings: Settings) -> list[int]:
-    """Every year of which at least one dataset is there, be it an optional one: somebody has begun to deliver it.
+    """The years whose delivery has begun: at least one dataset is there, optional ones included.
 
-    So has who put a link in the place of the folder, through which nothing is read.
+    A link in place of the folder counts as well, though nothing is read through it.
     """
     folders = settings.raw_dir.glob("[12][0-9][0-9][0-9]") if settings.raw_dir.is_dir() else ()
     found = (delivery(settings, int(folder.name)) for folder in folders if re.fullmatch("[0-9]{4}", folder.name))
@@ -81,8 +84,10 @@ def years_delivered(settings: Settings) -> list[int]:
 
 
 def data_version(settings: Settings, year: int, name: str, sha256: str, announced: str | None = None) -> str:
-    """What the raw table of a dataset depends on: the file's bytes (``sha256`` empty: no file), the manifest (SHA-256;
-    None: as it lies there), and the settings."""
+    """Data version of the raw table of a dataset: a hash over the file, the manifest and the settings.
+
+    ``sha256``: of the file; empty: no file. ``announced``: SHA-256 of the manifest; None: of the one that is there.
+    """
     if announced is None:
         folder = settings.raw_dir / str(year)
         announced = "" if files.hindrance(folder) else files.state_of(folder / manifest.NAME)

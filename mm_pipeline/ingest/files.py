@@ -1,12 +1,12 @@
-"""Finding a delivered file and looking at its bytes: fingerprint, completeness, encoding, lines.
+"""Delivered files: finding them and scanning their bytes for fingerprint, completeness, encoding and lines.
 
-The look is one pass over the file that does not use the engine, so its count of lines is an independent witness of
-what the engine read. A ``.csv.gz`` is unpacked on the way, once: the engine then reads it with all its threads, and a row
-that has to be quoted is found without unpacking again.
+The scan is one pass over the file that does not use the engine, so its count of lines is an independent check of what the
+engine read. A ``.csv.gz`` is unpacked once on the way: then the engine reads it with all its threads, and rows to be quoted
+are found without unpacking again.
 
 A delivery comes from outside. Nothing under ``data/raw`` is read through a link, nothing that is no file is waited for, and
-however large a file is or unpacks to, memory and disk are bounded (``docs/decisions/0018-bounds.md``). Between the look
-and the last reading the file must stay the same (:meth:`DeliveredFile.hold_unchanged`).
+memory and disk are bounded however large a file is or unpacks to (``docs/decisions/0018-bounds.md``). Between the scan and
+the last reading the file must stay the same (:meth:`DeliveredFile.hold_unchanged`).
 """
 
 import csv
@@ -39,15 +39,15 @@ _CHUNK = 1 << 22
 _PIECE = 1 << 12
 _LONGEST_HEADER = 1 << 16
 _LONGEST_LINE = 1 << 22
-"""A longer line is no row of any extract: the file is refused. The engine's own limit, half of it, makes a bad line."""
+"""Bytes; a file with a longer line is refused. At half of it, the engine's own limit, a line is a bad line."""
 MOST_ROWS = 10**9
-"""All that is billed in the country in a year is some hundreds of millions of rows."""
+"""Rows in a file, at most; a year of the whole country has some hundreds of millions."""
 LARGEST = 20 * 10**9
 _LARGEST_FOOTER = 1 << 26
 _RESERVE = 1 << 28
-"""Unpacking stops before the disk has less room than this."""
+"""Bytes that unpacking leaves free on the disk."""
 _COARSE = 50_000_000
-"""Nanoseconds within which two changes of a file may bear the same time."""
+"""Nanoseconds within which two changes of a file may have the same time."""
 _BLANKS_OUTSIDE_QUOTES = re.compile(
     rb'[,;\n][ \t]+"'  # before an opening quote
     rb'|"[ \t]+[,;\n]'  # after a closing quote
@@ -57,36 +57,36 @@ _BLANKS_OUTSIDE_QUOTES = re.compile(
 
 @dataclass(frozen=True)
 class TextFacts:
-    """What one pass over a CSV file saw."""
+    """Facts on a CSV file from the scan."""
 
     header: str
     lines: int
-    """Lines that are not empty, the header among them."""
+    """Lines that are not empty, header included."""
     empty_lines: int
     has_quotes: bool
     has_blanks: bool
-    """A blank or tab somewhere: values may need trimming."""
+    """Whether there is a blank or tab anywhere, so that values may need trimming."""
     is_regular: bool
-    """Line ends all alike, no other carriage return, a header on line 1, no blanks around a quoted value.
+    """Whether line ends are all alike, without other carriage returns, with a header on line 1, no blanks around quotes.
 
-    What is regular the engine may split into lines and values; elsewhere it does so in its own way.
+    Only of a regular file can the engine be trusted to split lines and values as intended.
     """
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which file a path stands for, and in which state: another one, or one written to, has another identity."""
+    """Identity and state of a file: another file at its path, or a change of its content, has another identity."""
 
     device: int
     inode: int
     size: int
     modified: int
     changed: int
-    """In nanoseconds, as ``modified``; unlike that, nobody can set it."""
+    """Change time in nanoseconds, like ``modified``, which unlike this one can be set."""
 
     @classmethod
     def of(cls, path: Path) -> "Identity":
-        """Raises OSError where nothing lies there, safe_names.NotAFileError where it is no regular file."""
+        """The identity of a file. Raises OSError if nothing is there, safe_names.NotAFileError if it is no regular file."""
         if what := safe_names.irregular(path, follow=False):
             raise safe_names.NotAFileError(0, what, str(path))
         seen = path.stat(follow_symlinks=False)
@@ -95,19 +95,21 @@ class Identity:
 
 @dataclass(frozen=True)
 class DeliveredFile:
+    """A delivered file that was scanned."""
+
     path: Path
     sha256: str
     text: TextFacts | None
-    """None for Parquet."""
+    """Facts on the text; None for Parquet."""
     unpacked: Path
-    """Where its content can be read: ``path``, or the unpacked copy of a ``.csv.gz``."""
+    """The file to read: ``path``, or the unpacked copy of a ``.csv.gz``."""
     identity: Identity
-    """As it was before the look."""
+    """Identity before the scan."""
     is_fresh: bool
-    """It was changed so shortly before the look that another change may bear the same time."""
+    """Whether it changed so shortly before the scan that another change may have the same time."""
 
     def hold_unchanged(self) -> None:
-        """Raise :class:`DeliveryError` if the file is not the one that was looked at any more."""
+        """Raise :class:`DeliveryError` if the file is no longer as it was scanned."""
         try:
             same = Identity.of(self.path) == self.identity and (
                 not self.is_fresh or fingerprint(self.path, follow=False) == self.sha256
@@ -119,15 +121,17 @@ class DeliveredFile:
 
     @property
     def label(self) -> str:
-        """``<year>/<file>``: how messages name the file."""
+        """The name of the file in messages: ``<year>/<file>``."""
         return label(self.path)
 
 
 def label(path: Path) -> str:
+    """The name of a delivered file in messages: ``<year>/<file>``."""
     return f"{path.parent.name}/{path.name}"
 
 
 def changed(path: Path) -> DeliveryError:
+    """The error of a file that changed while it was read."""
     return DeliveryError(
         f"{label(path)} changed while it was read; expected a file that is complete and at rest. Nothing was kept. Copy a "
         "delivery under another name (such as .part) and rename it at the end; then materialise the year again."
@@ -135,7 +139,7 @@ def changed(path: Path) -> DeliveryError:
 
 
 def year_folder(raw_dir: Path, year: int) -> Path:
-    """``data/raw/<year>``; :class:`DeliveryError` if it is a link or no folder (that it is missing, ``find`` says)."""
+    """The folder ``data/raw/<year>``. Raises :class:`DeliveryError` if it is a link or no folder; it may be missing."""
     folder = raw_dir / str(year)
     if what := hindrance(folder):
         raise DeliveryError(
@@ -146,21 +150,21 @@ def year_folder(raw_dir: Path, year: int) -> Path:
 
 
 def hindrance(folder: Path) -> str:
-    """Why nothing in the year's folder is read: "a symbolic link", "no folder"; empty if it is one, or is not there."""
+    """Why the year's folder is not read ("a symbolic link", "no folder"); empty if it is a folder or missing."""
     if folder.is_symlink():
         return "a symbolic link"
     return "no folder" if folder.exists() and not folder.is_dir() else ""
 
 
 def candidates(folder: Path, dataset: str) -> list[Path]:
-    """What could be this dataset in the year's folder: none or one, if the delivery is right. It may be no file."""
+    """The paths that may be this dataset in the year's folder: at most one in a right delivery. It may be no file."""
     if hindrance(folder):
         return []
     return [path for suffix in FORMATS if os.path.lexists(path := folder / f"{dataset}{suffix}")]
 
 
 def find(folder: Path, dataset: str) -> Path:
-    """The one file of the dataset in ``data/raw/<year>/``; :class:`DeliveryError` if it is missing or there twice."""
+    """The file of the dataset in ``data/raw/<year>/``. Raises :class:`DeliveryError` if it is missing or there twice."""
     found = candidates(folder, dataset)
     if len(found) == 1:
         return found[0]
@@ -179,36 +183,33 @@ def find(folder: Path, dataset: str) -> Path:
 
 
 def lookalikes(folder: Path, dataset: str) -> list[str]:
-    """Where there are no candidates: files that are probably meant to be it, but for those still being copied.
+    """The names, safe to show, of files probably meant as this dataset when there are no candidates.
 
-    Their names as they can be shown.
+    Files that are still being copied are left out.
     """
     alike = [name for name in names_in(folder) if is_like(name, dataset)]
     return [safe_names.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
 
 
 def beside(path: Path) -> list[str]:
-    """Files beside that of a dataset that are probably a part or another version of it: nobody reads them.
-
-    Their names as they can be shown.
-    """
+    """The names, safe to show, of files that are probably a part or another version of a dataset's file and are not read."""
     dataset = path.name.partition(".")[0]
     alike = (name for name in names_in(path.parent) if name.lower().startswith(dataset) and name != path.name)
     return [safe_names.shown(name) for name in alike if _IS_DATA.search(name)]
 
 
 def is_like(name: str, dataset: str) -> bool:
-    """Whether a file of this name is probably meant to be the dataset."""
+    """Whether a file of this name is probably meant as the dataset."""
     return name.lower().startswith(dataset[:-1])
 
 
 def names_in(folder: Path) -> list[str]:
-    """What lies in a year's folder, by name; nothing if the folder is not read."""
+    """The sorted names in a year's folder; empty if the folder is not read."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not hindrance(folder) else []
 
 
 def state_of(path: Path, largest: int = LARGEST) -> str:
-    """SHA-256 of a file under ``data/raw``; of what is refused without being read, the reason; empty: nothing there."""
+    """SHA-256 of a file under ``data/raw``; the reason, if it is refused without being read; empty if nothing is there."""
     try:
         if (there := Identity.of(path)).size > largest:
             return f"{there.size} bytes"
@@ -219,12 +220,12 @@ def state_of(path: Path, largest: int = LARGEST) -> str:
         return str(error.strerror)
 
 
-def look(path: Path, scratch: Path, largest: int = LARGEST) -> DeliveredFile:
-    """One pass over the file: SHA-256 for all formats, and for CSV the :class:`TextFacts`.
+def scan(path: Path, scratch: Path, largest: int = LARGEST) -> DeliveredFile:
+    """Scan a file in one pass: SHA-256 for all formats, and the :class:`TextFacts` of CSV.
 
-    A ``.csv.gz`` is unpacked into ``scratch``, which must be as restricted as the lake. Raises :class:`DeliveryError` on
-    what is no file of its own, on an empty file, one of more than ``largest`` bytes, packed or not, a truncated or
-    damaged gzip, text that is not UTF-8 and lines that are too long (with the line) or too many.
+    A ``.csv.gz`` is unpacked into ``scratch``, which must be as restricted as the lake. Raises :class:`DeliveryError` for
+    anything but a regular file, an empty file, one of more than ``largest`` bytes, packed or not, a truncated or damaged
+    gzip, text that is not UTF-8, and lines that are too long (naming the line) or too many.
     """
     with readable(path):
         identity = Identity.of(path)
@@ -258,7 +259,7 @@ def look(path: Path, scratch: Path, largest: int = LARGEST) -> DeliveredFile:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """What the system says of a file that cannot be read, as :class:`DeliveryError`."""
+    """Turn an error of the system on reading a file into :class:`DeliveryError`."""
     try:
         yield
     except safe_names.NotAFileError as error:
@@ -276,7 +277,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def hold_room(path: Path, folder: Path) -> None:
-    """Raise :class:`DeliveryError` if there is too little room for more of the file in ``folder``."""
+    """Raise :class:`DeliveryError` if the disk of ``folder`` has too little space for more of the file."""
     if shutil.disk_usage(folder).free < _RESERVE:
         raise _no_room(path)
 
@@ -290,6 +291,7 @@ def _no_room(path: Path) -> DeliveryError:
 
 
 def too_large(path: Path, how: str, largest: int) -> DeliveryError:
+    """The error of a file of more than ``largest`` bytes. ``how``: in which form, as a clause."""
     return DeliveryError(
         f"{label(path)} {how}; expected at most {size(largest)}. It is damaged or no delivery; if it is one, raise "
         "MM_LARGEST_DELIVERY."
@@ -297,7 +299,7 @@ def too_large(path: Path, how: str, largest: int) -> DeliveryError:
 
 
 def _hold_footer(path: Path) -> None:
-    """A Parquet file ends with the length of its footer, which is read whole."""
+    """Raise :class:`DeliveryError` if the footer of a Parquet file, which is read whole, is too large."""
     with safe_names.opened(path) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
         length = int.from_bytes(file.read(4), "little")
@@ -309,7 +311,7 @@ def _hold_footer(path: Path) -> None:
 
 
 class _TextPass:
-    """Counts over a stream of bytes; keeps no more than a chunk."""
+    """The text facts of a stream of bytes, of which it holds no more than a chunk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -343,7 +345,7 @@ class _TextPass:
         self._tail = text[whole - 1 :]
 
     def _hold_lines(self, text: bytes) -> None:
-        """Count the lines; :class:`DeliveryError` if one is too long, or they are too many."""
+        """Count the lines. Raises :class:`DeliveryError` if one is too long, or they are too many."""
         last = text.rfind(b"\n")
         lengths = [self._line + (text.find(b"\n") if last >= 0 else len(text))]
         if len(text) > _LONGEST_LINE:  # else none that is whole in it is longer
@@ -361,7 +363,7 @@ class _TextPass:
             raise too_many_rows(self._path, "more")
 
     def _whole_characters(self, text: bytes) -> tuple[bytes, bytes]:
-        """Split off what only the next chunk can complete; :class:`DeliveryError` on what is not UTF-8."""
+        """Split off what only the next chunk can complete. Raises :class:`DeliveryError` if the text is not UTF-8."""
         whole = len(text)
         if not text.isascii():
             try:
@@ -406,18 +408,19 @@ class _TextPass:
 
 
 def _has_blanks_outside_quotes(text: bytes) -> bool:
-    """Whether blanks stand before an opening or after a closing quote; some inside quotes cannot be told from these."""
+    """Whether blanks are before an opening or after a closing quote; some blanks inside quotes count as well."""
     near = any(pair in text for pair in (b' "', b'" ', b'\t"', b'"\t'))
     return near and _BLANKS_OUTSIDE_QUOTES.search(text) is not None
 
 
 def _repeated_newlines(text: bytes) -> int:
-    """How many newlines follow directly on a newline (each ends an empty line)."""
+    """The number of newlines that directly follow a newline (each ends an empty line)."""
     newline = np.frombuffer(text, np.uint8) == ord("\n")  # searching for two bytes would take three times as long
     return int(np.count_nonzero(newline[1:] & newline[:-1]))
 
 
 def too_many_rows(path: Path, rows: object) -> DeliveryError:
+    """The error of a file with more than ``MOST_ROWS`` rows."""
     return DeliveryError(
         f"{label(path)} has {rows} rows; expected at most {MOST_ROWS}. It is damaged or no delivery: ask the sender to "
         "deliver it again."
@@ -430,7 +433,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes]:
-    """The text of a ``.csv.gz`` in chunks; ``seen`` gets the bytes as they lie on disk."""
+    """The text of a ``.csv.gz`` in chunks. ``seen`` is called with the compressed bytes."""
     # What a member does not use of a part is copied for the next one: of millions of tiny members, of little each time.
     inflate, piece = isal_zlib.decompressobj(wbits=31), _PIECE
     for block in _blocks(path):
@@ -455,7 +458,7 @@ def _decompressed(path: Path, seen: Callable[[bytes], object]) -> Iterator[bytes
 
 
 def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, each made by another thread while the one before it is looked at."""
+    """The same chunks, each produced by another thread while the one before it is processed."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, chunks, None)
         while (chunk := coming.result()) is not None:
@@ -471,7 +474,7 @@ def _damaged(path: Path, how: str) -> DeliveryError:
 
 
 def delimiter_of(file: DeliveredFile) -> str:
-    """Comma or semicolon: the one the header has more of."""
+    """The delimiter: comma or semicolon, whichever is more frequent in the header."""
     assert file.text is not None
     header = file.text.header
     return ";" if header.count(";") > header.count(",") else ","
@@ -492,7 +495,7 @@ def header_of(file: DeliveredFile) -> list[str]:
 
 
 def blocks_of_lines(path: Path) -> Iterator[bytes]:
-    """An unpacked CSV file in blocks of whole lines, without BOM and without the last newline of each block."""
+    """Blocks of whole lines of an unpacked CSV file, without BOM and without the last newline of each block."""
     blocks = _cut_at_newlines(path)
     yield next(blocks).removeprefix(BOM)
     yield from blocks
@@ -504,18 +507,18 @@ def _cut_at_newlines(path: Path) -> Iterator[bytes]:
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if newline:
             yield lines
-        if len(rest) > _LONGEST_LINE + len(BOM) + 1:  # there was no such line at the look
+        if len(rest) > _LONGEST_LINE + len(BOM) + 1:  # there was no such line at the scan
             raise changed(path)
     yield rest
 
 
 def is_empty(line: bytes) -> bool:
-    """Whether a line, without its newline, holds nothing: it is no row."""
+    """Whether a line, without its newline, is empty and so no row."""
     return line in (b"", b"\r")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Line number (from 1) and bytes, without line end, of every line that is not empty; the header included."""
+    """The number (from 1) and the bytes, without line end, of every line that is not empty, header included."""
     lines = (line for block in blocks_of_lines(path) for line in block.split(b"\n"))
     for number, line in enumerate(lines, 1):
         if not is_empty(line):

@@ -1,10 +1,10 @@
-"""One dataset of one year: from the delivered file to the lake, with an account of every row.
+"""Ingestion of one dataset of one year: from the delivered file to the lake, with an account of every row.
 
 delivered = kept + ignored by rule + quarantined. The keys of patients and households are made here and the pseudonyms
 are left behind: a key is the first 64 bits of SHA-256 over secret and pseudonym, so equal pseudonyms get equal keys in
-every dataset and year, and nobody without the secret can go back.
+every dataset and year, and without the secret nobody can get back from key to pseudonym.
 
-An optional dataset that was not delivered is an empty table, whose account names no file.
+An optional dataset that was not delivered becomes an empty table, whose account names no file.
 """
 
 import os
@@ -35,37 +35,39 @@ from mm_pipeline.storage.scratch import scratch
 T = TypeVar("T")
 
 MOST_QUARANTINED_BYTES = 1 << 29
-"""Raw lines in the quarantine are put together in memory."""
+"""Bytes of raw lines in the quarantine, at most, as they are collected in memory."""
 
 LOOKED_AT_WHOLE = 1 << 25
-"""Bytes of a file up to which each identifier is looked at for lost digits; of larger ones a part tells as much."""
+"""Bytes of a file up to which every identifier is checked for lost digits; in larger files a sample tells as much."""
 
 ENOUGH_LOST = 20
-"""So many digits must be lost in all: one of twenty numbers of 16 digits, three of seven of 18."""
+"""Digits that must be lost in all to refuse a column: one in each of twenty numbers of 16 digits, three in seven of 18."""
 
 MOST_ENDINGS, MOST_FLOATS = 0.4, 0.9
-"""Shares of the long numbers of a column above which zeros after the 15th digit, and what a floating-point number holds, are
-no chance: of whole numbers they are a tenth, and at most half."""
+"""Shares of the long numbers of a column above which it was rounded: zeros after the 15th digit, and floating-point values.
+
+By chance these are a tenth, and at most half, of all whole numbers.
+"""
 
 ENOUGH_WITH_POINT = 5
-"""So many different ones must end in .0, and nearly all: a pseudonym may look so, a column of them may not."""
+"""Different identifiers that must end in .0, and nearly all, to refuse a column: a single pseudonym may look like that."""
 
 FLOAT, WITH_POINT = -1, -2
-"""Verdicts on an identifier beside the number of zeros after the 15th digit: it is what a float holds, and it ends in .0"""
+"""Verdicts on an identifier, besides the number of zeros after the 15th digit: a floating-point value; ends in .0."""
 
 KEPT, IGNORED = 0, -1
-"""Verdicts on a row; a positive verdict k means: quarantined by rule k (from 1)."""
+"""Verdicts on a row. A positive verdict k: quarantined by rule k, from 1."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the rows of one delivered file; kept in the footer of the raw partition."""
+    """Account of the rows of one delivered file, stored in the footer of the raw partition."""
 
     file: str
-    """Empty: an optional dataset that was not delivered."""
+    """Name of the file; empty for an optional dataset that was not delivered."""
     sha256: str
     version: str
-    """Version of the delivery by its manifest; empty without one."""
+    """Version of the delivery in its manifest; empty without one."""
     delivered: int
     kept: int
     ignored: int
@@ -75,13 +77,13 @@ class Account:
     extra_columns: list[str]
     key_collisions: int
     sample: float = 1.0
-    """Share of the population that the delivery holds, by its manifest."""
+    """Share of the population that the delivery holds, as in its manifest."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Those that change a figure, as they were; empty in a table of an earlier version of the program."""
+    """The settings that change a figure; empty in a table of an earlier version of the program."""
     manifest_sha256: str = ""
-    """Of the manifest that it was held against; empty without one."""
+    """SHA-256 of the manifest; empty without one."""
     key_check: str = ""
-    """Of the secret that the keys were made with (``Settings.key_check``); empty: unknown, or there is no key."""
+    """Fingerprint of the secret of the keys (``Settings.key_check``); empty: unknown, or no keys."""
 
     @classmethod
     def of(cls, lake: Lake, table: schemas.Table, year: int) -> "Account":
@@ -91,7 +93,8 @@ class Account:
 def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: int) -> Account:
     """Read dataset ``name`` of ``year`` into its raw table and its quarantine.
 
-    Raises :class:`DeliveryError` when the file breaks its contract as a whole; the lake is untouched then.
+    Returns the account of its rows. Raises :class:`DeliveryError` if the file as a whole breaks its contract; then the lake
+    is not changed.
     """
     dataset = DATASETS[name](year, settings.legal_ids)
     folder = files.year_folder(settings.raw_dir, year)
@@ -101,7 +104,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
         account, kept, quarantine = _nothing(dataset, announced)
     else:
         with scratch(lake) as own:
-            file = files.look(files.find(folder, name), own, settings.largest_delivery_bytes)
+            file = files.scan(files.find(folder, name), own, settings.largest_delivery_bytes)
             with _at_rest(file, settings):
                 account, kept, quarantine = _taken(backend, settings, dataset, file, announced, own)
     announced.hold_unchanged(folder)
@@ -120,9 +123,9 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
 
 @contextmanager
 def _at_rest(file: files.DeliveredFile, settings: Settings) -> Iterator[None]:
-    """The file is read several times: by the look, by the engine, for the quarantine. It must be the same every time.
+    """Require that the file stays the same while it is read: by the scan, by the engine, and for the quarantine.
 
-    What goes wrong while it is read is only looked into if it was.
+    Errors during the block are only examined if it did, else the change is the error.
     """
     try:
         yield
@@ -151,7 +154,7 @@ def _taken(
     announced: manifest.Manifest,
     scratch: Path,
 ) -> tuple[Account, ir.Table, pa.Table]:
-    """What a delivered file comes to: the account of its rows, those that are kept, and those that are quarantined."""
+    """Read a delivered file. Returns the account of its rows, the kept rows and the quarantined rows."""
     _hold_against_manifest(file, announced, None)
     secret = _secret(settings, file, announced)
     judgement = _judgement(dataset, secret, _one_in(file))
@@ -193,7 +196,7 @@ def _secret(settings: Settings, file: files.DeliveredFile, announced: manifest.M
 
 
 def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:
-    """An optional dataset that was not delivered, or was withdrawn: empty tables take the place of the earlier ones."""
+    """The account and empty tables of an optional dataset that was not delivered, or was withdrawn."""
     account = Account(
         file="",
         sha256="",
@@ -213,7 +216,7 @@ def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, i
 
 
 def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> None:
-    """A dataset may be optional; what the manifest says was sent must be there, and under a name that is read."""
+    """Raise :class:`DeliveryError` if an optional dataset is missing that was sent, by the manifest or by its name."""
     if alike := files.lookalikes(folder, name):
         names = " or ".join(f"{name}{suffix}" for suffix in files.FORMATS)
         raise DeliveryError(
@@ -229,7 +232,7 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
 
 
 def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest, rows: int | None) -> None:
-    """First the names and bytes (before reading), then the rows (after it)."""
+    """Raise :class:`DeliveryError` if the file is not as announced: names and bytes without ``rows``, else their number."""
     if rows is None:
         _hold_names(file, announced)
     if file.path.name not in announced.files:
@@ -245,8 +248,10 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
 
 
 def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
-    """Raise :class:`DeliveryError` if the manifest announces data of this dataset under another name, or a file of no
-    dataset that is not there. The files of other datasets are theirs to look for."""
+    """Raise :class:`DeliveryError` if the manifest announces this dataset under another name, or a missing file of none.
+
+    Files of other datasets are checked with these.
+    """
     own = file.path.name.partition(".")[0]
     others = DATASETS.keys() - {own}
     for name in announced.files.keys() - {file.path.name}:
@@ -261,8 +266,10 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
 
 
 def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
-    """The table ``judged``: typed columns, keys, and the verdict on each row; and of one identifier in ``every`` whether it
-    looks rounded."""
+    """The definition of the table ``judged``: typed columns, keys, and the verdict on each row.
+
+    For one identifier in ``every`` also whether it looks rounded.
+    """
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
@@ -273,7 +280,7 @@ def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
 
 
 def _key(key: Key) -> str:
-    """SQL of a key, and of a second, unrelated hash that tells two pseudonyms with one key apart."""
+    """SQL of a key, and of a second, independent hash that distinguishes two pseudonyms with the same key."""
     digest = f"('0x' || left(sha256($secret || '{key.mark}' || {key.pseudonym}), 16))::UBIGINT"
     return (
         f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key.column}, "
@@ -282,16 +289,16 @@ def _key(key: Key) -> str:
 
 
 def _one_in(file: files.DeliveredFile) -> int:
-    """Of how many identifiers one is looked at for lost digits."""
+    """The n of "one in n identifiers is checked for lost digits"."""
     return 1 + file.unpacked.stat().st_size // LOOKED_AT_WHOLE
 
 
 def _digits_lost(column: str, every: int) -> str:
-    """SQL: how an identifier may have lost digits, as ``lost_<column>``; of one in ``every``, NULL of the others.
+    """SQL of ``lost_<column>``: how an identifier may have lost digits. For one in ``every``; NULL for the others.
 
-    Of a number of 16 to 38 digits: how many there are after the 15th, if these are all zeros (a spreadsheet keeps 15 and
-    fills up); else ``FLOAT``, if it is above 2^53 and of those that a floating-point number holds; else 0. Of a number that
-    ends in .0: ``WITH_POINT``. NULL of all that is no number.
+    For a number of 16 to 38 digits: the number of digits after the 15th, if these are all zeros (a spreadsheet keeps 15 and
+    fills up); else ``FLOAT``, if it is above 2^53 and exactly a floating-point value; else 0. For a number that ends in .0:
+    ``WITH_POINT``. For anything else NULL.
     """
     number = f"{column}::HUGEINT"
     is_looked_at = f"{column} >= '0' AND {column} < ':' AND hash({column}) % {every} = 0"
@@ -309,8 +316,8 @@ def _refuse_lost_digits(
 ) -> None:
     """Raise :class:`DeliveryError` if a column of identifiers went through a spreadsheet or a floating-point number.
 
-    There different persons became one, or the same one is spelt otherwise than elsewhere. ``legal`` may name a column that
-    is as it should be (``MM_LEGAL_IDS``).
+    Then different persons became one, or a person is spelt differently elsewhere. ``legal`` may name columns that are right
+    as they are (``MM_LEGAL_IDS``).
     """
     for column, told_apart_by in dataset.identifiers.items():
         if column in legal:
@@ -345,8 +352,8 @@ def _refuse_lost_digits(
 
 
 def _find_repeated(backend: Backend, key: Key) -> int:
-    """Make ``repeated_<key>``: keys with several kept rows. Return how many keys stand for two pseudonyms."""
-    # Two pseudonyms are looked for only among these: two more hashes for everybody would cost a third of the time.
+    """Make ``repeated_<key>``: keys with several kept rows. Returns the number of keys that stand for two pseudonyms."""
+    # Collisions are sought only among these: two more hashes for everybody would cost a third of the time.
     backend.con.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeated_{key.column} AS
         SELECT {key.column} FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
@@ -360,19 +367,19 @@ def _find_repeated(backend: Backend, key: Key) -> int:
 
 
 def _drop_superseded(backend: Backend) -> int:
-    """Drop the earlier residences of persons with several from ``judged``; return how many rows they were."""
+    """Drop the earlier residences of persons with several from ``judged``. Returns the number of rows."""
     judged = backend.table("judged")
     several = judged.mutate(row=judged.rowid()).filter(_.verdict == KEPT)
     several = several.semi_join(backend.table("repeated_patient_key"), "patient_key")
-    # Not left out by a join while the table is written: a join loses the order of the rows.
+    # Not by a join while the table is written, as a join loses the order of the rows.
     earlier = f"SELECT row FROM ({backend.compile(superseded(several))})"
     return backend.con.execute(f"DELETE FROM judged WHERE rowid IN ({earlier})").fetchall()[0][0]
 
 
 def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:
-    """The bad rows with line, column, reason and raw line. The file is only read again if there are any.
+    """The bad rows with line, column, reason and raw line. The file is read again only if there are any.
 
-    Raises :class:`DeliveryError` if they are more than the quarantine can take.
+    Raises :class:`DeliveryError` if there are more than the quarantine can hold.
     """
     bad_rows = backend.con.execute("SELECT count(*) FROM judged WHERE verdict > 0").fetchall()[0][0]
     if bad_rows + len(reading.bad_lines) > reader.MOST_BAD:
@@ -404,7 +411,7 @@ def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, 
 def _within_bounds(
     file: files.DeliveredFile, rows: Iterable[tuple[int, str, str, str]]
 ) -> Iterator[tuple[int, str, str, str]]:
-    """The same rows; :class:`DeliveryError` if their raw lines are more than fits into memory."""
+    """The same rows. Raises :class:`DeliveryError` if their raw lines do not fit into memory."""
     total = 0
     for row in rows:
         total += len(row[3])

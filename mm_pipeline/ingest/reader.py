@@ -1,10 +1,10 @@
-"""A delivered file into the engine, as text: nothing is typed, judged or dropped here.
+"""Reading a delivered file into the engine as text. Nothing is typed, judged or dropped here.
 
-:func:`read` gives the caller's judgement one row per readable row of the file, in the order of the file, with the
+:func:`read` passes one row per readable row of the file to the caller's judgement, in the order of the file, with the
 contract's columns as text (blanks removed, empty = NULL). Rows whose *line* cannot be split into the header's columns come
-back as :class:`BadLine`. What the engine read plus the bad lines must equal the lines that an independent pass counted
-(``files.look``); if not, the file is read again line by line with Python's csv module. That happens with line breaks inside
-quotes or a quote that is never closed, which otherwise swallow the lines after them.
+back as :class:`BadLine`. The rows that the engine read and the bad lines must add up to the lines that an independent pass
+counted (``files.scan``); if not, the file is read again line by line with Python's csv module. That happens with line breaks
+inside quotes or a quote that is never closed, which otherwise swallow the lines after them.
 """
 
 import csv
@@ -38,7 +38,7 @@ _STRUCTURE = {
 _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 
 _LONGEST_LINE = 1 << 21
-"""The engine's limit."""
+"""Bytes; the limit of the engine."""
 
 _LONGEST_QUOTED = 131_072
 """Characters of a value on a line with quotes: the limit of Python's reader, which any library may raise for the process."""
@@ -46,10 +46,10 @@ _LONGEST_QUOTED = 131_072
 _TOO_LONG = f"a value longer than {_LONGEST_QUOTED}"
 
 MOST_BAD = 1_000_000
-"""A file with more bad rows is refused: each is kept with its reason, in memory until it is written."""
+"""Bad rows at most; a file with more is refused, as each is held in memory with its reason until it is written."""
 
 _PLAIN_NAME = re.compile(r"[^\W\d](?:[^\W\d]|[ .'-]){0,40}|[A-Za-z]{2}[0-9]{4,5}")
-"""What may be shown of a header: words, and names like SS00010. If a row got into it, the others hold a pseudonym."""
+"""Names of a header that may be shown: words, and names like SS00010. If it is really a row, others may be pseudonyms."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class BadLine:
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the contract's columns are in the file: ``canonical[i]`` is the file's column i, or None if not used."""
+    """The columns of a file in terms of the contract: ``canonical[i]`` names the file's column i; None: not used."""
 
     delivered: list[str]
     canonical: list[str | None]
@@ -77,7 +77,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is made of the rows: ``table`` with ``columns`` (SQL over the contract's columns and ``typed``)."""
+    """The table that is made of the rows: ``table`` with ``columns``, SQL over the contract's columns and ``typed``."""
 
     table: str
     columns: str
@@ -85,9 +85,9 @@ class Judgement:
     parameters: dict[str, str]
 
     def create(self, backend: Backend, delivered: str) -> int:
-        """Make the table from the query ``delivered``, a row for each of its rows and in their order; return how many.
+        """Make the table from the query ``delivered``, row by row and in order. Returns the number of rows.
 
-        In one statement, so that the engine types and hashes some rows while it reads others.
+        A single statement, so that the engine types and hashes some rows while it reads others.
         """
         query = f"SELECT {self.columns} FROM (SELECT *, {self.typed} FROM ({delivered}))"
         backend.con.execute(f"CREATE OR REPLACE TEMP TABLE {self.table} AS {query}", self.parameters)
@@ -96,7 +96,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Reading:
-    """What :func:`read` found: rows that were judged, bad lines, and the columns of the file."""
+    """The result of :func:`read`: rows that were judged, bad lines, and the columns of the file."""
 
     rows: int
     bad_lines: tuple[BadLine, ...]
@@ -116,10 +116,10 @@ def read(
     scratch: Path,
     largest: int = files.LARGEST,
 ) -> Reading:
-    """Judge every row of the file; ``scratch`` is a restricted folder for a cleaned copy, if one is needed.
+    """Judge every row of the file. ``scratch``: a restricted folder for a cleaned copy, if one is needed.
 
-    Raises :class:`DeliveryError` on a missing or repeated column, on a file without rows, and when the rows cannot be
-    accounted for.
+    Raises :class:`DeliveryError` for a missing or repeated column, a file without rows, and rows that cannot be accounted
+    for.
     """
     if file.text is None:
         return _read_parquet(backend, file, dataset, aliases, judgement, largest)
@@ -137,9 +137,9 @@ def read(
 def locate(
     file: files.DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
 ) -> Iterator[tuple[int | None, int, str]]:
-    """Line number and raw text of judged rows (by ordinal from 0) and of bad lines (ordinal None), in order.
+    """The ordinal, line number and raw text of judged rows (ordinal from 0) and of bad lines (ordinal None), in order.
 
-    The judged rows are the file's lines in order, less the header, the empty and the bad ones. Lines are counted by the
+    The judged rows are the lines of the file in order, less the header, the empty and the bad ones. Lines are counted by
     block: one by one would take longer than reading the file.
     """
     assert file.text is not None
@@ -160,12 +160,12 @@ def locate(
 
 
 def _between(numbers: list[int], first: int, end: int) -> list[int]:
-    """Those from ``first`` to before ``end``; ``numbers`` are sorted."""
+    """The ``numbers``, which are sorted, from ``first`` to before ``end``."""
     return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
 def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
-    """Row number (from 0) and content as JSON of the given rows of a Parquet file, in order."""
+    """The row number (from 0) and content, as JSON, of the wanted rows of a Parquet file, in order."""
     backend.con.register("wanted", pa.table({"row": pa.array(wanted, pa.int64())}))
     with _readable(file):
         found = backend.con.execute(
@@ -203,13 +203,14 @@ def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, 
 
 
 def shown_names(names: list[str]) -> str:
-    """Names of a header as far as they may be shown, and how many others there are."""
+    """The names of a header that may be shown, and the number of the others."""
     plain = [name for name in names if _PLAIN_NAME.fullmatch(name)]
     others = [f"{len(names) - len(plain)} that cannot be shown"] if len(plain) < len(names) else []
     return ", ".join([*([listed(plain, 40)] if plain else []), *others])
 
 
 def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryError:
+    """The error of a file with more than ``MOST_BAD`` bad rows. ``reason``: the most frequent one."""
     return DeliveryError(
         f"{file.label}: {rows} rows are bad, most often {reason}; expected at most {MOST_BAD}. Nothing was kept: ask the "
         "sender to deliver the file again."
@@ -217,7 +218,7 @@ def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryE
 
 
 def _delivered(columns: Columns, source: str, text_of: dict[str, str]) -> str:
-    """SQL of the rows as text, in the contract's columns."""
+    """SQL of the delivered rows as text, with the contract's columns."""
     selected = ", ".join(f"{text_of[name]} AS {name}" for name in columns.canonical if name)
     return f"SELECT {selected} FROM {source}"
 
@@ -229,9 +230,9 @@ def _quoted(text: str) -> str:
 def _read_csv(
     backend: Backend, file: files.DeliveredFile, columns: Columns, judgement: Judgement, expected: int
 ) -> Reading | None:
-    """None when the engine may not have taken every line for a row: a quote that is wrong can swallow the next lines.
+    """Read a CSV file with the engine. None if it may have joined or split lines, as a wrong quote can swallow lines.
 
-    Then rows and bad lines are not the ``expected`` number, or the engine has seen the wrong quote: it may then have
+    Then rows and bad lines do not add up to the ``expected`` number; or the engine reports the wrong quote, and may have
     made a bad line and a false row of the same two lines.
     """
     assert file.text is not None
@@ -240,8 +241,8 @@ def _read_csv(
     names = [name or f"extra_{i}" for i, name in enumerate(columns.canonical)]
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     quote = '"' if file.text.has_quotes else ""
-    # The engine overlooks values beyond the last column if they are NULL. With a nullstr that no value can be, an empty
-    # one is not, and a row that a stray delimiter has shifted does not pass.
+    # The engine ignores values beyond the last column if they are NULL. With a nullstr that no value can be, an empty
+    # value is not NULL, and a row that a stray delimiter shifted does not pass.
     source = (
         f"read_csv({_quoted(str(file.unpacked))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
         f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', nullstr='\n', "
@@ -283,7 +284,7 @@ def _read_line_by_line(
     expected: int,
     cleaned: Path,
 ) -> Reading:
-    """A row is one line, whatever its quotes say: lines that do not stand on their own are bad."""
+    """Read a CSV file with each line as a row, whatever its quotes say: lines that are no row by themselves are bad."""
     delimiter = files.delimiter_of(file)
     bad = []
     lines = files.numbered_lines(file.unpacked)
@@ -303,7 +304,7 @@ def _read_line_by_line(
                 writer.writerow(values)
     rows = expected - len(bad)
     _hold_against_header(file, columns, rows, len(bad))
-    if _read_csv(backend, files.look(cleaned, cleaned.parent), columns, judgement, rows) is None:
+    if _read_csv(backend, files.scan(cleaned, cleaned.parent), columns, judgement, rows) is None:
         raise DeliveryError(
             f"{file.label}: {rows} rows were counted but another number could be read; expected both to be equal. "
             "Nothing was kept. Please report this, with the first lines of the file."
@@ -312,7 +313,7 @@ def _read_line_by_line(
 
 
 def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
-    """The values of a line, or what is wrong with it."""
+    """The values of a line, or in words what is wrong with it."""
     text = line.decode("utf-8")
     if len(line) > _LONGEST_LINE:
         return _STRUCTURE["LINE SIZE OVER MAXIMUM"]
@@ -366,7 +367,7 @@ def _read_parquet(
 
 
 def _hold_sizes(file: files.DeliveredFile, metadata: pq.FileMetaData, largest: int) -> None:
-    """A Parquet file of some kilobytes may stand for any number of rows: hold what its footer says against bounds."""
+    """Raise :class:`DeliveryError` if a Parquet file is too large unpacked: a few kilobytes may hold any number of rows."""
     if metadata.num_rows > files.MOST_ROWS:
         raise files.too_many_rows(file.path, metadata.num_rows)
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
@@ -376,7 +377,7 @@ def _hold_sizes(file: files.DeliveredFile, metadata: pq.FileMetaData, largest: i
 
 @contextmanager
 def _readable(file: files.DeliveredFile) -> Iterator[None]:
-    """What goes wrong in a broken Parquet file, as :class:`DeliveryError`. The first message may quote a value."""
+    """Turn errors on a broken Parquet file into :class:`DeliveryError`, without their texts, which may quote a value."""
     try:
         yield
     except duckdb.OutOfMemoryException:
@@ -389,10 +390,10 @@ def _readable(file: files.DeliveredFile) -> Iterator[None]:
 
 
 def _holds_instants(backend: Backend, file: files.DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
-    """Whether a column of times without a time zone holds instants, in UTC: midnight in Brussels is 22:00 or 23:00 there.
+    """Whether times without a time zone are instants in UTC, so that midnight in Brussels is 22:00 or 23:00.
 
-    Spark writes so (INT96). Where both readings give the same days the question does not arise. Raises
-    :class:`DeliveryError` where they do not, and the times are not midnights in Brussels.
+    Spark writes them like that (INT96). Where both readings give the same days it does not matter. Raises
+    :class:`DeliveryError` if they do not, and the times are not midnights in Brussels.
     """
     if not pa.types.is_timestamp(type_) or type_.tz:
         return False
@@ -418,17 +419,17 @@ def _holds_instants(backend: Backend, file: files.DeliveredFile, delivered: str,
 
 
 def _in_brussels(column: str) -> str:
-    """SQL: the local time in Brussels of a time that is in UTC, and does not say so."""
+    """SQL: the local time in Brussels of a time in UTC that has no time zone."""
     return f"timezone('{BRUSSELS.key}', timezone('UTC', CAST({_name(column)} AS TIMESTAMP)))"
 
 
 def _name(column: str) -> str:
-    """A column's name in SQL."""
+    """The quoted name of a column in SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 
 def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType, holds_instants: bool) -> str:
-    """SQL that writes a Parquet value as a CSV file would have it."""
+    """SQL of a Parquet value as the text that a CSV file would have."""
     column = _name(delivered)
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type

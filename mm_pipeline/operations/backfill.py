@@ -1,6 +1,6 @@
-"""The yearly job for many years, one after the other, in this process: the one-command backfill.
+"""Backfill: the yearly job for many years, one after the other, in this process.
 
-Each year is a Dagster run of its own on the persistent instance, so the UI shows it like one that was started there.
+Each year is a Dagster run of its own on the persistent instance, so the UI shows it like a run that was started there.
 """
 
 import time
@@ -30,12 +30,12 @@ BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 _AS_FROM_UI = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
-"""Tag by which the UI knows a run as one of its jobs: it is listed there, and can be started again."""
+"""Tag by which the UI lists a run under its jobs, so that it can be started again there."""
 
 
 @dataclass
 class YearResult:
-    """What became of one year. ``figures``: beneficiaries, patients and rate of the country, where published."""
+    """The result of one year. ``figures``: beneficiaries, patients and rate of the country, where published."""
 
     year: int
     outcome: str
@@ -48,7 +48,7 @@ class YearResult:
 
 
 class Backfill:
-    """The jobs over one instance; resolve once, run many years.
+    """The jobs on one instance, resolved once to run many years.
 
     ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings.
     """
@@ -74,10 +74,10 @@ class Backfill:
         on_year: Callable[[YearResult], None] | None = None,
         on_wait: Callable[[str], None] = lambda said: None,
     ) -> list[YearResult]:
-        """Build each year that is not up to date (all of them with ``force``), then what is made from all years.
+        """Build each year that is not up to date (all of them with ``force``), then the series and the page.
 
-        What was wrong with the latter is in ``series_problems``. ``on_wait`` is told, in words, when another process
-        works on a year: once that has ended the year is looked at anew.
+        Problems with the latter are in ``series_problems``. ``on_wait`` is called with a message when another process works
+        on a year; once that has ended, the year is examined anew.
         """
         end_abandoned_runs(self._instance, self._settings)
         ledger, results = self.ledger(), []
@@ -97,7 +97,7 @@ class Backfill:
         return results
 
     def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
-        """By what is known already, or as the year is now: another process may just have built it."""
+        """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
         if known is not None and known.state(year).is_up_to_date:
             return True
         return self.ledger().state(year).is_up_to_date
@@ -119,8 +119,11 @@ class Backfill:
         return result
 
     def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
-        """The job in this process. Marked from before Dagster knows the run until it knows its end: whenever the process is
-        killed, the run is ended by who comes next."""
+        """Run the job in this process.
+
+        The run is marked from before Dagster knows it until Dagster knows its end: whenever the process is killed, the next
+        process marks the run as failed.
+        """
         run_id = str(uuid.uuid4())
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
@@ -136,7 +139,7 @@ class Backfill:
         return run
 
     def _add_figures(self, result: YearResult) -> None:
-        """Country total of the protected table, if the year has one."""
+        """Add the country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
         if not (
             lake.has(schemas.PROTECTED_RATES, result.year) and lake.is_intact(schemas.PROTECTED_RATES, result.year)
@@ -157,13 +160,13 @@ class Backfill:
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
-    """What the steps that failed say; a check that failed says it itself."""
+    """The messages of failed steps, and of failed checks."""
     problems = []
     for event in run.all_events:
         error = event.step_failure_data.error if event.is_step_failure else None
         if error and error.cls_name != "DagsterAssetCheckFailedError":
             cause = error.cause or error
-            # An operator's error is its text.
+            # The text of an operator's error is the whole message.
             text = cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: ")
             problems.append(f"{event.step_key}: {text}")
     return problems

@@ -1,4 +1,4 @@
-"""Dagster's own home, inside the data folder: run history, event log, schedule state."""
+"""Dagster's home in the data folder: run history, event log, schedule state."""
 
 import os
 from importlib import resources
@@ -14,13 +14,13 @@ from mm_pipeline.files.safe_names import short
 from mm_pipeline.settings import DECODED, Settings
 
 CODE_LOCATION = "mm_pipeline.definitions"
-"""What Dagster calls the code in ``mm-pipeline ui``: the module that it loads."""
+"""Name of the code location in ``mm-pipeline ui``: the module that Dagster loads."""
 
 
 def dagster_home(settings: Settings) -> Path:
-    """``data/dagster`` with its ``dagster.yaml``, made on first use; an existing file is left as the operator has it.
+    """The folder ``data/dagster`` with its ``dagster.yaml``, made on first use. An existing file is not changed.
 
-    It holds no person, but nobody else has to read it either: 0700. An operator's own ``DAGSTER_HOME`` is respected.
+    Mode 0700: it holds no persons, but nobody else need read it. An operator's own ``DAGSTER_HOME`` takes precedence.
     """
     own = os.environ.get("DAGSTER_HOME")
     if own and DECODED.search(str(Path(own).resolve())):
@@ -40,10 +40,9 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Dagster's instance in ``dagster_home``, with its tables, which are made on first use.
+    """Dagster's instance in ``dagster_home``. Its tables are made on first use, by one process at a time.
 
-    By one process at a time: two that make them together in SQLite both enter their version, and nothing can open that any
-    more.
+    Two processes that make them together in SQLite both insert their version, and then nothing can open them any more.
     """
     with locked(dagster_home(settings) / ".lock"):
         return dg.DagsterInstance.get()

@@ -1,4 +1,4 @@
-"""What a table that is read from files was built from, held against what lies there and is set now, in words.
+"""Provenance differences: how files and settings differ now from those a table was built from, in words.
 
 Here: files and settings, by the provenance that every table carries. Not here: whether a year is up to date
 (:mod:`mm_pipeline.operations.staleness`).
@@ -22,12 +22,12 @@ OTHER_SECRET = "MM_ID_KEY is not the one it was built with"
 
 
 def is_read(name: str) -> bool:
-    """Whether the asset is read from files, and not made from other assets."""
+    """Whether the asset is read from files rather than made from other assets."""
     return name == GEOGRAPHY.name or name.startswith("raw_")
 
 
-def other_files(settings: Settings, name: str, lies_there: Delivery) -> list[str]:
-    """How the files that the asset is read from differ from those it was built from."""
+def changed_files(settings: Settings, name: str, lies_there: Delivery) -> list[str]:
+    """The differences between the files that the asset is read from and those it was built from, in words."""
     if (made := _provenance(settings, name, lies_there.year)) is None:
         return []
     if name == GEOGRAPHY.name:
@@ -35,8 +35,8 @@ def other_files(settings: Settings, name: str, lies_there: Delivery) -> list[str
     return list(_differences(made.sources, _delivered(settings, name, lies_there, made)))
 
 
-def other_settings(settings: Settings, name: str, year: int) -> list[str]:
-    """How the settings that change a figure, and the secret of the keys, differ from those the raw table was built with."""
+def changed_settings(settings: Settings, name: str, year: int) -> list[str]:
+    """The differences between the settings that change a figure, or the secret, and those of the raw table, in words."""
     if name == GEOGRAPHY.name or (made := _provenance(settings, name, year)) is None:
         return []
     was, now = made.details.get("settings", {}), settings.of_figures
@@ -51,9 +51,9 @@ def other_settings(settings: Settings, name: str, year: int) -> list[str]:
 
 
 def changes_since_purged(settings: Settings, lies_there: Delivery) -> list[str]:
-    """How what lies there of a year whose persons were purged differs from what its rates were made from.
+    """The differences between the delivery of a purged year and what its rates were made from, in words.
 
-    A dataset that is not there any more is no change: it was purged too, or could have been.
+    A dataset that is no longer there is no change: it was purged too, or could have been.
     """
     if (made := _provenance(settings, SECTOR_RATES.name, lies_there.year)) is None:
         return []
@@ -73,7 +73,7 @@ def _delivered(settings: Settings, name: str, lies_there: Delivery, made: Proven
     dataset = name.removeprefix("raw_")
     path = lies_there.present.get(dataset)
     read = {path.name} if path else set()
-    if "settings" in made.details:  # an earlier version of the program did not keep the manifest's
+    if "settings" in made.details:  # earlier versions of the program did not record the manifest
         read.add(manifest.NAME)
     misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
     there = {file: sha256 for file, sha256 in fingerprints(settings, lies_there.year).items() if file in read}
@@ -81,14 +81,14 @@ def _delivered(settings: Settings, name: str, lies_there: Delivery, made: Proven
 
 
 def _provenance(settings: Settings, name: str, year: int) -> Provenance | None:
-    """None where the table is lost or damaged, which is told as such."""
+    """The provenance of a table; None if it is lost or damaged, which is reported elsewhere."""
     with suppress(LakeError, OSError, ValueError, KeyError, TypeError):
         return Lake(settings.lake_dir).provenance(LAKE_TABLES[name], year)
     return None
 
 
 def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Two sets of files (kind/name -> SHA-256) in words; the manifest last, as it changes with whatever it tells of."""
+    """The differences of two sets of files (kind/name -> SHA-256) in words; the manifest, which changes with all, last."""
     for key in sorted(was.keys() | now.keys(), key=lambda key: (key.endswith(manifest.NAME), key)):
         name, before, after = key.partition("/")[2], was.get(key), now.get(key)
         if before == after:
@@ -102,6 +102,7 @@ def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
 
 
 def is_of_manifest(change: str) -> bool:
+    """Whether a difference, in words, is that of the manifest."""
     return change.startswith(manifest.NAME)
 
 

@@ -1,7 +1,7 @@
-"""What processes that were killed left behind is removed.
+"""Recovery: remove what killed processes left behind, and end their runs.
 
-Who replaces a file or folder of a year or of the series holds its lock (:mod:`~mm_pipeline.files.locks`). So whoever holds
-the lock knows that what lies there half-made is nobody's. Scratch folders have a lock of their own.
+A process that replaces a file or folder of a year or of the series holds its lock (:mod:`~mm_pipeline.files.locks`). So the
+holder of the lock knows that nobody works on a half-made file there. Scratch folders have locks of their own.
 """
 
 import time
@@ -18,13 +18,13 @@ from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake
 
 _UNMARKED = 600
-"""Seconds for which no living run is without its mark and says nothing, however busy the machine is."""
+"""Seconds after which a run without a mark and without new log entries is dead, however busy the machine is."""
 
 
 def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
-    """Under these locks (years, ``SERIES``): remove what was left, and put back a release that was taken away.
+    """Remove what was left under these locks (years, ``SERIES``), which must be held, and put back an interrupted release.
 
-    Scratch folders too: who was killed while this one waited for it held persons there.
+    Abandoned scratch folders too: a process that was killed while this one waited for it had persons there.
     """
     scratch.remove_abandoned(Lake(settings.lake_dir))
     for name in names:
@@ -33,7 +33,7 @@ def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
 
 
 def remove_stale_files(settings: Settings, locks: Locks) -> None:
-    """Everything that no living process owns. Where somebody is at work, it is left to the next one."""
+    """Remove everything that no living process owns. Where a process is at work, it is left to the next recovery."""
     scratch.remove_abandoned(Lake(settings.lake_dir))
     years = {folder.name.removeprefix("year=") for folder in settings.lake_dir.glob("*/year=*")}
     for name in sorted({*years, SERIES, ID_KEY, SIGN_OFF}):
@@ -44,7 +44,7 @@ def remove_stale_files(settings: Settings, locks: Locks) -> None:
 
 
 def _places(settings: Settings, name: str) -> Iterator[Path]:
-    """What is replaced under this lock."""
+    """The paths that are replaced under this lock."""
     if name == SERIES:
         yield from (settings.published_dir / "series", settings.published_dir / "atlas")
         releases = settings.published_dir / "releases"
@@ -62,10 +62,10 @@ def _places(settings: Settings, name: str) -> Iterator[Path]:
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
-    """Mark runs of this instance as failed whose process is gone, and remove what it left; returns their short ids.
+    """Mark runs of this instance as failed whose process is gone, and remove what it left. Returns their short ids.
 
-    Dagster itself notices only a process that it started and that its code server outlives. A run that it takes for
-    running counts in the queue, and the schedule waits for it.
+    Dagster itself only notices the end of processes that it started and that its code server outlives. A run that it takes
+    for running counts in the queue, and the schedule waits for it.
     """
     locks = Locks(settings.lake_dir)
     ended = _unmarked(instance, locks)
@@ -78,7 +78,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list
         if run is not None and not run.is_finished:
             _end(instance, run)
             ended.append(run)
-        locks.forget(run_id)  # only now: who is killed here leaves it to the next one
+        locks.forget(run_id)  # last: if this process is killed before, the next one ends the run
     remove_stale_files(settings, locks)
     return [run.run_id[:8] for run in ended]
 
@@ -90,8 +90,11 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]:
-    """Runs that have no mark and said nothing for long: those from the UI take it a moment after Dagster has noted their
-    begin, and give it back a moment before it notes their end. Those that never began are ended by Dagster."""
+    """Runs in progress that have no mark and no new log entries for long.
+
+    Not at once, as runs from the UI take their mark a moment after Dagster records their start, and release it a moment
+    before it records their end. Runs that never started are ended by Dagster.
+    """
     begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
     return [run for run in begun if not locks.is_marked(run.run_id) and _silent_since(instance, run) > _UNMARKED]
 

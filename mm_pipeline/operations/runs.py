@@ -1,4 +1,4 @@
-"""Names by which runs are found in Dagster's history: of jobs, of what they make, and of the tag with their year."""
+"""Names of jobs, of the assets made from all years, and of the tag with a run's year, to find runs in Dagster's history."""
 
 import dagster as dg
 

@@ -1,8 +1,8 @@
-"""Is a year built, and from what? Read from Dagster's event log and held against what lies in ``data/``.
+"""Staleness: whether a year is up to date, from Dagster's event log and the files in ``data/``.
 
 A year is up to date when every one of its assets was materialised by the present code, after everything it is made
-from, and its deliveries, geography and settings are still those it was made from, and its file is there. The schedule,
-``backfill`` and ``status`` all ask here.
+from, when its deliveries, geography and settings are still those it was made from, and when its file is there. The
+schedule, ``backfill`` and ``status`` all ask this module.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from mm_pipeline.operations.dagster_workarounds import (
 )
 from mm_pipeline.operations.provenance_differences import (
     OTHER_SECRET,
+    changed_files,
+    changed_settings,
     changes_since_purged,
     is_of_manifest,
     is_read,
-    other_files,
-    other_settings,
 )
 from mm_pipeline.operations.purge import PERSONS, purged
 from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
@@ -50,20 +50,20 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class YearState:
-    """``reasons``: why the year is not up to date, in words; empty when it is."""
+    """The state of a year. ``reasons``: why it is not up to date, in words; empty if it is."""
 
     year: int
     delivery: Delivery
     reasons: tuple[str, ...]
     changes: tuple[str, ...] = ()
-    """How files and settings differ from those it was built from, in words, each told once."""
+    """The differences between files and settings and those it was built from, in words, without repetitions."""
     is_new_delivery: bool = False
-    """Whether what was delivered is not what the year was built from: files or manifest, not reference data or settings."""
+    """Whether the delivery (files or manifest) is not the one that the year was built from."""
 
     purged: date | None = None
-    """When its persons were purged; None: they are there, or never were."""
+    """Date when its persons were purged; None if they were not."""
     awaits: str = ""
-    """What the year awaits before it becomes public, in words; nothing is to be built meanwhile."""
+    """Signatures that the year awaits before it becomes public, in words; nothing is built meanwhile."""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -78,7 +78,7 @@ class Materialisation:
     code_version: str | None
     data_version: str | None
     awaits: bool = False
-    """Whether nothing became public by it: the release awaits its signatures."""
+    """Whether the release awaits its signatures, so that the materialisation published nothing."""
 
 
 @dataclass
@@ -92,12 +92,12 @@ class Ledger:
 
     @cached_property
     def yearly_assets(self) -> list[str]:
-        """Names in the order of the flow."""
+        """Names of the assets of a year, in the order of the flow."""
         return [name for name in self._made_here if self._asset(name).partitions_def is not None]
 
     @cached_property
     def series_assets(self) -> list[str]:
-        """Names of what is made from all years, in the order of the flow."""
+        """Names of the assets that are made from all years, in the order of the flow."""
         return [name for name in self._made_here if self._asset(name).partitions_def is None]
 
     @cached_property
@@ -121,8 +121,8 @@ class Ledger:
             return YearState(year, lies_there, (waits or f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
         read = [name for name in self.yearly_assets if is_read(name)]
-        files = {name: other_files(self.settings, name, lies_there) for name in read}
-        settings = [change for name in read for change in other_settings(self.settings, name, year)]
+        files = {name: changed_files(self.settings, name, lies_there) for name in read}
+        settings = [change for name in read for change in changed_settings(self.settings, name, year)]
         of_files = sorted((change for each in files.values() for change in each), key=is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
@@ -132,16 +132,16 @@ class Ledger:
         return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits=awaits)
 
     def _awaits(self, year: int) -> str:
-        """The signatures that the year awaits, if that is all that keeps it from being public."""
+        """The signatures that the year awaits, in words, if nothing else keeps it from being public."""
         waiting = awaited(self.settings, year)
         if waiting is None or waiting.is_complete:
             return ""
-        # Without rows its checks have not passed: then it is these that somebody has to look at.
+        # Without rows its checks have not passed: then these are what keeps it from being public.
         is_cleared = self._lake.has(schemas.CLEARED, year) and self._lake.written(schemas.CLEARED, year).rows > 0
         return waiting.sentence if is_cleared else ""
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
-        """A year whose persons were purged is left alone: nothing of it is built until its delivery changes, or by force."""
+        """The state of a year whose persons were purged: it is not stale until its delivery changes."""
         changes = tuple(changes_since_purged(self.settings, lies_there))
         kept = [name for name in self.yearly_assets if name not in {table.name for table in PERSONS}]
         lost = [reason for name in kept if (reason := self._why_unusable(name, lies_there.year))]
@@ -149,12 +149,11 @@ class Ledger:
         return YearState(lies_there.year, lies_there, reasons, changes, bool(changes), purged=since)
 
     def is_made(self, name: str, year: int) -> bool:
-        """Whether the asset was materialised for the year, from whatever delivery, and its file is there."""
+        """Whether the asset was materialised for the year, from any delivery, and its file is there."""
         return self._of(name, year) is not None and self._file(name, year).is_file()
 
     def is_series_up_to_date(self) -> bool:
-        """Whether all that is made from all years was made by the present code, from the released years and outlines as they
-        are now."""
+        """Whether series and page were made by the present code from the present released years and outlines."""
         for name in self.series_assets:
             asset, own = self._asset(name), self._newest_of(name)
             if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
@@ -164,7 +163,7 @@ class Ledger:
         return True
 
     def inputs(self, lies_there: Delivery) -> str:
-        """One short hash over all that a run of the year would read: complete delivery, reference, settings, code."""
+        """A short hash over all that a run of the year would read: complete delivery, reference data, settings, code."""
         versions = [
             f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
         ]
@@ -188,9 +187,9 @@ class Ledger:
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
-        settings = other_settings(self.settings, name, lies_there.year) if is_read(name) else []
+        settings = changed_settings(self.settings, name, lies_there.year) if is_read(name) else []
         if (source is not None and own.data_version != source) or OTHER_SECRET in settings:
-            changes = [*other_files(self.settings, name, lies_there), *settings]
+            changes = [*changed_files(self.settings, name, lies_there), *settings]
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == schemas.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
@@ -216,7 +215,7 @@ class Ledger:
         return [table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
-        """The table of houses reads its own earlier years, which Dagster knows nothing of."""
+        """Why the table of houses is stale against its own earlier years, a dependency that Dagster does not know."""
         try:
             earlier = earlier_houses(self._lake, year).version
             if self._lake.provenance(schemas.HOUSES, year).details == {"earlier": earlier}:
@@ -226,7 +225,7 @@ class Ledger:
         return "houses: the earlier years, which say how long a house is in the system, have changed since it was built"
 
     def _source_version(self, name: str, lies_there: Delivery) -> str | None:
-        """Data version of what an asset is read from; None for assets made from other assets."""
+        """Data version of the files that an asset is read from; None for assets made from other assets."""
         if name == "geography":
             return geography_version(self.settings.reference_dir, lies_there.year)
         if not name.startswith("raw_"):
@@ -237,7 +236,7 @@ class Ledger:
     def _series_version(self, name: str) -> str | None:
         try:
             return {"published_series": series_version, "atlas_page": page_version}[name](self.settings)
-        except (ReferenceDataError, OSError):  # of the outlines: the page's own run says what is wrong with them
+        except (ReferenceDataError, OSError):  # on reading outlines: the page's own run says what is wrong with them
             return None
 
     def _file(self, name: str, year: int = 0) -> Path:
@@ -246,7 +245,7 @@ class Ledger:
         return self.settings.published_dir / _PUBLISHED[name].format(year=year)
 
     def _newest_of(self, name: str) -> Materialisation | None:
-        """The newest materialisation of whatever year, or of an asset without years."""
+        """The newest materialisation of an asset, of whichever year."""
         records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
         return _materialisation(records[0]) if records else None
 

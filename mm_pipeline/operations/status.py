@@ -1,6 +1,7 @@
-"""How each year stands, for whoever asks: ``mm-pipeline status``, and the checks of the series in the UI.
+"""Status of each year, for ``mm-pipeline status`` and the checks of the series in the UI.
 
-Here: what is told of a year. Not here: whether it is up to date and why not (:mod:`mm_pipeline.operations.staleness`).
+Here: how the state of a year is presented. Not here: whether it is up to date and why not
+(:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.release.inputs import released_years
 
 PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
-"""What a check comes to."""
+"""Outcomes of a check."""
 STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
 SHORT = ("ok", "warn", "fail", "n/a")
 
@@ -24,19 +25,19 @@ SIGNATURES = "awaits its signatures (mm-pipeline sign-off)"
 
 @dataclass(frozen=True)
 class YearStatus:
-    """``checks``: how many checks came to which of ``STATES`` when they looked last."""
+    """The status of a year. ``checks``: number of checks by outcome (of ``STATES``) in their last evaluation."""
 
     state: YearState
     is_built: bool
-    """Its rates were made, from whatever delivery."""
+    """Whether its rates were made, from any delivery."""
     is_protected: bool
     is_published: bool
-    """A release of it lies in ``data/published``."""
+    """Whether a release of it is in ``data/published``."""
     checks: dict[str, int]
 
     @property
     def is_as_it_should_be(self) -> bool:
-        """Up to date, released, and no check failed; or nothing was ever delivered or made."""
+        """Whether the year is up to date, released and without failed checks; or nothing was ever delivered or made."""
         if self.state.delivery.is_empty and not self.is_published and not self.state.purged:
             return True
         state = self.state
@@ -44,7 +45,7 @@ class YearStatus:
 
     @property
     def row(self) -> dict[str, str]:
-        """One line of a table; its last column says why the year is not up to date."""
+        """The row of the status table: heading -> text. The last column says why the year is not up to date."""
         lies_there = self.state.delivery
         delivered = "complete" if lies_there.is_complete else ", ".join(lies_there.present) or "nothing"
         made = {"built": self.is_built, "protected": self.is_protected, "published": self.is_published}
@@ -70,7 +71,7 @@ class YearStatus:
 
 
 def status(ledger: Ledger, years: range | list[int] | None = None) -> list[YearStatus]:
-    """Every year of the statistic, or these."""
+    """The status of every year of the statistic, or of these."""
     released = set(released_years(ledger.settings))
     return [
         YearStatus(
@@ -85,13 +86,13 @@ def status(ledger: Ledger, years: range | list[int] | None = None) -> list[YearS
 
 
 def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
-    """How the checks of the year came out when they looked last, as Dagster keeps it."""
+    """The number of checks of the year by outcome in their last evaluation, from Dagster's event log."""
     keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
     return dict(Counter(map(state_of, newest_results(ledger.instance, keys, year).values())))
 
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:
-    """One of ``STATES``: what the check said of itself, or what Dagster makes of it."""
+    """The outcome of a check, one of ``STATES``: as the check recorded it, or as Dagster did."""
     outcome = evaluation.metadata.get("outcome")
     if outcome is not None:
         return str(outcome.value)

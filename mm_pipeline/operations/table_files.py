@@ -1,10 +1,8 @@
-"""Protection and audit of a table in a file, by themselves: no lake, no Dagster.
+"""Protection and audit of tables in files, without lake or Dagster, for ``mm-pipeline protect`` and ``mm-pipeline audit``.
 
-The table is CSV (comma, UTF-8) or Parquet with the columns of ``sector_rates`` or ``protected_rates``; only the columns
-that the counts and their places need are looked at; rates are worked out anew. Behind ``mm-pipeline protect`` and
-``mm-pipeline audit``.
-
-What is wrong with a table is said with file, line and column, and never with what stands there: it may be a count.
+A table is CSV (comma, UTF-8) or Parquet with the columns of ``sector_rates`` or ``protected_rates``. Only the key, the
+parent and the counts are read; rates are computed anew. Errors name file, line and column, and never quote a value, which
+may be a count.
 """
 
 import csv
@@ -22,16 +20,16 @@ import pyarrow.parquet as pq
 from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
 from mm_pipeline.disclosure.audit.release import read
-from mm_pipeline.disclosure.mask import lower_bounds
 from mm_pipeline.disclosure.protect import Protection, protect_revision
-from mm_pipeline.disclosure.revision import disclosed, mask_of
+from mm_pipeline.disclosure.revision import disclosed, released_pattern
+from mm_pipeline.disclosure.suppression import lower_bounds
 from mm_pipeline.disclosure.system import FIGURES, system_of, with_rates
 from mm_pipeline.errors import OperatorError, TableError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.settings import Settings
 
 Rule = tuple[str, pd.Series, str]
-"""A column, the rows in which it is wrong, and what is expected there."""
+"""A column, whether it is wrong in each row, and what is expected there."""
 
 TEXT = ["level", "area_code", "parent_code", "dimension", "category"]
 DERIVED = ["rate_per_10000", "rate_percent", "status"]
@@ -39,12 +37,12 @@ COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
 
 
 class Shape(NamedTuple):
-    """The columns of a file that are looked at."""
+    """The columns of a file that are read."""
 
     required: list[str]
     optional: list[str]
     of: str
-    """Where they are described."""
+    """Name of the place where the columns are described."""
 
 
 CELLS = Shape([*TEXT, *COUNTS], ["year", *DERIVED], "of sector_rates or protected_rates")
@@ -53,14 +51,14 @@ FACTS = Shape([*KEY, "figure", "at_least", "at_most"], [], f"{', '.join(KEY)}, f
 _CELL = ", ".join(KEY)
 _NUMBER = r"0*[0-9]{1,9}(\.0*)?"
 _CODE = r"(?![0-9]{1,4}$|[0-9]+\.0*$)\S{1,64}"
-"""Any code of an area, but for one that a tool took for a number (2000 or 2000.0 for 02000)."""
+"""Pattern of the code of an area, other than one that a tool took for a number (2000 or 2000.0 for 02000)."""
 _AREA = rf"country BE|(region|province|arrondissement|municipality|sector) {_CODE}"
 
 
 def read_rates(path: Path) -> pd.DataFrame:
-    """The cells of a table like ``sector_rates`` that adds up: ``year`` (if there), the key, ``parent_code``, counts.
+    """Read a table like ``sector_rates`` that adds up: ``year`` (if there), the key, ``parent_code``, counts.
 
-    Its index tells the line (of Parquet the row). Raises :class:`TableError` naming file, line and column.
+    The index is the line (of Parquet, the row). Raises :class:`TableError` naming file, line and column.
     """
     cells = _read(path, hidden=False)
     _refuse(path, cells, _sums(cells))
@@ -68,14 +66,14 @@ def read_rates(path: Path) -> pd.DataFrame:
 
 
 def read_protected(path: Path) -> pd.DataFrame:
-    """As :func:`read_rates` of a table like ``protected_rates``: counts may be empty; rates and status as text."""
+    """Read a table like ``protected_rates``, as :func:`read_rates`. Counts may be empty; rates and status are text."""
     return _read(path, hidden=True)
 
 
 def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> pd.DataFrame:
-    """What an earlier release of the year of ``now`` told (:func:`~mm_pipeline.disclosure.revision.disclosed`).
+    """Read the record of an earlier release of the year of ``now`` (:func:`~mm_pipeline.disclosure.revision.disclosed`).
 
-    Raises :class:`TableError` also when the one table was not made from the other.
+    Raises :class:`TableError` also when the protected table was not made from the rates.
     """
     rates, protected = read_rates(rates_path), read_protected(protected_path)
     if _years(now, rates, protected) > 1:
@@ -84,8 +82,8 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
             "other. --earlier takes earlier releases of the same year."
         )
     name = [*KEY, "parent_code"]
-    is_rest = rates["area_code"].str.endswith(UNKNOWN_SECTOR)
-    true = rates[~is_rest].set_index(name)[COUNTS]
+    is_residual = rates["area_code"].str.endswith(UNKNOWN_SECTOR)
+    true = rates[~is_residual].set_index(name)[COUNTS]
     told = pd.MultiIndex.from_frame(protected[name])
     source = f"{rates_path}, the rates it was made from (--earlier RATES PROTECTED)"
     counts = true.reindex(told).set_axis(protected.index)
@@ -97,14 +95,14 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
     released = disclosed(rates, protected)
     system = system_of(released)
-    hidden = mask_of(system, released)
+    hidden = released_pattern(system, released)
     lowest = lower_bounds(system, hidden)
     is_there = pd.MultiIndex.from_frame(rates[name]).isin(told)
     _refuse(
         rates_path,
         rates,
         [
-            (_CELL, ~is_there & ~is_rest, f"a cell that is in {protected_path}, too: all of what was released"),
+            (_CELL, ~is_there & ~is_residual, f"a cell that is in {protected_path}, too: all of what was released"),
             *(
                 (
                     figure,
@@ -119,10 +117,7 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
 
 def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.DataFrame]) -> Protection:
-    """:func:`read_rates` -> the columns of ``protected_rates``, and the counts that they are made from.
-
-    ``earlier``: as :func:`read_earlier` gives them.
-    """
+    """Protect a table of :func:`read_rates`. ``earlier``: records of :func:`read_earlier`, oldest first."""
     result = protect_revision(
         with_rates(rates),
         settings.disclosure_threshold,
@@ -135,22 +130,22 @@ def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.Dat
 
 
 class Audited(NamedTuple):
-    """What :func:`audited` found."""
+    """The result of :func:`audited`."""
 
     visibility: list[dict[str, str]]
-    """Of the table, for people (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`)."""
+    """The summary of the table as texts (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`)."""
     violations: pd.DataFrame
-    """KEY, ``figure`` and ``path``, the table that it is of; each once."""
+    """KEY, ``figure`` and ``path`` (of the table that has it), without repetitions."""
     notes: list[str]
-    """What could not be audited, for people."""
+    """Notes on what could not be audited."""
 
 
-def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
-    """The audit of a table like ``protected_rates``: by itself, and as who has more can read it. Raises :class:`TableError`.
+def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
+    """Audit a table like ``protected_rates``, by itself and for readers who know more. Raises :class:`TableError`.
 
-    ``also``: earlier releases of its year, oldest first, taken together with it as
-    :func:`~mm_pipeline.disclosure.audit.with_versions` guesses. ``known``: a file of :func:`read_facts`. What breaks the
-    promise for who has less breaks it all the same.
+    ``also``: earlier releases of its year, oldest first, audited together with it as
+    :func:`~mm_pipeline.disclosure.audit.with_versions` guesses. ``known``: a file of :func:`read_facts`. All violations
+    count, also those for readers who know less.
     """
     paths = [path, *reversed(also)]
     tables = [read_protected(each) for each in paths]
@@ -162,18 +157,18 @@ def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path |
     audits: list[tuple[list[Path], Audit]] = []
     for name, table in zip(paths, tables, strict=True):
         try:
-            audits.append(([name], audit(table, threshold)))
+            audits.append(([name], audit(table, disclosure_threshold)))
         except OperatorError as error:
             raise TableError(f"{name}: {error}") from None
     told: list[pd.DataFrame | None] = [None]
     if known is not None:
         facts = read_facts(known, path, tables[0])
-        audits.append(([path], _audit_with(facts, known, path, tables[0], threshold)))
+        audits.append(([path], _audit_with(facts, known, path, tables[0], disclosure_threshold)))
         told.append(facts)
     notes = []
     for each in told if also else []:
         try:
-            audits.append((paths, audit(with_versions(tables), threshold, each)))
+            audits.append((paths, audit(with_versions(tables), disclosure_threshold, each)))
         except OperatorError:
             what = "The releases" if each is None else f"The releases and {known}"
             notes.append(f"{what} could not be audited together: more changed than can be told from the tables.")
@@ -185,7 +180,7 @@ def audited(path: Path, threshold: int, also: Sequence[Path] = (), known: Path |
 
 
 def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """What somebody knows of figures of a protected table, or of its rests: the columns FACTS.
+    """Read what somebody knows about figures of a protected table or of its residuals. Columns FACTS.
 
     Raises :class:`TableError` naming file, line and column.
     """
@@ -216,18 +211,20 @@ def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFram
     return facts
 
 
-def _audit_with(facts: pd.DataFrame, path: Path, table_path: Path, table: pd.DataFrame, threshold: int) -> Audit:
-    """The audit with facts. Raises :class:`TableError` for the first that the table and those before it contradict."""
+def _audit_with(
+    facts: pd.DataFrame, path: Path, table_path: Path, table: pd.DataFrame, disclosure_threshold: int
+) -> Audit:
+    """Audit with facts. Raises :class:`TableError` for the first that contradicts the table and the facts before it."""
 
     def is_false(count: int) -> bool:
         try:
-            audit(table, threshold, facts.head(count))
+            audit(table, disclosure_threshold, facts.head(count))
         except OperatorError:
             return True
         return False
 
     try:
-        return audit(table, threshold, facts)
+        return audit(table, disclosure_threshold, facts)
     except OperatorError:
         first = bisect_left(range(1, len(facts)), True, key=is_false)
         wrong = pd.Series(np.arange(len(facts)) == first, facts.index)
@@ -237,7 +234,7 @@ def _audit_with(facts: pd.DataFrame, path: Path, table_path: Path, table: pd.Dat
 
 
 def write_table(table: pd.DataFrame, path: Path, *, mode: int = 0o644) -> None:
-    """Write a table as CSV or Parquet, by the name of the file; whole or not at all. ``mode``: who may read it."""
+    """Write a table atomically as CSV or Parquet, by the suffix of ``path``. ``mode``: permissions of the file."""
     try:
         with replacing(path, mode=mode) as temporary:
             if _is_parquet(path):
@@ -303,7 +300,7 @@ def _read(path: Path, hidden: bool) -> pd.DataFrame:
 
 
 def _relations(cells: pd.DataFrame) -> list[Rule]:
-    """What the cells must be to each other for the lines to be known along which they add up."""
+    """The rules on relations between cells, which must hold for the lines to be known along which they add up."""
     keys = pd.MultiIndex.from_frame(cells[KEY])
 
     def lacks(**whole: object) -> pd.Series:
@@ -339,7 +336,7 @@ def _relations(cells: pd.DataFrame) -> list[Rule]:
 
 
 def _sums(cells: pd.DataFrame) -> list[Rule]:
-    """Where the cells do not add up: by figure and kind of line, at the total."""
+    """The rules on sums: a rule for each figure and kind of line, broken at the total."""
     system = system_of(cells)
     first = np.unique(system.line, return_index=True)[1]
     total, part = system.cell[first], system.cell[first + 1]
@@ -348,7 +345,7 @@ def _sums(cells: pd.DataFrame) -> list[Rule]:
     rules: list[Rule] = []
     for figure in FIGURES:
         value = system.value(figure)
-        no_rest = system.is_rest & ((value < 0) | (value > system.beneficiaries))
+        no_rest = system.is_residual & ((value < 0) | (value > system.beneficiaries))
         off = np.bincount(system.line, system.sign * value[system.cell]) != 0
         off |= np.bincount(system.line, no_rest[system.cell]) > 0
         for kind in ("", *CATEGORIES):
@@ -359,7 +356,7 @@ def _sums(cells: pd.DataFrame) -> list[Rule]:
 
 
 def _refuse(path: Path, cells: pd.DataFrame, rules: Sequence[Rule], *, named: bool = True) -> None:
-    """Raise :class:`TableError` for the first rule that is broken. ``named``: the key is sound, so the cell is named."""
+    """Raise :class:`TableError` for the first broken rule. ``named``: the keys are sound, so the message names the cell."""
     for column, wrong, expected in rules:
         if wrong.any():
             row = int(wrong.to_numpy(dtype=bool).argmax())
@@ -374,7 +371,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _text(path: Path, shape: Shape) -> pd.DataFrame:
-    """The columns of the shape, as text without blanks around; empty is ``""``. The index tells the line (or row)."""
+    """The columns of the shape as text without blanks around; empty is ``""``. The index is the line (or row)."""
     text = _parquet(path, shape) if _is_parquet(path) else _csv(path, shape)
     if text.empty:
         raise TableError(f"{path} holds no cell, only the names of columns. Expected is a line for each cell.")
@@ -409,7 +406,7 @@ def _csv(path: Path, shape: Shape) -> pd.DataFrame:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file that are not blank, each with the line where it begins as an editor counts."""
+    """The records of a CSV file that are not blank, each with the line where it begins, as an editor counts."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -432,7 +429,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(path: Path, found: Sequence[str], shape: Shape) -> list[str]:
-    """The columns to look at."""
+    """The columns of the shape that the file has. Raises :class:`TableError` if one is missing or there twice."""
     if missing := [column for column in shape.required if column not in found]:
         raise TableError(
             f"{path} lacks the column(s) {', '.join(missing)}. Expected are the columns {shape.of}; a CSV file names them "

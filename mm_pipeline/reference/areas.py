@@ -22,7 +22,7 @@ SCHEMA = pa.schema(
 
 COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
 
-#: From which year on Belgium has how many municipalities: the mergers of 1 January 2019 and 2025.
+#: Number of municipalities from a year on: the mergers of 1 January 2019 and 2025.
 MUNICIPALITIES_SINCE = {1983: 589, 2019: 581, 2025: 565}
 
 
@@ -67,10 +67,10 @@ def sector_vintage(files: Iterable[str]) -> int | None:
 
 
 def reference_files(reference_dir: Path, year: int) -> list[Path]:
-    """The files that ``areas`` reads for the year, or refuses: the hierarchy, the sector table if there is one, and what is
-    probably meant as either under another name.
+    """The files that ``areas`` reads or refuses for the year.
 
-    Raises ReferenceDataError where two files claim the same place.
+    The hierarchy, the sector table if there is one, and files probably meant as either under another name. Raises
+    ReferenceDataError where two files claim the same place.
     """
     table = sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
     refused = [path for path, _error in _misnamed(reference_dir, year)]
@@ -78,7 +78,7 @@ def reference_files(reference_dir: Path, year: int) -> list[Path]:
 
 
 def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, ReferenceDataError]]:
-    """Files that are probably meant as the hierarchy or the sector table of the year, and the error of each."""
+    """Files probably meant as the hierarchy or the sector table of the year, each with its error."""
     for path in refnis.lookalikes(reference_dir):
         yield path, refnis.misnamed(path)
     if year >= FIRST_SECTOR_YEAR:
@@ -87,7 +87,7 @@ def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, ReferenceD
 
 
 def refnis_file(reference_dir: Path) -> Path:
-    """The hierarchy that a reference folder uses.
+    """The hierarchy file of a reference folder.
 
     A Statbel ``TU_COM_REFNIS*.txt`` takes the place of ``refnis.csv``; a folder with neither uses the ``refnis.csv``
     that comes with the package. Several Statbel files are refused (ReferenceDataError): their names do not tell
@@ -110,9 +110,9 @@ def refnis_file(reference_dir: Path) -> Path:
 
 
 def expected_counts(year: int) -> dict[str, int]:
-    """How many areas of each level a complete table of the year has, sectors excepted.
+    """The number of areas per level in a complete table of the year, without sectors.
 
-    The provinces are ten and Brussels. A year before the oldest figure takes the oldest.
+    The provinces are ten and Brussels. A year before the oldest known number has the oldest.
     """
     since = max((first for first in MUNICIPALITIES_SINCE if first <= year), default=min(MUNICIPALITIES_SINCE))
     municipalities = MUNICIPALITIES_SINCE[since]
@@ -120,13 +120,13 @@ def expected_counts(year: int) -> dict[str, int]:
 
 
 def _shipped() -> tuple[Path, Path]:
-    """Where the package has its own ``refnis.csv``: inside a wheel, or in the repository of an editable install."""
+    """The package's own ``refnis.csv``: inside a wheel, or in the repository of an editable install."""
     here = Path(__file__).resolve()
     return here.parent / "refnis.csv", here.parents[2] / "data" / "reference" / "refnis.csv"
 
 
 def geography_version(reference_dir: Path, year: int) -> str:
-    """What the geography of a year depends on: the reference files it is read from."""
+    """Data version of the geography of a year: a hash over the reference files it is read from."""
     digest = hashlib.sha256()
     for path in reference_files(reference_dir, year):
         digest.update(fingerprint(path).encode())
@@ -134,5 +134,5 @@ def geography_version(reference_dir: Path, year: int) -> str:
 
 
 def reference_sources(reference_dir: Path, year: int) -> dict[str, str]:
-    """The reference files of a year as they go into a provenance: ``references/<file>`` -> SHA-256."""
+    """The reference files of a year for its provenance: ``references/<file>`` -> SHA-256."""
     return {f"references/{path.name}": fingerprint(path) for path in reference_files(reference_dir, year)}

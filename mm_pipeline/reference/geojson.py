@@ -1,6 +1,6 @@
-"""Files of areas in GeoJSON: which ones a folder has, their features, and what a feature says of itself.
+"""GeoJSON files of areas: those of a folder, their features, and the properties of a feature.
 
-Here: what tables of sectors (``sectors``) and outlines (``outlines``) share. Not here: what a feature stands for.
+Here: what the tables of sectors (``sectors``) and the outlines (``outlines``) share. Not here: what a feature stands for.
 """
 
 import io
@@ -34,17 +34,17 @@ _GEOGRAPHIC = re.compile(
 )
 _YEAR = re.compile(r"(?<![0-9])(?:0101)?((?:19|20)[0-9]{2})(?:[0-9]{4})?(?![0-9])")
 
-#: What Statbel calls the code of the municipality; also in lower case. With a year until 2024 or so: ``CNIS5_2020``.
+#: Statbel's names for the code of the municipality, also in lower case; until about 2024 with a year: ``CNIS5_2020``.
 MUNICIPALITY_CODE = ("CD_MUNTY_REFNIS", "CNIS5_<YYYY>")
 
-#: Bytes of a GeoJSON file, unpacked: twenty times the sectors of 2021.
+#: Largest GeoJSON file in bytes, unpacked: twenty times the sectors of 2021.
 LARGEST = 1 << 29
 
 AGAIN = "Take the table again from the open data of Statbel, or remove the file to do without it."
 
 
 def files_by_year(reference_dir: Path, kind: str, until: int = 9999) -> dict[int, Path]:
-    """The files ``<kind>_<YYYY>.geojson[.zip]`` of a folder, by their years, as far as those are not after ``until``.
+    """The files ``<kind>_<YYYY>.geojson[.zip]`` of a folder by year, up to the year ``until``.
 
     Raises ReferenceDataError where one of these years has both forms.
     """
@@ -61,9 +61,9 @@ def files_by_year(reference_dir: Path, kind: str, until: int = 9999) -> dict[int
 
 
 def lookalikes(reference_dir: Path, kind: str, until: int = 9999) -> list[Path]:
-    """Files that are probably meant as ``<kind>_<YYYY>.geojson[.zip]``, under names that are not read.
+    """Files probably meant as ``<kind>_<YYYY>.geojson[.zip]``, under names that are not read.
 
-    A year in the name tells for which one; beside the right file of that year they are not in the way, nor after ``until``.
+    One whose name has a year is left out if the right file of that year is there, or if the year is after ``until``.
     """
     right, found = files_by_year(reference_dir, kind), []
     for path in sorted(reference_dir.iterdir()) if reference_dir.is_dir() else ():
@@ -93,7 +93,7 @@ def misnamed(path: Path, kind: str) -> ReferenceDataError:
 
 
 def features(path: Path, geometry: bool = False) -> list[Any]:
-    """The features of a GeoJSON file, in a zip or not; geometries are None where they are not asked for.
+    """The features of a GeoJSON file, zipped or not. Without ``geometry``, geometries are None.
 
     Raises ReferenceDataError on a broken archive, another encoding, broken JSON, or no features.
     """
@@ -163,7 +163,7 @@ def _unzipped(path: Path) -> bytes:
 
 
 def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: str = "") -> str:
-    """The municipality that a feature names. Raises ReferenceDataError where that is no code of five digits."""
+    """The code of a feature's municipality. Raises ReferenceDataError where that is not five digits."""
     code = required(path, number, properties, MUNICIPALITY_CODE, year_of(path))
     if not _MUNICIPALITY.fullmatch(code):
         where = f"feature {number}{whose}, property {MUNICIPALITY_CODE[0]}"
@@ -172,13 +172,13 @@ def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: 
 
 
 def twice(path: Path, number: int, name: str, area: str) -> ReferenceDataError:
-    """The error of an area that a file has already."""
+    """The error of an area that a file has twice."""
     expected = f"each {area.split()[0]} once"
     return refusal(path, f"feature {number}, property {name}", f"{area} for the second time", expected, AGAIN)
 
 
 def properties_of(feature: Any) -> dict[str, Any]:
-    """The properties of a GeoJSON feature; none where there is no object."""
+    """The properties of a GeoJSON feature; empty where they are no object."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     return properties if isinstance(properties, dict) else {}
 
@@ -192,7 +192,7 @@ def year_of(path: Path) -> int | None:
 def required(
     path: Path, number: int, properties: dict[str, Any], names: tuple[str, ...], year: int | None = None
 ) -> str:
-    """The first of these properties that a feature has. Raises ReferenceDataError where it has none."""
+    """The text of the first of these properties that a feature has. Raises ReferenceDataError where it has none."""
     value = text_of(properties, names, year)
     if not value:
         raise refusal(
@@ -206,9 +206,9 @@ def required(
 
 
 def text_of(properties: dict[str, Any], names: tuple[str, ...], year: int | None = None) -> str:
-    """The first of these properties that there is, in capitals or not; empty where there is none. A code is a text.
+    """The text of the first of these properties that there is, in upper or lower case; empty where there is none.
 
-    ``<YYYY>`` in a name stands for the year of the table; where only one other year is there, for that.
+    ``<YYYY>`` in a name stands for the year of the table or, where there is only one other year, for that.
     """
     for key in _spelt(tuple(properties), names, year):
         if (value := properties[key]) is not None:
@@ -219,7 +219,7 @@ def text_of(properties: dict[str, Any], names: tuple[str, ...], year: int | None
 
 @lru_cache(maxsize=1000)  # of a hostile file each feature may have other properties
 def _spelt(keys: tuple[str, ...], names: tuple[str, ...], year: int | None) -> list[str]:
-    """Which of these keys are the names, in the order of the names; worked out once, as the features of a file are alike."""
+    """The keys that match these names, in the order of the names. Cached, as the features of a file have the same keys."""
     found = []
     for name in names:
         pattern = re.compile(name.replace("<YYYY>", "[0-9]{4}"), re.IGNORECASE)

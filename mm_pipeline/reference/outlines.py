@@ -1,4 +1,4 @@
-"""Outlines of areas for maps: read from GeoJSON, made one coverage, dissolved up the hierarchy and simplified.
+"""Outlines of areas for maps: read from GeoJSON, made into one coverage, dissolved up the hierarchy and simplified.
 
 Here: which file of the reference folder draws a year, the checks of its polygons, and the levels made of them. Not here:
 the reading of GeoJSON (``geojson``) and of sector codes (``sectors``), the hierarchy (``refnis``), and drawing
@@ -36,19 +36,19 @@ from mm_pipeline.reference.refnis import BRUSSELS, refusal
 #: The outlines that come with the project; ``scripts/make_provinces.py`` makes them.
 PROVINCES = Path(__file__).with_name("provinces.geojson")
 
-#: Coordinates have this many decimals of a degree: about 10 m, a thirtieth of a pixel on a map 900 pixels wide.
+#: Decimals of coordinates in degrees: about 10 m, a thirtieth of a pixel on a map 900 pixels wide.
 DECIMALS = 4
 
-#: Details smaller than this go: the square root of a triangle's area, in degrees of latitude (0.001 is 111 m).
+#: Size of details that are removed: the square root of a triangle's area, in degrees of latitude (0.001 is 111 m).
 #: Measured on Statbel's files of 2021: 581 municipalities become 0.4 MB of GeoJSON, 19 478 sectors 5.8 MB; at 0.0015
 #: these would be 4.9 MB, and one small sector in a hundred would lose a third of its shape.
 SECTOR_DETAIL = 0.001
 MUNICIPALITY_DETAIL = 0.0025
 
-#: Cracks between neighbours up to this width are closed; the smallest true gap, in Baarle-Hertog, is some 50 m wide.
+#: Width up to which cracks between neighbours are closed; the smallest true gap, in Baarle-Hertog, is some 50 m.
 _CRACK = 10**-DECIMALS
 
-#: Where Belgium is, generously: west, south, east, north.
+#: Generous bounds of Belgium: west, south, east, north.
 _BELGIUM = (2.3, 49.3, 6.6, 51.7)
 
 # A degree of longitude is this much shorter there. Detail is measured, and cracks closed, on a plane shrunk by it.
@@ -75,9 +75,9 @@ class Outlines:
 def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outlines]:
     """The outlines of each year; years with the same vintage share one object.
 
-    A year takes the newest ``sectors_<YYYY>`` or ``municipalities_<YYYY>`` (``.geojson`` or ``.geojson.zip``) that is not
-    after it, a year before the oldest takes the oldest: it is a drawing, no figure. Without any file all years take the
-    project's provinces. An area of a year that its vintage does not know has no outline: with a file of 2021, the
+    A year has the newest ``sectors_<YYYY>`` or ``municipalities_<YYYY>`` (``.geojson`` or ``.geojson.zip``) that is not
+    after it; a year before the oldest has the oldest, as this is a drawing and no figure. Without any file all years have
+    the project's provinces. An area that is not in the vintage of its year has no outline: with a file of 2021, the
     municipalities merged in 2025.
 
     Levels above the file's are dissolved by the hierarchy of the vintage. A municipality that is not in it keeps its own
@@ -106,7 +106,7 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
 
 
 def outline_files(reference_dir: Path) -> list[Path]:
-    """All that ``outlines_for`` may read in this folder, or refuses: the hierarchy, then outlines, oldest first.
+    """The files that ``outlines_for`` may read or refuse in this folder: the hierarchy, then outlines, oldest first.
 
     Raises ReferenceDataError where two files claim the same place.
     """
@@ -144,7 +144,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
 
 
 def _shipped(reference_dir: Path, year: int) -> Outlines:
-    """The project's provinces, simplified when they were made, and what is dissolved from them."""
+    """The outlines that come with the project: provinces, already simplified, and the levels dissolved from them."""
     plane = {feature["properties"]["code"]: shape(feature["geometry"]) for feature in geojson.features(PROVINCES, True)}
     polygons = _scaled(np.array(list(plane.values()), dtype=object), _PLANE)
     areas = _upwards("province", dict(zip(plane, polygons, strict=True)), _parents(reference_dir, year))
@@ -156,7 +156,7 @@ def _finest_last(areas: Mapping[str, Mapping[str, BaseGeometry]]) -> dict[str, d
 
 
 def _parents(reference_dir: Path, year: int) -> dict[tuple[str, str], str]:
-    """(level, code) -> code one level up, for the levels below the country."""
+    """The code one level up of each (level, code) below the country."""
     units = refnis.units_of(year, refnis_file(reference_dir))
     parents = {(unit.level, unit.code): unit.parent_code or COUNTRY[1] for unit in units}
     return parents | {("province", BRUSSELS): BRUSSELS}
@@ -165,7 +165,7 @@ def _parents(reference_dir: Path, year: int) -> dict[tuple[str, str], str]:
 def _upwards(
     level: str, polygons: Mapping[str, BaseGeometry], parents: Mapping[tuple[str, str], str]
 ) -> dict[str, dict[str, BaseGeometry]]:
-    """The level and all above it, in degrees; what the hierarchy does not know is left out above its own level."""
+    """The outlines of a level and of all above it, in degrees. Areas not in the hierarchy stay on their own level only."""
     areas = {level: _in_degrees(polygons)}
     for above in reversed(LEVELS[: LEVELS.index(level)]):
         known = {code: polygon for code, polygon in polygons.items() if (level, code) in parents}
@@ -201,7 +201,7 @@ def _municipalities(path: Path) -> Iterator[tuple[str, BaseGeometry]]:
 
 
 def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
-    """The geometry of a feature, as the file has it. Raises ReferenceDataError where it cannot be drawn in Belgium."""
+    """The geometry of a feature, unchanged. Raises ReferenceDataError where it is no polygon in Belgium."""
 
     def wrong(member: str, found: str, expected: str, todo: str = _MEND) -> ReferenceDataError:
         return refusal(path, f"{whose}, member '{member}'", found, expected, todo)
@@ -233,7 +233,7 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
 
 
 def _coverage(polygons: list[BaseGeometry]) -> np.ndarray:
-    """Polygons as a file has them, on the plane, as one coverage: valid, no overlaps, no cracks, none lost."""
+    """The polygons of a file as one coverage on the plane: valid, without overlaps or cracks, none lost."""
     given = _scaled(shapely.transform(np.array(polygons, dtype=object), _rounded), _PLANE)
     valid = _valid(given)
     if not shapely.coverage_is_valid(valid, gap_width=_CRACK):
@@ -268,7 +268,7 @@ def _valid(polygons: np.ndarray) -> np.ndarray:
 
 
 def _none_lost(polygons: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The polygons, with a small square where the first vertex was for any that has no area left."""
+    """The polygons, each that has no area left replaced by a small square at its first vertex."""
     kept = polygons.copy()
     for index in np.flatnonzero(shapely.area(polygons) == 0):
         x, y = shapely.get_coordinates(before[index])[0]

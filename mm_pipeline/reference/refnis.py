@@ -1,4 +1,4 @@
-"""REFNIS, the official hierarchy of Belgian areas: read from a file, and cut to the vintage of a year.
+"""REFNIS, the official hierarchy of Belgian areas: reading its files, and the vintage of a year.
 
 Here: the two file formats, their validation, and which units are in force in a year. Not here: which file a data
 folder uses and the area table made of it (``areas``), statistical sectors (``sectors``), and whether a vintage is
@@ -24,7 +24,7 @@ from mm_pipeline.files.safe_names import short
 
 LEVELS = ("region", "province", "arrondissement", "municipality")
 
-#: Brussels-Capital has no province: its only arrondissement hangs under the region itself.
+#: Brussels-Capital, which has no province: the parent of its only arrondissement is the region.
 BRUSSELS = "04000"
 
 #: The end date of a unit that still exists.
@@ -32,7 +32,7 @@ OPEN_END = date(9999, 12, 31)
 
 
 class Unit(NamedTuple):
-    """One row of the hierarchy. ``parent_code`` is empty for a region; ``line`` is where the file has it."""
+    """One row of the hierarchy. ``parent_code`` is empty for a region; ``line`` is its line in the file."""
 
     level: str
     code: str
@@ -45,16 +45,16 @@ class Unit(NamedTuple):
     line: int
 
 
-#: Bytes of a hierarchy file: a hundred times Statbel's.
+#: Largest hierarchy file in bytes: a hundred times Statbel's.
 LARGEST = 1 << 24
 
-#: The columns of ``refnis.csv``: the fields of a unit, except where it was read.
+#: The columns of ``refnis.csv``: the fields of a unit, without its line.
 COLUMNS = Unit._fields[:-1]
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How one kind of file writes a unit."""
+    """The format of a unit in one kind of file."""
 
     delimiter: str
     quoted: bool  # whether " may stand around a field
@@ -103,12 +103,12 @@ _LIKE_OURS = re.compile(r"refnis([ _-]?[0-9]{4,8})?\.(csv|txt|zip|gz|xlsx?)", re
 
 
 def statbel_files(reference_dir: Path) -> list[Path]:
-    """The hierarchies of Statbel in a folder."""
+    """The hierarchy files of Statbel in a folder."""
     return sorted(reference_dir.glob("TU_COM_REFNIS*.txt"))
 
 
 def lookalikes(reference_dir: Path) -> list[Path]:
-    """Files that are probably meant as the hierarchy, under names that are not read; none beside one of Statbel's."""
+    """Files probably meant as the hierarchy, under names that are not read; none if there is one of Statbel's."""
     if not reference_dir.is_dir() or statbel_files(reference_dir):
         return []
     return [
@@ -133,13 +133,13 @@ def misnamed(path: Path) -> ReferenceDataError:
 
 
 def refusal(path: Path, where: str, found: str, expected: str, todo: str) -> ReferenceDataError:
-    """The error of a file that cannot be used, in the one wording of this room."""
+    """The error of a file that cannot be used, in the wording that all reference files share."""
     place = f"{path}, {where}" if where else str(path)
     return ReferenceDataError(f"{place}: found {found}; expected {expected}. {todo}")
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """The content of a reference file. ReferenceDataError where it cannot be read, or has more than ``most``."""
+    """The content of a reference file. Raises ReferenceDataError if it cannot be read or has more than ``most`` bytes."""
     try:
         return safe_names.content(path, most, follow=True)
     except safe_names.TooLargeError:
@@ -151,7 +151,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def too_large(path: Path, most: int, where: str = "") -> ReferenceDataError:
-    """The error of a file, or of what an archive unpacks to, that is no reference data of this country any more."""
+    """The error of a file, or of the unpacked content of an archive, that is too large for reference data."""
     todo = "It is damaged, or another file: take it again from its source."
     return refusal(path, where, f"more than {safe_names.size(most)}", f"at most {safe_names.size(most)}", todo)
 

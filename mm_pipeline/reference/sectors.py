@@ -37,7 +37,7 @@ _NAMES = (
     ("TX_SECTOR_DESCR_DE", "T_SEC_DE"),
 )
 
-#: The end of the code that stands for "somewhere in this municipality": people have it, places do not.
+#: Suffix of the code for "somewhere in this municipality", which people have and places do not.
 
 
 class Sector(NamedTuple):

@@ -1,1 +1,1 @@
-"""What the public gets. Made from protected tables only; knows nothing of Dagster, the lake or the definition."""
+"""The public release, made from protected tables only. Knows nothing of Dagster, the lake or the definition."""

@@ -1,4 +1,4 @@
-"""The codes of the released tables and what they mean, in French, Dutch, German and English."""
+"""Code lists: the codes of the released tables with their labels in French, Dutch, German and English."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from mm_pipeline.dimensions import FLANDERS
 LANGUAGES = ("fr", "nl", "de", "en")
 
 LABELS: Mapping[str, Any] = json.loads(Path(__file__).with_name("texts").joinpath("labels.json").read_text("utf-8"))
-"""Code list -> code -> language -> label; the categories by dimension."""
+"""Code list -> code -> language -> label; categories are keyed by dimension first."""
 
 ABOVE_SECTORS = tuple(LABELS["level"])[:-1]
 """The levels from the country down to the municipality."""
@@ -41,11 +41,11 @@ _ENGLISH = {
 
 
 def area_codes(areas: pa.Table, year: int) -> pd.DataFrame:
-    """The code list ``area`` of one year, columns as in :func:`over_years`, from the area table of the year
-    (``level``, ``area_code``, ``parent_code``, ``name_fr``, ``name_nl``, ``name_de``).
+    """The code list ``area`` of one year. Columns as in :func:`over_years`.
 
-    REFNIS has no English names: those of the country, the regions and the provinces are given here; below them English
-    has the Dutch name in Flanders and the French one elsewhere.
+    ``areas``: the area table of the year (``level``, ``area_code``, ``parent_code``, ``name_fr``, ``name_nl``, ``name_de``).
+    REFNIS has no English names: those of the country, the regions and the provinces are given here; areas below have
+    the Dutch name in Flanders and the French one elsewhere.
     """
     names = {f"name_{language}": f"label_{language}" for language in LANGUAGES}
     frame = _with_english(areas.to_pandas().rename(columns=names))
@@ -53,11 +53,13 @@ def area_codes(areas: pa.Table, year: int) -> pd.DataFrame:
 
 
 def over_years(years: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The code lists ``area`` of some years in one: ``first_year``, ``last_year``, ``level``, ``area_code``,
-    ``parent_code``, ``label_fr``, ``label_nl``, ``label_de``, ``label_en``; a row for each time in which code, parent
-    and names stay the same."""
+    """The code lists ``area`` of several years in one, a row for each period with the same code, parent and names.
+
+    Columns ``first_year``, ``last_year``, ``level``, ``area_code``, ``parent_code``, ``label_fr``, ``label_nl``,
+    ``label_de``, ``label_en``.
+    """
     both = pd.concat(years).sort_values([*_TEXTS, "first_year"], ignore_index=True)
-    # Years that do not follow one another begin a new time.
+    # A missing year begins a new period.
     is_new = both[_TEXTS].ne(both[_TEXTS].shift()).any(axis=1) | both["first_year"].ne(both["last_year"].shift() + 1)
     times = both.groupby(is_new.cumsum(), sort=False).agg(
         first_year=("first_year", "first"),
@@ -71,13 +73,13 @@ def over_years(years: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_area_codes(file: Path) -> pd.DataFrame:
-    """A code list ``area`` as :func:`write_codelists` writes it."""
+    """Read a code list ``area`` that :func:`write_codelists` wrote."""
     texts: dict[str, type] = dict.fromkeys(_TEXTS, str)
     return pd.read_csv(file, dtype={"first_year": int, "last_year": int, **texts}, keep_default_na=False)
 
 
 def _with_english(areas: pd.DataFrame) -> pd.DataFrame:
-    """With ``label_en``, of the areas of one year."""
+    """The areas of one year with ``label_en``."""
     parent = dict(zip(areas["area_code"], areas["parent_code"], strict=True))
 
     def is_flemish(code: str) -> bool:

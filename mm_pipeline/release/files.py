@@ -1,4 +1,4 @@
-"""The files of the release: a table in three formats, and the checksums of a folder."""
+"""Files of the release: a table in three formats, and the checksums of a folder."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from mm_pipeline.schemas import Table
 CHECKSUMS = "SHA256SUMS"
 
 CODES = ("area_code", "parent_code")
-"""Columns that a spreadsheet would take for numbers: it drops the first zero of 04000 and reads 11002E122 as 1.1E+126."""
+"""Columns whose codes a spreadsheet takes for numbers: it drops the first zero of 04000, reads 11002E122 as 1.1E+126."""
 
 
 def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> None:
-    """Write ``<name>.csv``, ``.excel.csv`` and ``.parquet`` of a table of the catalogue.
+    """Write ``<name>.csv``, ``.excel.csv`` and ``.parquet`` of a table of :mod:`mm_pipeline.schemas`.
 
     ``parts`` are written one after the other (years), so that memory holds one at a time. ``.csv`` has commas, decimal
     points and UTF-8. ``.excel.csv`` opens by double click in a Belgian Excel: semicolons, decimal commas, byte order
@@ -46,7 +46,7 @@ def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> None:
 
 
 def for_excel(table: pa.Table) -> pa.Table:
-    """The table with its numbers and codes written as a Belgian Excel reads them."""
+    """The table with numbers and codes as texts that a Belgian Excel reads correctly."""
     for position, field in enumerate(table.schema):
         column = table[field.name]
         if pa.types.is_floating(field.type):
@@ -55,7 +55,7 @@ def for_excel(table: pa.Table) -> pa.Table:
             guarded = pc.binary_join_element_wise('="', column, '"', "")
             column = pc.if_else(pc.equal(column, ""), column, guarded)
         elif pa.types.is_string(field.type):
-            # What begins like a formula is shown as it is, with the apostrophe by which Excel marks a text.
+            # A text that begins like a formula gets the apostrophe by which Excel marks a text.
             column = pc.replace_substring_regex(column, r"^([=+\-@\t\r])", r"'\1")
         table = table.set_column(position, field.name, column)
     return table
@@ -81,11 +81,12 @@ def broken_checksums(folder: Path) -> list[str]:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every file below the folder."""
+    """Size in bytes of every file below the folder, by path relative to it."""
     return {name: (folder / name).stat().st_size for name in (*_files(folder), CHECKSUMS)}
 
 
 def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

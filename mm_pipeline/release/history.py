@@ -1,7 +1,7 @@
-"""The history of the release: its number, its date, and how many cells each release changed. Not here: metadata files.
+"""History of the release: number, date, and how many cells each release changed. Not here: metadata files.
 
-The history is kept in what is released itself (``changelog.json``), so that whoever has a release has its history. It
-counts the cells of ``rates.*``: a release that differs in metadata or by new code alone is the same release.
+The history is part of the release itself (``changelog.json``), so that whoever has a release has its history. It counts
+the cells of ``rates.*``: a release that differs only in metadata or code is the same release.
 """
 
 import datetime
@@ -38,7 +38,7 @@ NOT_COMPARED = "The figures of the earlier release are missing or cannot be read
 
 @dataclass(frozen=True)
 class Release:
-    """``date``: of the day its figures last changed. ``years``: the years it holds."""
+    """A release. ``date``: the day its figures last changed. ``years``: the years it holds."""
 
     number: int
     date: datetime.date
@@ -53,10 +53,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Entry:
-    """One release; ``changes`` by year, empty where the figures could not be compared.
+    """A release in the history. ``changes``: by year, empty where the figures could not be compared.
 
-    ``reasons``: why the years with a change changed (``revisions.REASONS``); earlier versions of the program kept none.
-    ``manifest``: SHA-256 of the ``SHA256SUMS`` of an earlier release that is kept; else empty.
+    ``reasons``: why figures of a year changed (``revisions.REASONS``); earlier versions of the program recorded none.
+    ``manifest``: SHA-256 of the ``SHA256SUMS`` of an archived release, else empty.
     """
 
     release: Release
@@ -71,8 +71,11 @@ _ENTRIES = TypeAdapter(tuple[Entry, ...])
 
 @dataclass(frozen=True)
 class History:
-    """All releases, the newest first. ``revisions``: the table of what they changed (columns of
-    ``schemas.RELEASED_REVISIONS``), where the history was worked out and not only read."""
+    """All releases, the newest first.
+
+    ``revisions``: the table of what they changed (columns of ``schemas.RELEASED_REVISIONS``); empty where the history was
+    only read.
+    """
 
     entries: tuple[Entry, ...]
     revisions: pa.Table = field(default_factory=RELEASED_REVISIONS.schema.empty_table, compare=False, repr=False)
@@ -83,7 +86,7 @@ class History:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the newest release, such as that its history could not be read."""
+        """Remarks on the newest release, such as that its history could not be read."""
         return self.entries[0].notes
 
 
@@ -97,13 +100,14 @@ def next_release(
     today: datetime.date,
     causes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> History:
-    """The history with these tables in it: ``new_rates`` (columns of ``schemas.RELEASED_RATES``; a table, or its Parquet
-    file), of which the changed cells are counted, and ``new_sensitivity``, of which only is said whether it changed.
+    """The history with the release of these tables.
 
-    ``previous_series``: the folder that was released before (``changelog.json``, ``rates.parquet``); None, or not there,
-    for the first release. When no cell differs, the history is the earlier one: number and date stay. A history, figures or
-    a table of revisions that cannot be read do not stop the release; a note of the newest entry says so, and so does
-    ``CHANGELOG.md``. ``causes``: what differs, of each year, between what it was made by then and now.
+    ``new_rates``: a table with the columns of ``schemas.RELEASED_RATES``, or its Parquet file; changed cells are counted.
+    ``new_sensitivity``: only noted as changed or not. ``previous_series``: the folder released before (``changelog.json``,
+    ``rates.parquet``); None or missing for the first release. ``causes``: by year, what it was made by and differs now.
+
+    Where no cell differs, the history is the earlier one, with its number and date. A history, figures or a table of
+    revisions that cannot be read do not stop the release: a note of the newest entry and ``CHANGELOG.md`` say so.
     """
     new, release_years = _cells(new_rates), tuple(sorted(years))
     folder = previous_series if previous_series is not None and previous_series.is_dir() else None
@@ -162,7 +166,7 @@ def _with(
 
 
 def read_history(series: Path) -> History:
-    """The history that a released folder holds (``changelog.json``); ReleaseError when it is missing or damaged."""
+    """Read the history of a released folder (``changelog.json``). Raises ReleaseError if it is missing or damaged."""
     try:
         content = json.loads((series / CHANGELOG_JSON).read_text(encoding="utf-8"))
         entries = _ENTRIES.validate_python([{**entry, "release": entry} for entry in content["releases"]])
@@ -178,7 +182,7 @@ def read_history(series: Path) -> History:
 
 
 def changelog_files(history: History) -> dict[str, str]:
-    """``changelog.json`` and ``CHANGELOG.md``: file name -> text."""
+    """The texts of ``changelog.json`` and ``CHANGELOG.md``, by file name."""
     entries = [
         {**entry.pop("release"), "notes": entry.pop("notes"), **entry}
         for entry in _ENTRIES.dump_python(history.entries, mode="json")
@@ -199,7 +203,7 @@ def span(years: Iterable[int]) -> str:
 
 
 def _cells(rates: pa.Table | Path) -> pa.Table:
-    # Through a file object: a folder's name with = or * in it is neither a partition nor a pattern.
+    # Through a file object, as = and * in the name of a folder would be taken for a partition or a pattern.
     table = pq.ParquetFile(rates).read() if isinstance(rates, Path) else rates
     if missing := {*KEY, "status"} - set(table.column_names):
         raise ValueError(f"a table of rates without the columns {', '.join(sorted(missing))}")
@@ -207,7 +211,7 @@ def _cells(rates: pa.Table | Path) -> pa.Table:
 
 
 def _holds(file: Path, table: pa.Table) -> bool:
-    """Whether the file says the same of the years that both have: a year that came or went is no change of the others."""
+    """Whether the file has the same rows for the years that both have: an added or removed year changes no other."""
     try:
         earlier = pq.ParquetFile(file).read()
         if earlier.equals(table):

@@ -1,4 +1,4 @@
-"""What the series and the page are made from, and by what it can be told that they are stale."""
+"""Data versions of the inputs of the series and of the page, which tell whether these are stale."""
 
 import hashlib
 
@@ -8,17 +8,17 @@ from mm_pipeline.release.files import CHECKSUMS
 from mm_pipeline.settings import Settings
 
 SERIES = "series"
-"""The folder of the tables of all years, in ``data/published``."""
+"""Name of the folder of all years, in ``data/published``."""
 
 
 def series_version(settings: Settings) -> str:
-    """What the series is made from: the released years, and where it will be found."""
+    """Data version of what the series is made from: the released years, and the address where it will be served."""
     sums = [settings.published_dir / str(year) / CHECKSUMS for year in released_years(settings)]
     return _version(settings.release_url, *(fingerprint(path) for path in sums if path.is_file()))
 
 
 def page_version(settings: Settings) -> str:
-    """What the page is made from: the series, and the outlines."""
+    """Data version of what the page is made from: the series and the outlines."""
     sums = settings.published_dir / SERIES / CHECKSUMS
     outlines = outline_files(settings.reference_dir)
     return _version(*(fingerprint(path) for path in (sums, *outlines) if path.is_file()))
@@ -29,5 +29,6 @@ def _version(*parts: str) -> str:
 
 
 def released_years(settings: Settings) -> list[int]:
+    """The years with a release in ``data/published``, sorted."""
     folders = settings.published_dir.glob("[12][0-9][0-9][0-9]") if settings.published_dir.is_dir() else ()
     return sorted(int(folder.name) for folder in folders if (folder / "rates.parquet").is_file())

@@ -1,7 +1,7 @@
-"""What a release changed against the one before: counts by year, level and dimension, why, and the table ``revisions.*``.
+"""Revisions: what a release changed against the one before and why, and the table ``revisions.*``.
 
-Everything is worked out from the two released tables, so that whoever has both can do it too. Not here: the number and the
-date of a release (``history``), and by what a year was made (``metadata/provenance``).
+The counts by year, level and dimension follow from the two released tables alone, so that whoever has both can repeat
+them. Not here: the number and the date of a release (``history``), and what a year was made by (``metadata/provenance``).
 """
 
 import datetime
@@ -19,35 +19,35 @@ from mm_pipeline.schemas import RELEASED_REVISIONS
 REVISIONS = "revisions.parquet"
 
 KEY = ("year", "level", "area_code", "dimension", "category")
-"""What makes a cell of one release the same cell in another."""
+"""Key of a cell, by which releases are compared."""
 
 DELIVERY, GEOGRAPHY, SETTINGS, CODE = "delivery", "geography", "settings", "code"
 FIRST_OF_YEAR, LEFT_OUT, UNKNOWN = "first release of the year", "year left out", "not known"
 REASONS = (DELIVERY, GEOGRAPHY, SETTINGS, CODE, FIRST_OF_YEAR, LEFT_OUT, UNKNOWN)
-"""Why the cells of a year changed. The first four may come together; which of them moved a figure nobody can tell."""
+"""Why the cells of a year changed. The first four may occur together; then it is not known which changed a figure."""
 
 SEPARATOR = "; "
 
 Group = tuple[int, str, str]
-"""Year, level, dimension."""
+"""Year, level and dimension of cells that are counted together."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Cells against the earlier release. ``newly_hidden`` and ``newly_shown`` are among ``changed``."""
+    """Numbers of changed cells against the earlier release. ``newly_hidden`` and ``newly_shown`` are among ``changed``."""
 
     cells: int
     """Cells in this release."""
     changed: int
-    """In both, and any published column differs."""
+    """Cells in both releases of which any published column differs."""
     added: int
     removed: int
     newly_hidden: int
-    """``status`` was published and is suppressed."""
+    """Cells whose ``status`` was published and is suppressed."""
     newly_shown: int
-    """``status`` was suppressed and is published."""
+    """Cells whose ``status`` was suppressed and is published."""
     largest_change: float | None = None
-    """Of the rate per 10 000, up or down, among the cells published in both; None without any, or in old histories."""
+    """Largest change of a rate per 10 000, up or down, among cells published in both; None without any or if unknown."""
 
     @property
     def none(self) -> bool:
@@ -62,7 +62,7 @@ class Changes:
 
 
 def compare(old: pa.Table, new: pa.Table) -> dict[Group, Changes]:
-    """How the cells of each year, level and dimension differ, over the columns that both tables have. Empty equals empty."""
+    """The changes of each year, level and dimension, over the columns that both tables have. Empty equals empty."""
     both = [name for name in new.column_names if name in old.column_names and name not in KEY]
     differs = " OR ".join(f'old_cells."{name}" IS DISTINCT FROM new_cells."{name}"' for name in both)
     matched = "(old_cells.present AND new_cells.present)"
@@ -89,6 +89,7 @@ def compare(old: pa.Table, new: pa.Table) -> dict[Group, Changes]:
 
 
 def by_year(groups: Mapping[Group, Changes]) -> dict[int, Changes]:
+    """The changes summed by year."""
     years: dict[int, Changes] = {}
     for (year, _level, _dimension), changes in groups.items():
         years[year] = years[year] + changes if year in years else changes
@@ -96,7 +97,7 @@ def by_year(groups: Mapping[Group, Changes]) -> dict[int, Changes]:
 
 
 def reasons_of(years: Mapping[int, Changes], causes: Mapping[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
-    """Why each year with a change changed; ``causes``: what differs of the years that both releases have."""
+    """The reasons of each year with a change. ``causes``: what differs of the years that both releases have."""
     reasons: dict[int, tuple[str, ...]] = {}
     for year, changes in years.items():
         if changes.cells == changes.added and not changes.removed:
@@ -111,7 +112,7 @@ def reasons_of(years: Mapping[int, Changes], causes: Mapping[int, tuple[str, ...
 def rows_of(
     number: int, date: datetime.date, groups: Mapping[Group, Changes], reasons: Mapping[int, tuple[str, ...]]
 ) -> pa.Table:
-    """The rows of one release: of each group that it changed. One without a row is as it was."""
+    """The rows of one release, one for each group that it changed. Columns of ``schemas.RELEASED_REVISIONS``."""
     rows = [
         {
             "release": number,
@@ -129,7 +130,7 @@ def rows_of(
 
 
 def read_revisions(series: Path, releases: int) -> pa.Table | None:
-    """The table of a released folder; None where it is missing, damaged, or of others than the first ``releases``."""
+    """Read the table of a released folder. None if it is missing, damaged, or not of the first ``releases`` releases."""
     try:
         table = pq.ParquetFile(series / REVISIONS).read()
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The folder of all years, ``series/``: their tables in one, workbooks, metadata, changelog and checksums.
+"""The folder of all years, ``series/``: tables, workbooks, metadata, changelog and checksums.
 
-Here: which files it has, made from the folders of the years. Not here: what is in them (the other modules), where it lies,
-and that it is switched in one step (the assets).
+Here: which files it has, made from the folders of the years. Not here: what is in them (the other modules), where the folder
+is, and switching it in one step (the assets).
 """
 
 import datetime
@@ -43,13 +43,13 @@ def write_series(
     code: Mapping[str, str],
     base_url: str,
 ) -> History:
-    """Fill an empty folder with the release of all years, from the folders of the years; return its history.
+    """Write the release of all years, made from their folders, into an empty folder. Returns its history.
 
-    ``earlier``: the folder that was released before, or a place where none is: what changed against it is counted, and
-    where nothing did the release keeps its number and date. ``code``: part of the program -> hash of its code.
-    ``base_url``: the address under which the folder will be served, or nothing.
+    ``earlier``: the folder released before, which may be missing; changes against it are counted, and without any the
+    release keeps its number and date. ``code``: part of the program -> hash of its code. ``base_url``: the address where the
+    folder will be served, or empty.
 
-    ReleaseError where there is no year, one is not whole or of another threshold, or one is switched meanwhile.
+    Raises ReleaseError if there is no year, a year is not whole or has other thresholds, or one is switched meanwhile.
     """
     before = whole(years)
     made = {
@@ -77,7 +77,8 @@ def write_series(
         causes=causes(earlier / PROVENANCE, made),
     )
     write_table(folder, RELEASED_REVISIONS, [history.revisions])
-    release, fiches = history.release, fiche(history.release, **thresholds)
+    release = history.release
+    fiches = fiche(release, thresholds["threshold"], thresholds["disclosure_threshold"])
 
     # Its libraries take a second to import, which only the series should wait for.
     from mm_pipeline.release.workbook import write_workbook
@@ -110,7 +111,7 @@ def write_series(
 
 
 def whole(years: Mapping[int, Path]) -> dict[int, str]:
-    """The checksums of each year's folder, all of which hold; ReleaseError where a folder is not as it was made."""
+    """The text of ``SHA256SUMS`` of each year's folder. Raises ReleaseError if a folder does not match it."""
     for year, folder in years.items():
         needed = [*(f"{table.name}.parquet" for table in TABLES), AREAS, SOURCES]
         missing = [name for name in needed if not (folder / name).is_file()]
@@ -137,9 +138,10 @@ def _common_thresholds(made: Mapping[int, Made]) -> dict[str, int]:
     return dict(next(iter(made.values())).thresholds)
 
 
-def thresholds_of(series: Path) -> dict[str, int]:
-    """The thresholds that a released series was made with."""
-    return dict(json.loads((series / PROVENANCE).read_text(encoding="utf-8"))["thresholds"])
+def thresholds_of(series: Path) -> tuple[int, int]:
+    """The minimum number of forfaits and the disclosure threshold of a released series."""
+    thresholds = json.loads((series / PROVENANCE).read_text(encoding="utf-8"))["thresholds"]
+    return thresholds["threshold"], thresholds["disclosure_threshold"]
 
 
 def _read(folder: Path, table: Table) -> pa.Table:

@@ -1,7 +1,7 @@
-"""Age-standardised rates: what an area's rate would be if it had the ages of the European Standard Population.
+"""Age-standardised rates: the rate an area would have with the ages of the European Standard Population.
 
-Direct standardisation, from the published rates of the age classes alone, so that it tells nothing that they do not. An
-area of which a class is hidden has none.
+Direct standardisation from the published rates of the age classes alone, so that it tells nothing more than these. An
+area with a hidden class has none.
 """
 
 import numpy as np
@@ -22,12 +22,17 @@ STANDARD_POPULATION = {
     "75-84": 6_500,
     "85+": 2_500,
 }
-"""European Standard Population 2013 (Eurostat, *Revision of the European Standard Population*, 2013), persons of
-100 000. It is published by groups of five years; 15 to 19 (5 500) is divided evenly over its years of age."""
+"""European Standard Population 2013, in persons of 100 000.
+
+Source: Eurostat, *Revision of the European Standard Population*, 2013. It is published by groups of five years; 15 to 19
+(5 500) is divided evenly over its years of age.
+"""
 
 
 def standardised(rates: pa.Table) -> pa.Table:
-    """Columns of ``schemas.RELEASED_STANDARDISED``, one row an area and year, from released rates.
+    """Age-standardised rates, one row an area and year. Columns of ``schemas.RELEASED_STANDARDISED``.
+
+    ``rates``: released rates.
 
     The interval is Dobson's (*Confidence intervals for weighted sums of Poisson parameters*, Statistics in Medicine 10,
     1991) with binomial in place of Poisson counts: the Wilson interval of the crude number of patients, scaled by the
@@ -59,7 +64,10 @@ def standardised(rates: pa.Table) -> pa.Table:
 
 
 def direct(patients: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Standardised share and the ends of its interval, of areas (rows) by age class (columns); NaN where unknown."""
+    """Standardised shares and the ends of their intervals; NaN where unknown.
+
+    ``patients`` and ``people``: a row per area, a column per age class.
+    """
     weight = np.array(list(STANDARD_POPULATION.values())) / sum(STANDARD_POPULATION.values())
     with np.errstate(divide="ignore", invalid="ignore"):
         share = patients / people

@@ -1,4 +1,4 @@
-"""The released tables: what is added to the protected ones, and the order of their rows. Not here: files (``files``)."""
+"""The released tables: the columns added to the protected ones, and the order of rows. Not here: files (``files``)."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +10,11 @@ from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, Table
 
 _READING_ORDER = {name: tuple(LABELS[name]) for name in ("level", "dimension", "rule")}
 KEYS = ("release", "year", "level", "area_code", "dimension", "category", "rule", "threshold")
-"""Columns of which each table has some, and which together name a row of it."""
+"""Columns that make up keys: those that a table has, together identify its rows."""
 
 
 def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int | None, synthetic: bool) -> pa.Table:
-    """Columns of ``schemas.RELEASED_RATES`` of one year, from the country down to the sectors.
+    """The released rates of one year, from the country down to the sectors. Columns of ``schemas.RELEASED_RATES``.
 
     ``protected``: columns of ``schemas.PROTECTED_RATES``. ``areas``: the area table of the year (``level``,
     ``area_code``, ``name_fr``, ``name_nl``, ``name_de``). ``sector_vintage``: the year of its sector table, if there
@@ -30,7 +30,10 @@ def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int 
 
 
 def released_sensitivity(protected: pa.Table, areas: pa.Table, *, synthetic: bool) -> pa.Table:
-    """Columns of ``schemas.RELEASED_SENSITIVITY`` of one year, from ``schemas.PROTECTED_SENSITIVITY``."""
+    """The released sensitivity table of one year. Columns of ``schemas.RELEASED_SENSITIVITY``.
+
+    ``protected``: columns of ``schemas.PROTECTED_SENSITIVITY``.
+    """
     patients, people = _counts(protected)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = pa.array(10_000 * patients / people, pa.float64(), from_pandas=True)
@@ -53,7 +56,7 @@ def _with_interval(table: pa.Table) -> pa.Table:
 
 
 def _finished(table: pa.Table, shape: Table, areas: pa.Table, synthetic: bool) -> pa.Table:
-    """With names and mark, in reading order, of the declared columns."""
+    """The table with names of areas and the mark of synthetic data, in reading order, with the columns of ``shape``."""
     names = areas.select(["level", "area_code", "name_fr", "name_nl", "name_de"])
     names = names.rename_columns(["level", "area_code", "area_name_fr", "area_name_nl", "area_name_de"])
     for position, name in enumerate(names.column_names[2:], 2):

@@ -1,6 +1,6 @@
 """The folder of a year, ``<year>/``: its tables, code lists, data dictionary and checksums.
 
-Here: which files it has. Not here: what is in them (the other modules), where it lies, and that it is switched in one step
+Here: which files it has. Not here: what is in them (the other modules), where the folder is, and switching it in one step
 (the assets).
 """
 
@@ -20,16 +20,16 @@ from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, RELEASED_S
 
 TABLES = (RELEASED_RATES, RELEASED_STANDARDISED, RELEASED_SENSITIVITY)
 SOURCES = "sources.json"
-"""What the year was made from, for the provenance of the series."""
+"""File of what the year was made from, for the provenance of the series."""
 AREAS = "codelists/area.csv"
 
 
 def write_year(
     folder: Path, year: int, *, rates: pa.Table, sensitivity: pa.Table, areas: pd.DataFrame, made: Made
 ) -> None:
-    """Fill an empty folder with the release of a year.
+    """Write the release of a year into an empty folder.
 
-    ``rates``, ``sensitivity``: released tables (columns of the catalogue). ``areas``: the code list of areas
+    ``rates``, ``sensitivity``: released tables (columns of ``schemas``). ``areas``: the code list of areas
     (:func:`~mm_pipeline.release.codelists.area_codes`).
     """
     for shape, table in zip(TABLES, (rates, standardised(rates), sensitivity), strict=True):

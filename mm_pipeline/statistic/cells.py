@@ -1,4 +1,4 @@
-"""Counts of persons in the finest cells: sector x sex x age class x preferential tariff. Every figure adds these up."""
+"""Counts of persons in the finest cells: sector x sex x age class x preferential tariff. Every figure is a sum of these."""
 
 import functools
 import operator
@@ -7,29 +7,27 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from mm_pipeline.dimensions import AGE_CLASS_STARTS, AGE_CLASSES, UNKNOWN_SECTOR
+from mm_pipeline.dimensions import AGE_CLASS_STARTS, AGE_CLASSES, CELL, UNKNOWN_SECTOR
 
 SECTOR_CODE = "^[0-9]{5}[0-9A-Z-]{4}$"
 
-_KEYS = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
-
 
 def delivered_cells(people: ir.Table, year: int, name: str) -> ir.Table:
-    """Number of ``people`` (columns of ``raw_beneficiaries``, one row a person) by residence as delivered.
+    """Counts of ``people`` (columns of ``raw_beneficiaries``, one row a person) by cell, residences as delivered.
 
-    Columns: the five keys and ``name``. Ages are compared, not subtracted, and labelled after the count: this is the
-    one step that touches every person of the country.
+    Columns: the five keys and ``name``. Ages are compared with the bounds of the classes and labelled after the count,
+    since this is the one step that touches every person of the country.
     """
     age = year - people.birth_year
     class_number = functools.reduce(operator.add, ((age >= start).cast("int8") for start in AGE_CLASS_STARTS))
-    keys = ["municipality_code", "sector_code", "sex", "age", "preferential"]
+    keys = ["age" if key == "age_class" else key for key in CELL]
     counts = people.mutate(age=class_number).group_by(keys).agg(**{name: _.count()})
     label = ibis.cases(*((_.age == number, label) for number, label in enumerate(AGE_CLASSES)))
-    return counts.mutate(age_class=label).select(*_KEYS, name)
+    return counts.mutate(age_class=label).select(*CELL, name)
 
 
 def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
-    """The sectors of a year without a sector table: every well-formed code its beneficiaries name.
+    """The sectors of a year without a sector table: every well-formed code that its beneficiaries have.
 
     Columns ``sector_code``, ``municipality_code``. A sector lies in one municipality: where several are named for one
     code, in the one where most of its beneficiaries have it (tie: smallest code).
@@ -44,7 +42,7 @@ def sectors_named(cells: ir.Table, municipalities: ir.Table) -> ir.Table:
 
 
 def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name: str) -> ir.Table:
-    """``cells`` with every residence brought to an area of the year, added up again.
+    """``cells`` with every residence resolved to an area of the year, aggregated again.
 
     ``municipalities``: ``municipality_code``. ``sectors``: ``sector_code``, ``municipality_code``. A municipality that
     the year does not know becomes empty (unassigned: counted in the country only). A sector that is missing, malformed,
@@ -57,21 +55,19 @@ def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name:
     placed = placed.left_join(areas, ["sector_code", "municipality_code"])
     sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN_SECTOR)
     placed = placed.select(
-        "sex",
-        "age_class",
-        "preferential",
+        *CELL[2:],
         name,
         municipality_code=_.known,
         sector_code=ibis.ifelse(_.known.notnull(), sector, None),
     )
-    return placed.group_by(_KEYS).agg(**{name: whole(_[name].sum())})
+    return placed.group_by(CELL).agg(**{name: whole(_[name].sum())})
 
 
 def whole(total: ir.Value) -> ir.Value:
     """A sum of counts as a 64-bit integer.
 
-    DuckDB sums integers to 128 bits, which would land as a double in Parquet; Ibis believes they are 64 bits and drops
-    a plain cast, so the way leads over a decimal.
+    DuckDB sums integers to 128 bits, which Parquet would hold as a double. Ibis takes them for 64 bits and drops a plain
+    cast, so the cast goes by way of a decimal.
     """
     return total.cast("decimal(18,0)").cast("int64")
 
@@ -79,7 +75,10 @@ def whole(total: ir.Value) -> ir.Value:
 def beneficiary_counts(
     raw_beneficiaries: ir.Table, geography: ir.Table, year: int, *, has_sector_table: bool
 ) -> ir.Table:
-    """Beneficiaries by cell. ``geography``: the year's area table; ``has_sector_table``: whether it holds sectors."""
+    """Counts of beneficiaries by cell. Columns: the five keys and ``beneficiaries``.
+
+    ``geography``: the area table of the year; ``has_sector_table``: whether it holds sectors.
+    """
     cells = delivered_cells(raw_beneficiaries, year, "beneficiaries")
     municipalities = geography.filter(_.level == "municipality").select(municipality_code=_.area_code)
     if has_sector_table:
@@ -90,9 +89,9 @@ def beneficiary_counts(
 
 
 def patient_counts(attributed_patients: ir.Table, beneficiary_counts: ir.Table, year: int) -> ir.Table:
-    """Attributed patients by cell: those who are beneficiaries, at the areas that the beneficiaries are counted in.
+    """Counts of attributed patients who are beneficiaries, by cell. Columns: the five keys and ``patients``.
 
-    A patient is one of the beneficiaries of a cell, so the areas of ``beneficiary_counts`` are all that can occur.
+    Each of them is one of the beneficiaries of a cell, so the areas of ``beneficiary_counts`` are all that can occur.
     """
     cells = delivered_cells(attributed_patients.filter(_.is_beneficiary), year, "patients")
     sectors = (

@@ -1,4 +1,4 @@
-"""The contribution that a house may ask of its patients: at most so much per patient, and per household, and year.
+"""Ceilings of the yearly contribution that a house may ask of its patients, per patient and per household.
 
 Rules: ``docs/capitation.md``.
 """
@@ -9,15 +9,15 @@ import ibis.expr.types as ir
 from ibis import _
 
 PATIENT_CEILING, HOUSEHOLD_CEILING = Decimal("2.50"), Decimal("12.50")
-"""In euro a year, over all houses."""
+"""Euro a year, over all houses."""
 
 CEILINGS = {"patient_key": PATIENT_CEILING, "household_key": HOUSEHOLD_CEILING}
 
 
 def contributed(raw_contributions: ir.Table, who: str) -> ir.Table:
-    """What each patient (``who`` = ``patient_key``) or household (``household_key``) contributed in the year.
+    """The contributions of each patient (``who`` = ``patient_key``) or household (``household_key``) in the year.
 
-    Columns ``who``, ``amount_eur``, ``above``: whether it is more than the ceiling.
+    Columns: the one named by ``who``; ``amount_eur``; ``above``, whether that is more than the ceiling.
     """
     sums = raw_contributions.group_by(who).agg(amount_eur=_.amount_eur.sum())
     return sums.mutate(above=_.amount_eur > CEILINGS[who])

@@ -1,4 +1,4 @@
-"""How many maison médicale forfaits a patient has in the year (FF_MH), at which house, and what explains the number."""
+"""Forfaits per patient: how many maison médicale forfaits in the year (FF_MH), at which house, and what explains it."""
 
 import ibis
 import ibis.expr.types as ir
@@ -9,7 +9,7 @@ from mm_pipeline.statistic.registrations import bit_count, bit_or, of_several_ho
 
 
 def forfaits_per_patient(registrations: ir.Table) -> ir.Table:
-    """One row a patient. Columns of :data:`mm_pipeline.schemas.FORFAITS_PER_PATIENT`.
+    """Forfaits of the year, one row a patient. Columns of :data:`mm_pipeline.schemas.FORFAITS_PER_PATIENT`.
 
     Months add up over houses, and two houses in one month are one month, since the statistic is about affiliation to
     *a* maison médicale. ``house_id`` is the house with most counted months; tie: the one whose last counted month is

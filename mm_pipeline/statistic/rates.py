@@ -1,17 +1,17 @@
-"""From cells to the published shape: every area of every level, every breakdown, and the rate."""
+"""Rates: the cells aggregated to every area of every level and every breakdown."""
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from mm_pipeline.dimensions import AGE_GROUPS, CATEGORIES, COUNTRY, FIRST_SECTOR_YEAR, LEVELS
+from mm_pipeline.dimensions import AGE_GROUPS, CATEGORIES, CELL, COUNTRY, FIRST_SECTOR_YEAR, LEVELS
 from mm_pipeline.statistic.cells import whole
 
 PER_10000, PER_100 = 10_000.0, 100.0
 
 
 def dimensions_of(level: str) -> tuple[str, ...]:
-    """The breakdowns that a level carries: fewer where areas are small (``docs/definition.md``)."""
+    """The breakdowns of a level: fewer where areas are small (``docs/definition.md``)."""
     if level == "sector":
         return ("total",)
     if level == "municipality":
@@ -20,20 +20,19 @@ def dimensions_of(level: str) -> tuple[str, ...]:
 
 
 def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geography: ir.Table, year: int) -> ir.Table:
-    """All levels, all breakdowns; an area of the year's vintage where nobody lives has a row with 0 and no rate.
+    """Counts and rates of every area and breakdown. Columns of :data:`mm_pipeline.schemas.SECTOR_RATES`.
 
-    Columns of :data:`mm_pipeline.schemas.SECTOR_RATES`. Sector rows from 2005 on, with totals only; the sectors are
-    those of the year's table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
+    An area of the year where nobody lives has a row with 0 and no rate. Sectors have rows from 2005 on, with totals only;
+    they are those of the year's area table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
     """
-    keys = ["municipality_code", "sector_code", "sex", "age_class", "preferential"]
     nobody = {"beneficiaries": ibis.literal(0, "int64"), "patients": ibis.literal(0, "int64")}
     both = ibis.union(
-        beneficiary_counts.mutate(patients=nobody["patients"]).select(*keys, "beneficiaries", "patients"),
-        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*keys, "beneficiaries", "patients"),
+        beneficiary_counts.mutate(patients=nobody["patients"]).select(*CELL, "beneficiaries", "patients"),
+        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*CELL, "beneficiaries", "patients"),
     )
-    by_municipality = _added_up(both, ["municipality_code", "sex", "age_class", "preferential"])
+    by_municipality = _added_up(both, [key for key in CELL if key != "sector_code"])
     long = _breakdowns(by_municipality).left_join(ladder(geography), "municipality_code")
-    # An unassigned municipality is on no rung of the ladder, and counts in the country.
+    # An unassigned municipality is not in the ladder: it counts in the country alone.
     long = long.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))
     counted = _added_up(long, ["level", "area_code", "dimension", "category"])
     frame = _frame(geography.filter(_.level != "sector"))
@@ -78,7 +77,7 @@ def _added_up(cells: ir.Table, keys: list[str]) -> ir.Table:
 
 
 def _breakdowns(cells: ir.Table) -> ir.Table:
-    """Each cell once per dimension: ``municipality_code``, ``dimension``, ``category`` and the counts."""
+    """The cells once per dimension: ``municipality_code``, ``dimension``, ``category`` and the counts."""
     group_of = ibis.cases(*((_.age_class.isin(classes), group) for group, classes in AGE_GROUPS.items()))
     category = {
         "total": ibis.literal("total"),
@@ -102,7 +101,7 @@ def _breakdowns(cells: ir.Table) -> ir.Table:
 
 
 def ladder(geography: ir.Table) -> ir.Table:
-    """Every municipality once per level above it and its own: ``municipality_code``, ``level``, ``area_code``."""
+    """The areas that each municipality lies in, itself included: ``municipality_code``, ``level``, ``area_code``."""
     parents = {
         level: geography.filter(_.level == level).select(area_code=_.area_code, above=_.parent_code) for level in LEVELS
     }
@@ -116,7 +115,7 @@ def ladder(geography: ir.Table) -> ir.Table:
 
 
 def _frame(areas: ir.Table) -> ir.Table:
-    """Every row the table must have: each area with each category of the dimensions its level carries."""
+    """The rows that the table must have: each area with each category of the breakdowns of its level."""
     rows = [
         {"level": level, "dimension": dimension, "category": category}
         for level in LEVELS

@@ -1,7 +1,6 @@
-"""Who was registered where and when, as the billed lines tell it, and where they break the rules of the system.
+"""Registrations: who was registered where and when according to the billed lines, and which of them break the rules.
 
-The twelve months of a year are the bits of a number, bit 0 for January: sets of months are then compared all at once.
-Rules: ``docs/capitation.md``.
+Rules: ``docs/capitation.md``. A set of months is a bit mask, bit 0 for January, so that sets are compared at once.
 """
 
 import functools
@@ -19,7 +18,7 @@ MONTHS = range(1, 13)
 
 @ibis.udf.agg.builtin
 def bit_or(mask: dt.int32) -> dt.int32:
-    """Union of masks. (Ibis' own ``bit_or()`` has no translation for Spark.)"""
+    """Union of bit masks. Ibis' own ``bit_or()`` has no translation for Spark."""
 
 
 @ibis.udf.scalar.builtin
@@ -28,12 +27,12 @@ def bit_count(mask: dt.int32) -> dt.int8:
 
 
 def registrations(raw_forfaits: ir.Table) -> ir.Table:
-    """One row a patient and house with a billed line. Columns of :data:`mm_pipeline.schemas.REGISTRATIONS`.
+    """Registrations, one row a patient and house with a billed line. Columns of :data:`mm_pipeline.schemas.REGISTRATIONS`.
 
     A (patient, house, month) *counts*, once, when its net billed quantity, regularisations included, is at least 1.
     """
     lines = raw_forfaits.mutate(month=_.service_date.month())
-    # A column for each month: a row for each patient, house and month would be ten times as many groups.
+    # A column for each month, since rows by patient, house and month would be ten times as many groups.
     net = {month: f"net_{month}" for month in MONTHS}
     sums = lines.group_by("patient_key", "house_id").agg(
         **{name: ibis.ifelse(_.month == month, _.quantity, 0).sum() for month, name in net.items()},
@@ -58,13 +57,15 @@ def registrations(raw_forfaits: ir.Table) -> ir.Table:
 
 
 def patients_by_month() -> dict[str, ibis.Deferred]:
-    """Aggregates over registrations, by number of the month: how many patients count in it."""
+    """Aggregates over registrations: number of patients who count in each month, keyed by its number."""
     return {str(month): ((_.months & (1 << (month - 1))) != 0).cast("int64").sum() for month in MONTHS}
 
 
 def of_several_houses(registrations: ir.Table) -> ir.Table:
-    """The registrations with a counted month of the patients who have several: ``patient_key``, ``house_id``, ``months``,
-    ``last_month``."""
+    """Registrations with a counted month of patients who have several such.
+
+    Columns ``patient_key``, ``house_id``, ``months``, ``last_month``.
+    """
     counted = registrations.filter(_.months > 0)
     several = counted.group_by("patient_key").agg(houses=_.count()).filter(_.houses > 1)
     return counted.semi_join(several, "patient_key").select("patient_key", "house_id", "months", "last_month")
@@ -73,8 +74,8 @@ def of_several_houses(registrations: ir.Table) -> ir.Table:
 def overlaps(registrations: ir.Table) -> ir.Table:
     """Pairs of houses of one patient: ``patient_key``, ``house_id`` < ``other_house``, ``both``, ``transfer``.
 
-    ``both`` are the months that count at both houses (0: none). A month of ``both`` is a ``transfer`` when one
-    registration ends in it and the other begins in it; before January and after December nothing is known, so it may be.
+    ``both``: the months that count at both houses (0: none). ``transfer``: those of them in which one registration ends and
+    the other begins; nothing is known before January and after December, so there it may.
     """
     counted = of_several_houses(registrations).select("patient_key", "house_id", "months")
     other = counted.select("patient_key", other_house=_.house_id, other_months=_.months)
@@ -87,11 +88,11 @@ def overlaps(registrations: ir.Table) -> ir.Table:
 def gaps(registrations: ir.Table) -> ir.Table:
     """Registrations with a gap: ``patient_key``, ``house_id``, ``gap``.
 
-    ``gap`` are the months strictly between the first and the last counted one in which no house of the patient counts.
+    ``gap``: the months between the first and the last counted one in which no house of the patient counts.
     """
     counted = registrations.filter(_.months > 0)
     patient = counted.group_by("patient_key").agg(anywhere=bit_or(_.months))
-    # Registrations without a hole need no join: few are left.
+    # Few registrations have a hole: only these are joined.
     broken = counted.filter(bit_count(_.months) <= _.last_month - _.first_month).inner_join(patient, "patient_key")
     one = ibis.literal(1, "int32")
     from_first_to_last = ((one << broken.last_month) - (one << (broken.first_month - 1))).cast("int32")
@@ -100,18 +101,18 @@ def gaps(registrations: ir.Table) -> ir.Table:
 
 
 def without(months: ir.Value, others: ir.Value) -> ir.Value:
-    """The months that are not among the others.
+    """The months that are not among ``others``.
 
-    Not ``months & ~others``: Ibis writes ``~(a >> 1)`` as ``~a >> 1``, which is another number.
+    Not written as ``months & ~others``, since Ibis renders ``~(a >> 1)`` as ``~a >> 1``, another number.
     """
     return (months - (months & others)).cast("int32")
 
 
 def _ends(months: ir.Value) -> ir.Value:
-    """The months of which the next does not count."""
+    """The counted months after which the next one does not count."""
     return without(months, months >> 1)
 
 
 def _begins(months: ir.Value) -> ir.Value:
-    """The months of which the one before does not count."""
+    """The counted months before which the last one does not count."""
     return without(months, months << 1)

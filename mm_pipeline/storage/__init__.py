@@ -1,1 +1,1 @@
-"""Where tables are kept and what computes on them: the Parquet lake and the engine. No rule of the statistic here."""
+"""Storage and engines: the Parquet lake, and DuckDB or Spark that compute on it. No rule of the statistic here."""

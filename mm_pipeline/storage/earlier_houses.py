@@ -1,4 +1,4 @@
-"""What the earlier years of the table ``houses`` tell: how long a maison médicale is in the system."""
+"""Earlier years of the table ``houses``: how long each maison médicale has been in the system."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from mm_pipeline.storage.lake import Lake
 
 @dataclass(frozen=True)
 class EarlierHouses:
-    """When houses had patients two years before a year and earlier: what tells how long they are in the system."""
+    """First months with patients, per house and year, up to two years before ``year``."""
 
     year: int
     years: list[int]
-    """Whose table is built, oldest first."""
+    """The earlier years whose table is built, oldest first."""
     rows: pa.Table
     """``year``, ``house_id``, ``first_month``."""
 
@@ -28,7 +28,7 @@ class EarlierHouses:
 
     @property
     def version(self) -> str:
-        """A short hash of what matters of it: the first month of each house, and whether year - 2 is built."""
+        """Short hash of all that ``houses`` uses: the first month of each house, and whether ``year`` - 2 is built."""
         first: dict[str, tuple[int, int]] = {}
         for row in self.rows.to_pylist():
             month = row["year"], row["first_month"]
@@ -37,7 +37,10 @@ class EarlierHouses:
 
 
 def earlier_houses(lake: Lake, year: int) -> EarlierHouses:
-    """What the earlier years' tables say, read anew; :class:`LakeError` names one that cannot be read."""
+    """Read the tables ``houses`` of two years before ``year`` and earlier.
+
+    Raises :class:`LakeError` naming one that cannot be read.
+    """
     years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
     schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
     tables = [schema.empty_table()]

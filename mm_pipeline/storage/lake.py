@@ -1,9 +1,9 @@
 """The lake: one Parquet file per table and year, replaced whole.
 
 A partition is written beside its place and moved there with ``os.replace``: a reader sees the old one or the new one.
-Beside it lies its checksum (:mod:`mm_pipeline.files.checksum`); what is damaged is not read.
-Every write goes through :meth:`Lake._write`, which asserts the physical schema against the catalogue. A partition
-carries where it comes from (:class:`Provenance`) in its Parquet footer, so that data and account cannot part.
+Beside it lies its checksum (:mod:`mm_pipeline.files.checksum`); a damaged partition is not read. Every write goes through
+:meth:`Lake._write`, which asserts the physical schema against :mod:`mm_pipeline.schemas`. The :class:`Provenance` of a
+partition is in its Parquet footer, so that the two cannot be separated.
 """
 
 import json
@@ -42,39 +42,44 @@ class OtherEngine(Protocol):
 
 Engine: TypeAlias = Backend | OtherEngine
 
-MEMORY = frozenset(table.name for table in (DISCLOSED_RATES, RELEASES, SHOWN_SENSITIVITY))
-"""Tables that cannot be made again: what releases of the past were made from and showed."""
+IRREPLACEABLE = frozenset(table.name for table in (DISCLOSED_RATES, RELEASES, SHOWN_SENSITIVITY))
+"""Tables that cannot be made again: what past releases were made from and showed."""
 
 MADE_BY = {
     **dict.fromkeys((PROTECTED_SENSITIVITY.name, DISCLOSED_RATES.name), "protected_rates"),
     **dict.fromkeys((RELEASES.name, SHOWN_SENSITIVITY.name), "published_year"),
 }
-"""Asset that writes a table, where that has another name."""
+"""Table -> the asset that writes it, where their names differ."""
 
 _FOOTER_KEY = b"mm_pipeline"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a partition was made from. ``details`` is free (ingest keeps its account of rows there); no row data.
+    """The provenance of a partition: what it was made from.
 
-    ``sources``: ``deliveries/<file>`` or ``references/<file>`` -> SHA-256 of its content; what is derived has them too.
+    ``details``: anything but row data (ingest keeps its counts of rows there). ``sources``: ``deliveries/<file>`` or
+    ``references/<file>`` -> SHA-256 of its content; derived partitions have those of all they are derived from.
     """
 
     synthetic: bool
     details: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     key_check: str = ""
-    """Of the secret of the keys in it or in what it was made from (``Settings.key_check``); empty: unknown, or no key."""
+    """Fingerprint of the secret of its keys, or of its sources' keys (``Settings.key_check``); empty: none or unknown."""
 
     def footer(self) -> dict[str, str]:
-        """JSON, percent-encoded but for what makes it legible: Ibis would garble backslashes and break on apostrophes,
-        and a delivered column name may hold any character."""
+        """The metadata of the Parquet footer: percent-encoded JSON, readable as far as possible.
+
+        Ibis would garble backslashes and break on apostrophes, and a delivered column name may hold any character.
+        """
         return {_FOOTER_KEY.decode(): quote(json.dumps(asdict(self), sort_keys=True), safe=' {}[]":,')}
 
 
 @dataclass(frozen=True)
 class Written:
+    """A partition on disk: its path, and its size in rows and bytes."""
+
     path: Path
     rows: int
     bytes: int
@@ -82,12 +87,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Lake:
-    """The tables under ``root``. Folders are 0700 and files 0600: the lake holds persons and small numbers."""
+    """The tables in the folder ``root``. Folders are 0700 and files 0600: the lake holds persons and small numbers."""
 
     root: Path
 
     def spill_dir(self) -> Path:
-        """Where temporary data of persons may lie: inside the lake, as restricted as the lake."""
+        """The folder for temporary data of persons, inside the lake and as restricted as the lake."""
         return self._made(self.root / ".spill")
 
     def path(self, table: Table, year: int) -> Path:
@@ -101,20 +106,20 @@ class Lake:
         return self.path(table, year).is_file()
 
     def is_intact(self, table: Table, year: int) -> bool:
-        """Whether what lies there is what was written, as far as it is there at all: the table, and its quarantine."""
+        """Whether the partition and its quarantine, as far as they were written, are neither damaged nor lost."""
         paths = self.path(table, year), self.quarantine_path(table, year)
         return all(is_intact(path) if path.is_file() else not is_lost(path) for path in paths)
 
     def is_usable(self, table: Table, year: int) -> bool:
-        """Whether another year can be compared with it: it is there, and not damaged."""
+        """Whether the partition is there and not damaged, so that another year can be compared with it."""
         return self.has(table, year) and self.is_intact(table, year)
 
     def was_written(self, table: Table, year: int) -> bool:
-        """Whether it is there, or should be: then reading it says that it is lost."""
+        """Whether the partition was written, lost ones included; reading one of these raises an error that says so."""
         return self.has(table, year) or is_lost(self.path(table, year))
 
     def read(self, engine: Engine, table: Table, year: int) -> ir.Table:
-        """The partition as an expression; :class:`LakeError` when it has not been built or is damaged."""
+        """The partition as an expression. Raises :class:`LakeError` if it has not been built or is damaged."""
         return engine.read_parquet(self.existing(table, year), hive_partitioning=False)
 
     def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
@@ -123,7 +128,7 @@ class Lake:
         return backend.read_parquet(path, hive_partitioning=False)
 
     def quarantined(self, table: Table, year: int) -> int:
-        """Number of rows in the quarantine, 0 where there is none; :class:`LakeError` when it is damaged."""
+        """Number of rows in the quarantine, 0 where there is none. Raises :class:`LakeError` if it is damaged."""
         path = self.quarantine_path(table, year)
         if not path.is_file():
             return 0
@@ -131,7 +136,7 @@ class Lake:
         return pq.read_metadata(path).num_rows
 
     def written(self, table: Table, year: int) -> Written:
-        """Size of the partition as it lies there."""
+        """Path, rows and bytes of the partition on disk."""
         path = self.existing(table, year)
         return Written(path, pq.read_metadata(path).num_rows, path.stat().st_size)
 
@@ -140,8 +145,10 @@ class Lake:
         return Provenance(**json.loads(unquote(footer[_FOOTER_KEY])))
 
     def derived_from(self, *tables: Table, year: int, details: Mapping[str, Any] | None = None) -> Provenance:
-        """The provenance of something made from these partitions: synthetic as soon as one of them is, of all their
-        sources. :class:`LakeError` when their keys were made with different secrets: nobody would be found in both."""
+        """The provenance of a table made from these partitions: all their sources, and synthetic if one of them is.
+
+        Raises :class:`LakeError` if their keys were made with different secrets: nobody would be found in both.
+        """
         above = [self.provenance(table, year) for table in tables]
         made_with: dict[str, list[str]] = {}
         for table, provenance in zip(tables, above, strict=True):
@@ -158,7 +165,7 @@ class Lake:
         return Provenance(synthetic, details or {}, sources, next(iter(made_with), ""))
 
     def write(self, engine: Engine, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
-        """Replace the partition by ``rows`` of the engine, in the catalogue's columns, types and order."""
+        """Replace the partition by ``rows`` of the engine, with the columns, types and order of the schema."""
         if not isinstance(engine, Backend):
             with engine.handed_over(rows.select(table.column_names), table) as (backend, handed):
                 return self.write(backend, table, year, handed, provenance)
@@ -167,11 +174,11 @@ class Lake:
     def write_quarantine(
         self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance
     ) -> Written:
-        """Replace the quarantine of a raw table's year (columns of :data:`~mm_pipeline.schemas.QUARANTINE`)."""
+        """Replace the quarantine of a raw table's year; columns of :data:`~mm_pipeline.schemas.QUARANTINE`."""
         return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
 
     def existing(self, table: Table, year: int) -> Path:
-        """Path of the partition, to read it; :class:`LakeError` when it has not been built or is damaged."""
+        """Path of the partition for reading. Raises :class:`LakeError` if it has not been built or is damaged."""
         path = self.path(table, year)
         if not path.is_file() and not is_lost(path):
             raise LakeError(f"{year}: {table.name} has not been built yet. Materialise {table.name} for {year} first.")
@@ -187,7 +194,7 @@ class Lake:
         else:
             written = f"those that were written (data/lake/{name}.sha256)"
             what = f"{year}: data/lake/{name} is damaged: its bytes are not {written}."
-        if table.name in MEMORY:
+        if table.name in IRREPLACEABLE:
             raise LakeError(
                 f"{what} It cannot be made again, and a revision of {year} is protected with it: put the folder of the year "
                 "back from a backup."
@@ -196,7 +203,7 @@ class Lake:
         raise LakeError(f"{what} Materialise {maker} for {year} again, or run mm-pipeline backfill.")
 
     def _made(self, folder: Path) -> Path:
-        """Make a folder of the lake. ``mkdir(parents=True)`` would leave the mode of those above it to the umask."""
+        """Make a folder of the lake. ``mkdir(parents=True)`` would leave the mode of the folders above to the umask."""
         if not folder.is_dir():
             if folder == self.root:
                 folder.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +217,7 @@ class Lake:
         rows = rows.select(table.column_names)
         if table.order:
             rows = rows.order_by(list(table.order))
-        durable = table.name in MEMORY
+        durable = table.name in IRREPLACEABLE
         put = partial(put_with_checksum, durable=durable)
         with replacing(path, mode=0o600, durable=durable, put=put) as temporary:
             backend.to_parquet(rows, temporary, compression="zstd", kv_metadata=provenance.footer())

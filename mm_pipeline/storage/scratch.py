@@ -1,7 +1,7 @@
-"""Folders for what a process writes for a moment: inside the lake, as restricted as the lake, and gone afterwards.
+"""Temporary folders of a process: inside the lake, as restricted as the lake, and removed afterwards.
 
-A process holds a lock in each of its folders, which the kernel releases when the process ends, however it ends. So what
-a killed process left is known and removed by whoever comes next.
+A process holds a lock in each of its folders, which the kernel releases when the process ends, however it ends. So the
+next process recognises what a killed one left, and removes it.
 """
 
 import fcntl
@@ -19,15 +19,15 @@ _LOCK = ".lock"
 
 
 class Scratch:
-    """A folder of this process (mode 0700) until :meth:`remove`."""
+    """A temporary folder of this process (mode 0700), until :meth:`remove`."""
 
     def __init__(self, lake: Lake) -> None:
         while True:
             self.path = Path(tempfile.mkdtemp(dir=lake.spill_dir()))
-            with suppress(FileNotFoundError):  # it was removed before it was locked
+            with suppress(FileNotFoundError):  # another process removed it before it was locked
                 self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
-                if lies_at(self.path / _LOCK, self._lock):  # else somebody took it for abandoned before it was locked
+                if lies_at(self.path / _LOCK, self._lock):  # else it was taken for abandoned before it was locked
                     return
                 os.close(self._lock)
 
@@ -38,7 +38,7 @@ class Scratch:
 
 @contextmanager
 def scratch(lake: Lake) -> Iterator[Path]:
-    """A folder that goes with the block."""
+    """A temporary folder, removed at the end of the block."""
     folder = Scratch(lake)
     try:
         yield folder.path
@@ -47,7 +47,7 @@ def scratch(lake: Lake) -> Iterator[Path]:
 
 
 def remove_abandoned(lake: Lake) -> None:
-    """Remove the folders whose process is gone."""
+    """Remove the temporary folders whose process has ended."""
     for folder in (lake.root / ".spill").glob("*"):
         with suppress(BlockingIOError, FileNotFoundError, NotADirectoryError):
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

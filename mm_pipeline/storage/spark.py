@@ -1,4 +1,4 @@
-"""Apache Spark as the engine of the ``statistic/`` expressions (``MM_ENGINE=spark``); imported only then.
+"""Apache Spark as the engine of the ``statistic/`` expressions. Imported only if chosen (``MM_ENGINE=spark``).
 
 Spark reads the partitions of the lake and computes rows; DuckDB writes every partition, so that there is one writer
 (``docs/decisions/0012-spark.md``). There is one Spark session a process.
@@ -29,7 +29,7 @@ from pyspark.sql.functions import count, lit
 from mm_pipeline.errors import LakeError, SettingsError
 from mm_pipeline.schemas import Table
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage import spark_needs
+from mm_pipeline.storage import spark_requirements
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline.storage.scratch import Scratch, scratch
 
@@ -46,16 +46,16 @@ appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = Spark: %m%n
 """
-"""Spark's log may quote rows, and what fails comes as an exception. Only the scheduler says that it waits for workers."""
+"""Configuration of Spark's log, which may quote rows: all off, as failures raise exceptions, but the scheduler's waits."""
 
 
 class _Compiler(PySparkCompiler):
-    """What Ibis 12 cannot say to Spark 4 of the expressions in ``statistic/``."""
+    """Ibis' compiler for Spark, with the expressions of ``statistic/`` that Ibis 12 cannot translate to Spark 4."""
 
     def visit_ArrayCollect(self, op: ops.ArrayCollect, *, arg: Any, where: Any, order_by: Any, **more: Any) -> Any:  # noqa: N802
-        """``collect(order_by=...)``, ascending: pairs of keys and value, sorted, of which the values are taken.
+        """Translate ``collect(order_by=...)``, ascending: sort pairs of keys and value, and take the values.
 
-        Of nothing it is NULL, as on DuckDB.
+        The result for no rows is NULL, as on DuckDB.
         """
         if not order_by:
             return super().visit_ArrayCollect(op, arg=arg, where=where, order_by=order_by, **more)
@@ -77,7 +77,7 @@ class _Compiler(PySparkCompiler):
 
 
 class _Backend(Backend):
-    """Ibis on Spark, but for tables in memory: by way of pandas 3, PySpark 4.0 makes NaN of what is missing."""
+    """Ibis on Spark, with tables in memory converted here: by way of pandas 3, PySpark 4.0 turns missing values into NaN."""
 
     compiler = _Compiler()
 
@@ -87,21 +87,22 @@ class _Backend(Backend):
 
 @dataclass(frozen=True)
 class Spark:
-    """What a step computes on: views of its own in the session of the process, and the DuckDB that writes."""
+    """The engine of one step: its own views in the Spark session of the process, and the DuckDB that writes."""
 
     backend: Backend
     duckdb: DuckDB
     lake: Lake
 
     def read_parquet(self, path: Path, **_: Any) -> ir.Table:
-        """A file as an expression, with no column taken from its folders."""
+        """A Parquet file as an expression, without partition columns from its folders."""
         return self.backend.read_parquet(_uri(path))
 
     @contextmanager
     def handed_over(self, rows: ir.Table, table: Table) -> Iterator[tuple[DuckDB, ir.Table]]:
-        """DuckDB and the rows as a table of it, by way of Parquet files in the lake that go with the block.
+        """DuckDB and the rows as a table of it, by way of temporary Parquet files in the lake.
 
-        :class:`LakeError` when columns or types are not those of the catalogue, or rows are missing.
+        The files are removed at the end of the block. Raises :class:`LakeError` if columns or types differ from the schema
+        of ``table``, or rows are missing.
         """
         with scratch(self.lake) as folder:
             computed = self._write(rows, folder / "parts")
@@ -116,7 +117,7 @@ class Spark:
             yield self.duckdb, self.duckdb.read_parquet([str(file) for file in files])
 
     def _write(self, rows: ir.Table, folder: Path) -> int:
-        """Write the rows as Parquet files; how many they are."""
+        """Write the rows as Parquet files. Returns their number."""
         self.backend._run_pre_execute_hooks(rows)
         counted = Observation()
         frame = self.backend.raw_sql(self.backend.compile(rows)).observe(counted, count(lit(1)).alias("rows"))
@@ -125,7 +126,7 @@ class Spark:
 
 
 def _uri(path: Path) -> str:
-    """With its scheme: the default file system of a cluster may be another."""
+    """The path as a URI with its scheme, since the default file system of a cluster may be another."""
     return f"file://{path}"
 
 
@@ -138,12 +139,12 @@ def _assert_declared(found: pa.Schema, table: Table) -> None:
 
 
 def _type(field: pa.Field) -> pa.DataType:
-    """Its type; whether the elements of a list may be empty is Spark's guess and not part of the contract."""
+    """The type of a field. Whether the elements of a list may be empty is ignored: Spark only guesses it."""
     return pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type
 
 
 def engine(settings: Settings, duckdb: DuckDB) -> Spark:
-    """Spark for one step. The first step of a process starts it, and it ends with the process."""
+    """Spark for one step. The first step of a process starts it; it ends with the process."""
     session = _session_of_process(settings)
     _Backend.register_options()
     return Spark(_Backend().connect(session.newSession()), duckdb, Lake(settings.lake_dir))
@@ -155,14 +156,14 @@ _running: tuple[tuple[Any, ...], SparkSession, Finalize] | None = None
 
 
 def _session_of_process(settings: Settings) -> SparkSession:
-    """The running session; another one, in another Java process, when what it was started with has changed."""
+    """The running session, or a new one in another Java process if its options have changed."""
     global _running
     wanted = settings.lake_dir, settings.spark_master, settings.memory_limit, settings.threads
     if _running is None or _running[0] != wanted:
         if _running is not None:
             _running[2]()
             _running = None
-        spark_needs.assert_met(settings)
+        spark_requirements.assert_met(settings)
         own = Scratch(Lake(settings.lake_dir))
         # Unlike atexit's, this runs also at the end of the processes that Dagster's daemon starts for a run.
         end = Finalize(None, _end, (own,), exitpriority=1)
@@ -185,18 +186,18 @@ def _start(settings: Settings, own: Path) -> SparkSession:
         reason = next((line[2:] for line in lines if line.startswith(": ")), lines[0]).rstrip(".")
         raise SettingsError(
             f"Spark cannot be started on {settings.spark_master} (MM_SPARK_MASTER): {reason}. See that this master runs and "
-            f"can be reached from here, that Java is version {spark_needs.JAVA}, and that the machine has the memory of "
-            "MM_MEMORY_LIMIT; or unset MM_ENGINE to compute with DuckDB."
+            f"can be reached from here, that Java is version {spark_requirements.JAVA}, and that the machine has the memory "
+            "of MM_MEMORY_LIMIT; or unset MM_ENGINE to compute with DuckDB."
         ) from None
 
 
 def options(settings: Settings, own: Path) -> dict[str, str]:
-    """Spark's configuration: ``own`` holds all that it writes here. What is not set is for ``spark-defaults.conf``."""
+    """Spark's configuration. ``own``: the folder of all that it writes here. ``spark-defaults.conf`` may set the rest."""
     java = (f"-Djava.io.tmpdir={own}", f"-Dlog4j2.configurationFile={own / 'log4j2.properties'}", "-XX:-UsePerfData")
     chosen = {
         "spark.app.name": "mm-pipeline",
         "spark.master": settings.spark_master,
-        "spark.driver.memory": f"{spark_needs.size(settings.memory_limit) // 2**20}m",
+        "spark.driver.memory": f"{spark_requirements.size(settings.memory_limit) // 2**20}m",
         "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in java),
         "spark.local.dir": str(own),
         "spark.sql.warehouse.dir": str(own / "warehouse"),

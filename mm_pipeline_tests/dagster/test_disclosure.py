@@ -13,7 +13,7 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.assets import protection as assets
 from mm_pipeline.dimensions import KEY
 from mm_pipeline.disclosure import protect as protection
-from mm_pipeline.disclosure.mask import primary_mask
+from mm_pipeline.disclosure.suppression import primary_pattern
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
 from mm_pipeline.storage.lake import Lake
@@ -47,10 +47,10 @@ def primary_only(rates, threshold, earlier=(), **_):
 
     class Forgetful:
         def __init__(self, system, threshold, start=None):
-            self._mask = primary_mask(system, threshold)
+            self._pattern = primary_pattern(system, threshold)
 
-        def mask(self):
-            return self._mask
+        def pattern(self):
+            return self._pattern
 
     search, protection.Search = protection.Search, Forgetful
     try:
@@ -160,7 +160,7 @@ def test_a_year_that_was_stopped_does_not_go_out_by_itself(installation, monkeyp
 
 def test_another_threshold_of_forfaits_is_no_revision(installation):
     """Two releases of a year, at six and at seven, would tell who has exactly six."""
-    with installation.backfill(threshold=7) as (backfill, _instance):
+    with installation.backfill(minimum_forfaits=7) as (backfill, _instance):
         (result,) = backfill.years([YEAR], force=True)
     assert result.outcome == FAILED_YEAR
     (problem,) = result.problems

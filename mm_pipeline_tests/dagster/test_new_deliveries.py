@@ -127,7 +127,7 @@ def test_what_was_withdrawn_again_is_no_new_delivery(sensor):
 
 def test_settings_and_code_ask_for_nothing(sensor):
     """An update of the program does not build twenty years unasked."""
-    other = settings_for(sensor.installation.root / "data", threshold=5)
+    other = settings_for(sensor.installation.root / "data", minimum_forfaits=5)
     fresh = Sensor(sensor.installation)
     fresh.tick(other)
     assert fresh.tick(other) == NOTHING_NEW

@@ -51,7 +51,7 @@ PUBLIC_LAKE = {
 @pytest.mark.parametrize(
     ("asset", "broken"),
     [
-        ("published_year", "_trend"),
+        ("published_year", "rates_by_region"),
         ("published_year", "_files"),
         ("published_year", "markdown_table"),
         ("published_year", "_signed_off"),

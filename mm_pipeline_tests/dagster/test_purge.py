@@ -243,7 +243,7 @@ def test_a_receipt_that_is_damaged_is_told_in_words(copy):
 def test_what_status_and_backfill_make_of_it(copy):
     """A purged year is left alone; when its delivery changes it is built again."""
     removed(copy)
-    with copy.backfill(threshold=6) as (backfill, _instance):
+    with copy.backfill(minimum_forfaits=6) as (backfill, _instance):
         state = backfill.ledger().state(2005)
         assert state.is_up_to_date
         assert state.purged

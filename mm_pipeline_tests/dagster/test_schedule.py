@@ -155,7 +155,7 @@ class TestMorning:
         assert morning(copy, at(2008, 8, 15)).partition_key == "2006"
 
     def test_asks_again_when_a_setting_changed(self, built):
-        settings = settings_for(built.root / "data", threshold=5)
+        settings = settings_for(built.root / "data", minimum_forfaits=5)
         assert morning(built, at(2008, 8, 15), settings).partition_key == "2006"
 
     def test_asks_again_when_a_table_was_lost(self, copy):

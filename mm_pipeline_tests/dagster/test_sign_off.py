@@ -20,7 +20,7 @@ from mm_pipeline.operations.status import status
 from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
-from mm_pipeline_tests.support.installation import Installation, change_a_byte, checks_of_year, deliver
+from mm_pipeline_tests.support.installation import Installation, change_a_byte, checks_of_year, deliver, made_together
 from mm_pipeline_tests.support.pipeline import settings_for
 from mm_pipeline_tests.support.releases import check, content, rewrite
 
@@ -149,7 +149,7 @@ def test_two_signatures_make_it_public(built, installation):
     sign(settings, YEAR, LUC)
     (request,) = tick(installation, settings)
     assert request.partition_key == str(YEAR)
-    assert {key.to_user_string() for key in request.asset_selection} == {"published_year"}
+    assert {key.to_user_string() for key in request.asset_selection} == set(made_together(["published_year"]))
     definitions = build_definitions(settings=settings)
     with installation.instance() as instance:
         result = definitions.resolve_job_def(YEARLY_JOB).execute_in_process(

@@ -65,7 +65,9 @@ class TestRows:
         assert state.endswith(" (and 1 more)"), "its manifest"
 
     def test_of_another_setting_says_which(self, built):
-        assert {row["state"] for row in rows(built, threshold=5).values()} == {"stale: MM_THRESHOLD was 6, now 5"}
+        assert {row["state"] for row in rows(built, minimum_forfaits=5).values()} == {
+            "stale: MM_THRESHOLD was 6, now 5"
+        }
 
     def test_of_a_delivery_that_is_taken_away(self, copy):
         (copy.raw(2005) / "dmg.parquet").unlink()

@@ -12,7 +12,7 @@ import pytest
 from mm_pipeline import schemas
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage import spark_needs
+from mm_pipeline.storage import spark_requirements
 from mm_pipeline_tests.support.pipeline import settings_for
 
 COMPUTED = (
@@ -31,7 +31,7 @@ def _missing() -> str:
     if find_spec("pyspark") is None:
         return "PySpark is not installed: pip install 'mm-pipeline[spark]'"
     try:
-        spark_needs.assert_met(Settings(Path()))
+        spark_requirements.assert_met(Settings(Path()))
     except SettingsError as error:
         return str(error)
     return ""

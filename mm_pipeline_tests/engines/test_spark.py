@@ -19,7 +19,7 @@ from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
 from mm_pipeline.errors import LakeError, SettingsError
 from mm_pipeline.schemas import FORFAITS_PER_PATIENT, RAW_DMG, Table
 from mm_pipeline.settings import Settings
-from mm_pipeline.storage import spark_needs
+from mm_pipeline.storage import spark_requirements
 from mm_pipeline.storage.lake import Engine, Lake, Provenance
 from mm_pipeline_tests.engines.spark import assert_same_partition, emptied, needs_spark
 from mm_pipeline_tests.support.paths import REPOSITORY
@@ -79,7 +79,7 @@ def test_java_is_too_old_or_does_not_run(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(java(tmp_path, says, exit_code)))
     with pytest.raises(SettingsError) as raised:
-        spark_needs.assert_met(Settings(tmp_path))
+        spark_requirements.assert_met(Settings(tmp_path))
     for part in (f"{tmp_path}/bin/java {found}", "Install Java 17", "openjdk-17-jre-headless", "JAVA_HOME", OR_DUCKDB):
         assert part in str(raised.value)
 
@@ -87,19 +87,19 @@ def test_java_is_too_old_or_does_not_run(
 @pytest.mark.parametrize("version", ["17.0.15", "21", "25.0.1"])
 def test_java_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setenv("JAVA_HOME", str(java(tmp_path, f'openjdk version "{version}" 2025-04-15')))
-    spark_needs.assert_met(Settings(tmp_path))
+    spark_requirements.assert_met(Settings(tmp_path))
 
 
 def test_there_is_no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match=r"and java cannot be run\. Install Java 17"):
-        spark_needs.assert_met(Settings(tmp_path))
+        spark_requirements.assert_met(Settings(tmp_path))
 
 
 def test_too_little_memory(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"MM_MEMORY_LIMIT is '400MB'; Spark needs at least 512MiB\. Raise it, or"):
-        spark_needs.assert_met(Settings(tmp_path, memory_limit="400MB"))
+        spark_requirements.assert_met(Settings(tmp_path, memory_limit="400MB"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_too_little_memory(tmp_path: Path) -> None:
     [("4GB", 4 * 10**9), ("4g", 4 * 10**9), ("1.5 GiB", 3 * 2**29), ("800m", 8 * 10**8), ("1TB", 10**12)],
 )
 def test_sizes_are_those_of_duckdb(limit: str, size: int) -> None:
-    assert spark_needs.size(limit) == size
+    assert spark_requirements.size(limit) == size
 
 
 # --- what the tests on Spark call the same ----------------------------------------------------------------------------

@@ -34,7 +34,7 @@ FEW = settings(
 
 def assert_spark_agrees(duck: Settings, root: Path, year: int) -> Settings:
     """Spark makes of the raw tables in a lake what DuckDB has made of them. The settings of Spark's lake."""
-    spark = emptied(root, threshold=duck.threshold)
+    spark = emptied(root, minimum_forfaits=duck.minimum_forfaits)
     shutil.copytree(duck.lake_dir, spark.lake_dir, dirs_exist_ok=True)
     spark_lake, duck_lake = Lake(spark.lake_dir), Lake(duck.lake_dir)
     for table in COMPUTED:
@@ -49,7 +49,7 @@ def assert_spark_agrees(duck: Settings, root: Path, year: int) -> Settings:
 @given(delivered=system_deliveries())
 def test_years_of_the_capitation_system(spark_root: Path, delivered: Deliveries) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        duck = settings_for(Path(folder), threshold=delivered.threshold)
+        duck = settings_for(Path(folder), minimum_forfaits=delivered.threshold)
         write_earlier(duck, delivered)
         build(duck, delivered)
         assert_spark_agrees(duck, spark_root, delivered.year)

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from mm_pipeline.release.kept import RELEASES
+from mm_pipeline.release.archive import RELEASES
 from mm_pipeline_tests.faults.build_processes import BuildProcesses
 from mm_pipeline_tests.support.installation import Installation
 

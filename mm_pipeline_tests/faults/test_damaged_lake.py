@@ -6,7 +6,7 @@ import pytest
 
 from mm_pipeline import schemas
 from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR
-from mm_pipeline.storage.lake import MEMORY, Lake
+from mm_pipeline.storage.lake import IRREPLACEABLE, Lake
 from mm_pipeline_tests.support.damage import DAMAGE
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure
 
@@ -35,7 +35,7 @@ def test_what_is_damaged_is_made_again_as_it_was(copy):
     """All tables that can be, at once, each in another way."""
     before, ways = copy.results(), list(DAMAGE.values())
     for number, (name, path) in enumerate(files_of(copy).items()):
-        if name not in MEMORY:
+        if name not in IRREPLACEABLE:
             path.write_bytes(ways[number % len(ways)](path.read_bytes()))
     with copy.backfill() as (backfill, _instance):
         (result,) = backfill.years([YEAR])
@@ -49,7 +49,7 @@ def test_what_cannot_be_made_again_is_asked_for(copy):
     published = copy.settings.published_dir / str(YEAR) / "rates.csv"
     released = published.read_bytes()
     with copy.backfill() as (backfill, _instance):
-        for name in sorted(MEMORY):
+        for name in sorted(IRREPLACEABLE):
             path = files_of(copy)[name]
             good = path.read_bytes()
             for state in ("damaged", "lost"):
@@ -82,7 +82,7 @@ def test_damage_in_another_year_stops_no_year_that_does_not_need_it(copy):
 
 def test_a_release_that_nothing_remembers_is_not_revised(copy):
     """The memory was lost with its checksums, or the whole lake was."""
-    for name in MEMORY:
+    for name in IRREPLACEABLE:
         shutil.rmtree(files_of(copy)[name].parent)
     with copy.backfill() as (backfill, _instance):
         (result,) = backfill.years([YEAR], force=True)

@@ -32,14 +32,14 @@ def watch():
 from mm_pipeline.cli import main
 from mm_pipeline.ingest import files
 from mm_pipeline_tests.support.small_country import complete
-look = files.look
+scan = files.scan
 
-def looked(*arguments):
-    file = look(*arguments)
+def scanned(*arguments):
+    file = scan(*arguments)
     note(file.unpacked)
     return file
 
-files.look = looked
+files.scan = scanned
 before = temporary.stat().st_mtime_ns  # of a folder it changes with whatever is made in it or goes
 thread = threading.Thread(target=watch)
 thread.start()

@@ -57,7 +57,7 @@ class TooHardError(Exception):
 
 
 def intervals(releases: Sequence[Release], threshold: int, patience: int = 20_000) -> dict[tuple[Cell, str], Interval]:
-    """(cell, figure) -> (lowest, highest) for every figure of the newest release's cells and rests, shown ones too."""
+    """(cell, figure) -> (lowest, highest) for every figure of the newest release's cells and residuals, shown ones too."""
     newest = system_of(releases).newest
     found = conclusions(releases, threshold, patience)
     return {(cell, figure): found[cell, newest[cell], figure][0] for cell in newest for figure in FIGURES}
@@ -72,7 +72,7 @@ def broken(releases: Sequence[Release], threshold: int, patience: int = 20_000) 
 def conclusions(
     releases: Sequence[Release], threshold: int, patience: int = 20_000
 ) -> dict[tuple[Cell, Versions, str], tuple[Interval, bool]]:
-    """(cell, versions, figure) -> the interval, and whether it breaks the promise; cells and rests of all releases."""
+    """(cell, versions, figure) -> the interval, and whether it breaks the promise; cells and residuals of all releases."""
     system = system_of(releases)
     every = {(cell, versions) for cells in system.cells.values() for cell, versions in cells.items()}
     wanted = {unknown_of(*one, figure) for one in every for figure in FIGURES}
@@ -110,7 +110,7 @@ class System:
     """Unknowns with what is known of them, and the sums that they are in."""
 
     newest: dict[Cell, Versions] = field(default_factory=dict)
-    """cells and rests of the newest release -> their versions, of beneficiaries and of patients"""
+    """cells and residuals of the newest release -> their versions, of beneficiaries and of patients"""
     cells: dict[int, dict[Cell, Versions]] = field(default_factory=dict)
     """the same for every release, 0 being the newest"""
     changed: dict[Cell, tuple[Versions, int]] = field(default_factory=dict)
@@ -134,15 +134,15 @@ def system_of(releases: Sequence[Release]) -> System:
 
 
 def _add_release(system: System, position: int, rows: list[dict[str, Any]]) -> None:
-    shown = {cell_of(row): row for row in rows if not is_rest(row)}
-    carried = {cell_of(row): row for row in rows if is_rest(row)}
+    shown = {cell_of(row): row for row in rows if not is_residual(row)}
+    carried = {cell_of(row): row for row in rows if is_residual(row)}
     if len(shown) + len(carried) != len(rows):
         raise ValueError("a cell is there twice")
 
     version: dict[Cell, Versions] = {cell: versions_of(row) for cell, row in shown.items()}
-    for rest in rests_of(shown):
-        # A rest that carries no version is the same unknown in no other release.
-        version[rest] = versions_of(carried[rest]) if rest in carried else (-1 - position, -1 - position)
+    for residual in residuals_of(shown):
+        # A residual that carries no version is the same unknown in no other release.
+        version[residual] = versions_of(carried[residual]) if residual in carried else (-1 - position, -1 - position)
 
     lowest = lower_bounds(shown)
     for cell, own in version.items():
@@ -191,25 +191,25 @@ def cell_of(row: Row) -> Cell:
     return row["level"], row["area_code"], row["dimension"], row["category"]
 
 
-def is_rest(row: Row) -> bool:
+def is_residual(row: Row) -> bool:
     return row["level"] == UNASSIGNED or (row["level"] == "sector" and row["area_code"].endswith("ZZZZ"))
 
 
-def rests_of(shown: Mapping[Cell, Row]) -> list[Cell]:
+def residuals_of(shown: Mapping[Cell, Row]) -> list[Cell]:
     """The children that are never published: the unknown sectors, and the country's unassigned in every category."""
     municipalities = {row["parent_code"] for cell, row in shown.items() if cell[0] == "sector"}
-    rests = [
+    residuals = [
         ("sector", f"{code}ZZZZ", *TOTAL) for code in sorted(municipalities) if ("municipality", code, *TOTAL) in shown
     ]
     if any(cell[0] == "region" for cell in shown):
-        rests += [(UNASSIGNED, UNASSIGNED, *cell[2:]) for cell in shown if cell[0] == "country"]
-    return rests
+        residuals += [(UNASSIGNED, UNASSIGNED, *cell[2:]) for cell in shown if cell[0] == "country"]
+    return residuals
 
 
 def lines_of(shown: Mapping[Cell, Row]) -> list[tuple[Cell, list[Cell]]]:
     """Everything that adds up in one release: (total, parts)."""
-    rests = rests_of(shown)
-    every = [*shown, *rests]
+    residuals = residuals_of(shown)
+    every = [*shown, *residuals]
     lines: list[tuple[Cell, list[Cell]]] = []
 
     children: dict[Cell, list[Cell]] = {}
@@ -221,9 +221,11 @@ def lines_of(shown: Mapping[Cell, Row]) -> list[tuple[Cell, list[Cell]]]:
         if total not in shown:
             continue
         level, code, *category = total
-        rest = ("sector", f"{code}ZZZZ", *category) if level == "municipality" else (UNASSIGNED, UNASSIGNED, *category)
-        has_rest = level in ("municipality", "country")
-        lines.append((total, [*parts, rest] if has_rest else parts))
+        residual = (
+            ("sector", f"{code}ZZZZ", *category) if level == "municipality" else (UNASSIGNED, UNASSIGNED, *category)
+        )
+        has_residual = level in ("municipality", "country")
+        lines.append((total, [*parts, residual] if has_residual else parts))
 
     for level, code, *category in every:
         wholes = []
@@ -233,7 +235,7 @@ def lines_of(shown: Mapping[Cell, Row]) -> list[tuple[Cell, list[Cell]]]:
             wholes = [("age_class", CLASSES[category[1]])]
         for dimension, names in wholes:
             parts = [(level, code, dimension, name) for name in names]
-            there = [part for part in parts if part in shown or part in rests]
+            there = [part for part in parts if part in shown or part in residuals]
             if there and there != parts:
                 raise ValueError(f"an incomplete breakdown: {there}")
             if there:

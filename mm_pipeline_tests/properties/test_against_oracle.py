@@ -80,7 +80,7 @@ def test_other_thresholds_equal_oracle(delivery, threshold):
     """Twelve readings of the definition, and at the threshold of the setting the rates themselves."""
     oracle = sensitivity(delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas)
     with tempfile.TemporaryDirectory() as folder:
-        own, _ = build(Path(folder), delivery, threshold=threshold)
+        own, _ = build(Path(folder), delivery, minimum_forfaits=threshold)
         found = threshold_counts_of(own, delivery.year)
         rates = rates_of(own, delivery.year)
     upper = {key: value for key, value in found.items() if key[0] in ("country", "region")}
@@ -133,7 +133,7 @@ def test_worked_example(tmp_path):
 def test_threshold_is_a_setting(tmp_path, threshold):
     example = worked_example
     delivery = Delivery(example.YEAR, example.FORFAITS, example.BENEFICIARIES, example.DMG, example.AREAS)
-    own, _ = build(tmp_path, delivery, threshold=threshold)
+    own, _ = build(tmp_path, delivery, minimum_forfaits=threshold)
     oracle = statistic(
         delivery.year, delivery.forfaits, delivery.beneficiaries, delivery.dmg, delivery.areas, threshold=threshold
     )

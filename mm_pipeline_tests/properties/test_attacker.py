@@ -47,7 +47,7 @@ def of(level, code, category=("total", "total")):
 
 
 MUNICIPALITY = of("municipality", "11001")
-REST = of("sector", "11001ZZZZ")
+RESIDUAL = of("sector", "11001ZZZZ")
 MALE, FEMALE = ("sex", "M"), ("sex", "F")
 
 
@@ -162,14 +162,14 @@ def test_an_empty_cell_is_no_disclosure():
 def test_the_unknown_sector_takes_part():
     release = [row("municipality", "11001", 50, 20), sector("A00", 30, 12), sector("A01", 17, None)]
     found = ends(release)
-    assert found[REST, "beneficiaries"] == (3, 3)
-    assert found[REST, "patients"] == (0, 3)
+    assert found[RESIDUAL, "beneficiaries"] == (3, 3)
+    assert found[RESIDUAL, "patients"] == (0, 3)
     assert found[of("sector", "11001A01-"), "patients"] == (5, 8)
-    assert (REST, "beneficiaries") in attacker.broken([release], T)
+    assert (RESIDUAL, "beneficiaries") in attacker.broken([release], T)
 
 
 def test_without_sectors_there_is_no_unknown_sector():
-    assert REST[:2] not in {cell[:2] for cell, _ in ends([row("municipality", "11001", 50, 20)])}
+    assert RESIDUAL[:2] not in {cell[:2] for cell, _ in ends([row("municipality", "11001", 50, 20)])}
 
 
 def test_the_unassigned_take_part_with_every_category():
@@ -352,21 +352,25 @@ def test_of_two_lower_bounds_the_tighter_one_holds():
     assert lowest >= 1
 
 
-def test_rests_are_the_same_only_when_they_carry_a_version():
+def test_residuals_are_the_same_only_when_they_carry_a_version():
     newest = [row("municipality", "11001", 50, 20), sector("A00", 30, 15), sector("A01", 10, None)]
     earlier = [
         row("municipality", "11001", 52, 22, version=1),
         sector("A00", 33, 16, version=1),
         sector("A01", 10, None, version=1),
     ]
-    rest = row("sector", "11001ZZZZ", None, None, parent="11001")
-    assert ends(newest)[REST, "patients"] == (0, 4)
-    assert ends(newest, earlier)[REST, "patients"] == (0, 4)
+    residual = row("sector", "11001ZZZZ", None, None, parent="11001")
+    assert ends(newest)[RESIDUAL, "patients"] == (0, 4)
+    assert ends(newest, earlier)[RESIDUAL, "patients"] == (0, 4)
     with pytest.raises(attacker.ContradictionError):  # 10 unknown now, 9 then
-        ends([*newest, {**rest, "version": 0}], [*earlier, {**rest, "version": 0}])
+        ends([*newest, {**residual, "version": 0}], [*earlier, {**residual, "version": 0}])
     earlier[1] = sector("A00", 32, 20, version=1)
-    assert ends([*newest, {**rest, "version": 1}], [*earlier, {**rest, "version": 1}])[REST, "patients"] == (0, 1)
-    assert ends([*newest, {**rest, "version": 1}], [*earlier, {**rest, "version": 2}])[REST, "patients"] == (0, 4)
+    assert ends([*newest, {**residual, "version": 1}], [*earlier, {**residual, "version": 1}])[
+        RESIDUAL, "patients"
+    ] == (0, 1)
+    assert ends([*newest, {**residual, "version": 1}], [*earlier, {**residual, "version": 2}])[
+        RESIDUAL, "patients"
+    ] == (0, 4)
 
 
 def test_the_cells_of_all_releases_are_judged():
@@ -459,7 +463,7 @@ def little_of(areas, leaves, dimensions, counts):
 
 
 def every_table(small, release):
-    """(cell -> (N, n), rests included) of every table of as many people that shows what the release shows.
+    """(cell -> (N, n), residuals included) of every table of as many people that shows what the release shows.
 
     Tried person by person, not cell by cell: what adds up does so because people are in it.
     """
@@ -482,8 +486,8 @@ def every_table(small, release):
         ])  # fmt: skip
     shown = {attacker.cell_of(each): (each["beneficiaries"], each["patients"]) for each in release}
     least = attacker.lower_bounds({attacker.cell_of(each): each for each in release})
-    rests = set(attacker.rests_of({attacker.cell_of(each): each for each in release}))
-    cells = set(shown) | rests
+    residuals = set(attacker.residuals_of({attacker.cell_of(each): each for each in release}))
+    cells = set(shown) | residuals
     everybody = sum(group.people for group in small.groups)
     for people in compositions(everybody, len(keys)):
         for patients in itertools.product(*(range(number + 1) for number in people)):
@@ -522,7 +526,7 @@ def summed_up(solutions):
 @st.composite
 def hidden_cells(draw, rates):
     """Some figures of a table, but never the number of people of its top, without which there is no end of tables."""
-    cells = [attacker.cell_of(each) for each in rows_of(rates) if not attacker.is_rest(each)]
+    cells = [attacker.cell_of(each) for each in rows_of(rates) if not attacker.is_residual(each)]
     top = min(cells, key=lambda cell: (LEVELS.index(cell[0]), cell[2] != "total"))
     chosen = draw(
         st.lists(st.tuples(st.sampled_from(cells), st.sampled_from(["patients", "beneficiaries"])), min_size=1)
@@ -555,10 +559,10 @@ def test_the_intervals_are_those_of_every_pair_of_tables(earlier, data):
     releases = [rows_of(release) for release in carried_on(masks, truths, data.draw(st.booleans()))]
 
     def version_of(release, position):
-        shown = [each for each in release if not attacker.is_rest(each)]
-        rests = attacker.rests_of({attacker.cell_of(each): each for each in shown})
+        shown = [each for each in release if not attacker.is_residual(each)]
+        residuals = attacker.residuals_of({attacker.cell_of(each): each for each in shown})
         return {
-            **{(rest, figure): ("none", position) for rest in rests for figure in (0, 1)},
+            **{(residual, figure): ("none", position) for residual in residuals for figure in (0, 1)},
             **{
                 (attacker.cell_of(each), figure): each[name]
                 for each in release
@@ -582,7 +586,7 @@ def test_the_intervals_are_those_of_every_pair_of_tables(earlier, data):
         return True
 
     tables_of = [
-        list(every_table(small, [each for each in release if not attacker.is_rest(each)]))
+        list(every_table(small, [each for each in release if not attacker.is_residual(each)]))
         for small, release in zip((revised, earlier), releases, strict=True)
     ]
     possible = defaultdict(list)

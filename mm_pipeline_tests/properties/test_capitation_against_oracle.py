@@ -276,7 +276,7 @@ def test_engine_equals_oracle(delivered: Deliveries) -> None:
 def test_from_files_to_lake(delivered: Deliveries) -> None:
     """The same through the files, the manifest and the lake, where the tables of earlier years lie."""
     with tempfile.TemporaryDirectory() as folder:
-        own = settings_for(Path(folder), threshold=delivered.threshold)
+        own = settings_for(Path(folder), minimum_forfaits=delivered.threshold)
         write_earlier(own, delivered)
         assert_equal(build(own, delivered), delivered)
 

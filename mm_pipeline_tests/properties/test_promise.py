@@ -111,7 +111,7 @@ def test_what_the_rule_hides_is_hidden_and_what_is_shown_is_true(data):
     assert list(published.columns) == [*COLUMNS, "status"]
     truth, shown = by_cell(rates), by_cell(published)
     assert len(shown) == len(published)
-    assert set(shown) == {cell for cell, row in truth.items() if not attacker.is_rest(row)}
+    assert set(shown) == {cell for cell, row in truth.items() if not attacker.is_residual(row)}
     for cell, row in shown.items():
         true = truth[cell]
         assert (row["year"], row["parent_code"]) == (true["year"], true["parent_code"])
@@ -178,10 +178,10 @@ def test_all_releases_of_a_year_together_keep_the_promise(data):
         kept.append(disclosed(result.rates, result.table))
         truths.append(result.rates)
         released.append(result.table)
-    releases = carried_on(released[::-1], truths[::-1], with_rests=True)
+    releases = carried_on(released[::-1], truths[::-1], with_residuals=True)
     assert attacker.broken([rows_of(release) for release in releases], threshold) == []
     event(f"postponed: {not truths[-1].equals(counted[-1].sort_values(KEY, ignore_index=True))}")
-    alone = carried_on([protect(rates, threshold) for rates in counted[::-1]], counted[::-1], with_rests=True)
+    alone = carried_on([protect(rates, threshold) for rates in counted[::-1]], counted[::-1], with_residuals=True)
     event(f"needed: {attacker.broken([rows_of(release) for release in alone], threshold) != []}")
 
 

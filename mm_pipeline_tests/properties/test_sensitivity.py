@@ -18,7 +18,7 @@ from mm_pipeline.disclosure.protect import protect
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
 from mm_pipeline_tests.support.examples import examples
 
-FLANDERS, WALLONIA, BRUSSELS, REST = "02000", "03000", "04000", "rest"
+FLANDERS, WALLONIA, BRUSSELS, RESIDUAL = "02000", "03000", "04000", "residual"
 AREAS = ("BE", FLANDERS, WALLONIA, BRUSSELS)
 ALL = list(range(1, 13))
 MAIN_ONLY = {area: [6] for area in AREAS}
@@ -32,7 +32,7 @@ def year_of(cells):
     """area -> persons with 0, 1 ... forfaits  ->  the counts of the regions in it and of the country."""
     everybody = [sum(column) for column in zip(*cells.values(), strict=True)]
     areas = [("country", "BE", "", everybody)]
-    areas += [("region", area, "BE", persons) for area, persons in cells.items() if area != REST]
+    areas += [("region", area, "BE", persons) for area, persons in cells.items() if area != RESIDUAL]
     return pd.DataFrame(
         [
             {
@@ -75,7 +75,7 @@ def cells_shown(table):
 
 
 def test_where_every_group_is_large_everything_is_shown():
-    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [900, *[20] * 12], REST: MANY}
+    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [900, *[20] * 12], RESIDUAL: MANY}
     table = table_of(cells)
     assert shown(table) == dict.fromkeys(AREAS, ALL)
     assert shown(table, "exactly") == MAIN_ONLY
@@ -89,12 +89,12 @@ def test_where_every_group_is_large_everything_is_shown():
 
 def test_an_empty_group_is_shown():
     none = [1000, *[0] * 11, 30]
-    assert shown(table_of({FLANDERS: none, WALLONIA: MANY, BRUSSELS: MANY, REST: MANY}))[FLANDERS] == ALL
+    assert shown(table_of({FLANDERS: none, WALLONIA: MANY, BRUSSELS: MANY, RESIDUAL: MANY}))[FLANDERS] == ALL
 
 
 def test_a_region_does_not_tell_a_small_group_by_its_two_sides():
     few = [1000, *[20] * 6, 4, *[20] * 5]
-    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY})
+    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY})
     # Those with exactly 7 are the patients at 7 less those at 8. Of the two, 7 gives "exactly 6" as well.
     assert shown(table)[FLANDERS] == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
     assert shown(table)[WALLONIA] == ALL
@@ -104,7 +104,7 @@ def test_a_region_does_not_tell_a_small_group_by_its_two_sides():
 
 def test_exactly_six_is_hidden_where_seven_is():
     few = [1000, *[20] * 5, 4, *[20] * 6]
-    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY})
+    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY})
     assert 7 not in shown(table)[FLANDERS]
     assert shown(table, "exactly")[FLANDERS] == []
     row = table[(table["rule"] == "exactly") & (table["area_code"] == FLANDERS)].iloc[0]
@@ -114,29 +114,29 @@ def test_exactly_six_is_hidden_where_seven_is():
 
 @pytest.mark.parametrize(("top", "is_cut"), [(4, False), (5, True)])
 def test_a_group_of_the_threshold_may_be_shown_and_a_smaller_one_not(top, is_cut):
-    cells = {FLANDERS: [1000, *[20] * 11, top], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY}
+    cells = {FLANDERS: [1000, *[20] * 11, top], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY}
     assert (12 in shown(table_of(cells))[FLANDERS]) == is_cut
 
 
 def test_a_group_of_several_cells_needs_room_for_each():
     """Were the six persons shown as one group, none of the two cells being empty, each would surely have fewer than 5."""
     # Six with 11 or 12 forfaits: the threshold 11 would leave a group of two cells.
-    cells = {FLANDERS: [1000, *[20] * 10, 4, 1], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY}
+    cells = {FLANDERS: [1000, *[20] * 10, 4, 1], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY}
     assert shown(table_of(cells))[FLANDERS] == ALL[:10]
     cells[FLANDERS] = [1000, *[20] * 10, 4, 2]
     assert shown(table_of(cells))[FLANDERS] == ALL[:11]
 
 
 def test_a_small_rest_costs_the_region_with_the_fewest_beneficiaries_and_not_the_country():
-    rest = [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]
-    found = shown(table_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: rest}))
+    residual = [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]
+    found = shown(table_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: residual}))
     assert found["BE"] == found[FLANDERS] == found[WALLONIA] == ALL
-    # Of the rest nobody has 1 to 5, 13 have 6 or 7, nobody 8 or 9, and 12 more: which all may be seen.
+    # Of the residual nobody has 1 to 5, 13 have 6 or 7, nobody 8 or 9, and 12 more: which all may be seen.
     assert found[BRUSSELS] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
 
 
 def test_an_area_that_protected_rates_hides_shows_nothing():
-    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: [400, *[0] * 11, 2]}
+    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: [400, *[0] * 11, 2]}
     counts = year_of(cells)
     totals = totals_of(counts)
     (hidden,) = totals.loc[totals["status"] == "suppressed", "area_code"]
@@ -148,7 +148,7 @@ def test_an_area_that_protected_rates_hides_shows_nothing():
 
 @pytest.mark.parametrize(("top", "is_cut"), [(5, False), (6, True)])
 def test_of_the_hidden_region_and_the_rest_together_a_group_has_twice_the_cells(top, is_cut):
-    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 11, top], REST: [400, *[2] * 11, 0]}
+    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 11, top], RESIDUAL: [400, *[2] * 11, 0]}
     counts = year_of(cells)
     totals = totals_of(counts)
     hidden = totals["area_code"] == BRUSSELS
@@ -157,7 +157,7 @@ def test_of_the_hidden_region_and_the_rest_together_a_group_has_twice_the_cells(
 
 
 def test_where_two_regions_are_hidden_the_country_shows_nothing_more():
-    counts = year_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY})
+    counts = year_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY})
     totals = totals_of(counts)
     hidden = totals["area_code"].isin([WALLONIA, BRUSSELS])
     totals.loc[hidden, "patients"], totals.loc[hidden, "status"] = pd.NA, "suppressed"
@@ -166,7 +166,7 @@ def test_where_two_regions_are_hidden_the_country_shows_nothing_more():
 
 
 def test_where_the_country_is_hidden_every_region_stands_by_itself():
-    counts = year_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: [9, *[0] * 12]})
+    counts = year_of({FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: [9, *[0] * 12]})
     totals = totals_of(counts)
     hidden = totals["area_code"] == "BE"
     totals.loc[hidden, "patients"], totals.loc[hidden, "status"] = pd.NA, "suppressed"
@@ -175,7 +175,7 @@ def test_where_the_country_is_hidden_every_region_stands_by_itself():
 
 
 def test_beneficiaries_are_shown_where_protected_rates_shows_them():
-    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [3, *[0] * 12], REST: MANY}
+    cells = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [3, *[0] * 12], RESIDUAL: MANY}
     counts = year_of(cells)
     totals = totals_of(counts)
     table = protect_sensitivity(counts, totals, 6, 5)
@@ -187,20 +187,20 @@ def test_beneficiaries_are_shown_where_protected_rates_shows_them():
 @pytest.mark.parametrize("main", [1, 5, 7, 12])
 def test_another_threshold_of_the_statistic_is_shown_and_exactly_stays_six(main):
     few = [1000, *[20] * (main - 1), 20, *[1] * (12 - main)]
-    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: MANY, REST: MANY}, main)
+    table = table_of({FLANDERS: few, WALLONIA: MANY, BRUSSELS: MANY, RESIDUAL: MANY}, main)
     assert main in shown(table)[FLANDERS]
     assert set(table.loc[table["rule"] == "exactly", "threshold"]) == {6}
     assert shown(table, "exactly")[WALLONIA] == [6]
 
 
 def test_nobody_is_known_to_have_a_forfait_because_everybody_has():
-    cells = {FLANDERS: [0, 0, 0, 50, 20, *[20] * 8], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY}
+    cells = {FLANDERS: [0, 0, 0, 50, 20, *[20] * 8], WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY}
     assert shown(table_of(cells))[FLANDERS] == ALL[3:]
 
 
 # --- releases of the same year ----------------------------------------------------------------------------------------
 
-PLAIN = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], REST: MANY}
+PLAIN = {FLANDERS: MANY, WALLONIA: MANY, BRUSSELS: [500, *[20] * 12], RESIDUAL: MANY}
 FEW = {**PLAIN, FLANDERS: [1000, *[20] * 6, 4, *[20] * 5]}
 
 
@@ -227,7 +227,7 @@ def test_a_later_release_shows_nothing_more_where_the_old_thresholds_tell_of_a_f
 
 
 def test_a_later_release_shows_nothing_more_where_another_area_is_hidden():
-    first = table_of({**PLAIN, REST: [400, *[0] * 11, 2]})
+    first = table_of({**PLAIN, RESIDUAL: [400, *[0] * 11, 2]})
     assert [] in shown(first).values()
     assert shown(table_of(PLAIN, earlier=cells_shown(first))) == MAIN_ONLY
 
@@ -263,7 +263,7 @@ def test_the_audit_finds_a_planted_leak_of_a_region():
 
 
 def test_the_audit_finds_a_planted_leak_of_those_without_a_region():
-    cells = {**PLAIN, REST: [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]}
+    cells = {**PLAIN, RESIDUAL: [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]}
     counts, table = year_of(cells), table_of(cells)
     assert audited(table, counts) == []
     for k in set(ALL) - set(shown(table)[BRUSSELS]):
@@ -280,7 +280,7 @@ def test_the_audit_finds_that_everybody_has_a_forfait():
 
 
 def test_the_audit_names_no_number_of_people():
-    cells = {**PLAIN, REST: [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]}
+    cells = {**PLAIN, RESIDUAL: [400, *[0] * 5, 12, 1, 0, 0, 2, 0, 10]}
     counts = year_of(cells)
     leaky = table_of(cells)
     for k in ALL:
@@ -334,7 +334,7 @@ def years(draw):
     few = st.sampled_from((0, 0, 1, 2, t, t + 1, 9, 30))
     cells = {
         area: [draw(st.sampled_from((0, t, 2 * t, 40))), *draw(st.lists(few, min_size=12, max_size=12))]
-        for area in (FLANDERS, WALLONIA, BRUSSELS, REST)
+        for area in (FLANDERS, WALLONIA, BRUSSELS, RESIDUAL)
     }
     return cells, draw(st.integers(1, 12)), t
 
@@ -344,7 +344,7 @@ def little_years(draw):
     t = draw(st.integers(2, 3))
     cells = {
         area: [draw(st.integers(0, 4)), *draw(st.lists(st.sampled_from((0, 1, 2, 3, 4)), min_size=MOST, max_size=MOST))]
-        for area in (FLANDERS, BRUSSELS, REST)
+        for area in (FLANDERS, BRUSSELS, RESIDUAL)
     }
     return cells, draw(st.integers(1, MOST)), t
 
@@ -442,23 +442,23 @@ def intervals(table, regions, most_people, main, t):
         ]
     rows = read(table, "BE")
     assert rows[0] is not None
-    # Everything that the country shows is a sum of these; the rest is what is left of it.
+    # Everything that the country shows is a sum of these; the residual is what is left of it.
     asked = [0, *rows[1]]
 
     def sums(world):
         return (*(sum(world[k:]) for k in asked), world[2] if rows[2] is not None else 0)
 
-    rests = defaultdict(list)
+    residuals = defaultdict(list)
     for size in range(most_people + 1):
         for world in compositions(size, MOST + 1):
-            rests[sums(world)].append(world)
+            residuals[sums(world)].append(world)
     target = (rows[0], *rows[1].values(), rows[2] or 0)
     possible = defaultdict(set)
     for chosen in itertools.product(*worlds.values()):
         together = tuple(map(sum, zip(*chosen, strict=True)))
-        left = rests.get(tuple(a - b for a, b in zip(target, sums(together), strict=True)), ())
-        possible[REST].update(left)
-        possible["BE"].update(tuple(map(sum, zip(together, rest, strict=True))) for rest in left)
+        left = residuals.get(tuple(a - b for a, b in zip(target, sums(together), strict=True)), ())
+        possible[RESIDUAL].update(left)
+        possible["BE"].update(tuple(map(sum, zip(together, residual, strict=True))) for residual in left)
         if left:
             for area, world in zip(worlds, chosen, strict=True):
                 possible[area].add(world)
@@ -484,7 +484,7 @@ def test_no_reader_of_all_tables_gets_behind_the_promise(year):
     cells, main, t = year
     sizes = {area: sum(persons) for area, persons in cells.items()}
     # Brussels the last region: of it "most rows" tells the reader nothing plain.
-    assume(sizes[BRUSSELS] < sizes[FLANDERS] <= 12 and sizes[REST] <= 12)
+    assume(sizes[BRUSSELS] < sizes[FLANDERS] <= 12 and sizes[RESIDUAL] <= 12)
     counts = year_of(cells)
     totals = totals_of(counts, main, t).set_index("area_code")
     assume((totals.loc[["BE", FLANDERS], "status"] == "published").all())

@@ -63,7 +63,7 @@ def derive(settings: Settings, year: int, *, rates: bool = True) -> None:
         write(schemas.REGISTRATIONS, registrations.registrations(read(schemas.RAW_FORFAITS)))
         write(schemas.FORFAITS_PER_PATIENT, forfaits.forfaits_per_patient(read(schemas.REGISTRATIONS)))
         attributed = attribution.attributed_patients(
-            read(schemas.FORFAITS_PER_PATIENT), read(schemas.RAW_DMG), settings.threshold
+            read(schemas.FORFAITS_PER_PATIENT), read(schemas.RAW_DMG), settings.minimum_forfaits
         )
         located = attribution.with_residence(attributed, read(schemas.RAW_BENEFICIARIES))
         write(schemas.ATTRIBUTED_PATIENTS, located)

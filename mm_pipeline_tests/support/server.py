@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mm_pipeline
-from mm_pipeline_tests.support.installation import Installation
+from mm_pipeline_tests.support.installation import Installation, made_together
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Server:
     def launch_backfill(self, assets: Iterable[str], years: Iterable[int]) -> str:
         """As the UI does it; returns its id."""
         params = {
-            "assetSelection": [{"path": [name]} for name in assets],
+            "assetSelection": [{"path": [name]} for name in made_together(assets)],
             "partitionNames": [str(year) for year in years],
             "fromFailure": False,
             "tags": [],

@@ -1,7 +1,7 @@
 """Random small `sector_rates`, made from groups of persons so that they add up, small enough to be searched through.
 
 Rich in what disclosure control stumbles over: zeros, cells where everybody is a patient, cells on either side of the
-threshold, rests (unknown sectors, the unassigned) of every size, areas with a single child, Brussels, tables without
+threshold, residuals (unknown sectors, the unassigned) of every size, areas with a single child, Brussels, tables without
 sectors and tables that are only a part of the country.
 """
 
@@ -61,7 +61,7 @@ class SmallTable:
     lowest: str
     dimensions: tuple[str, ...]
     groups: tuple[Group, ...]
-    empty_rests: bool = False
+    empty_residuals: bool = False
     """whether an unknown sector has a row where nobody lives in it"""
 
     def table(self) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def table_of(small: SmallTable) -> pd.DataFrame:
     if small.lowest == "sector":
         unknown = {group.municipality for group in small.groups if group.sector == "" and group.people > 0}
         everywhere = {area.code for area in areas if area.level == "municipality"}
-        with_row = everywhere if small.empty_rests else everywhere & unknown
+        with_row = everywhere if small.empty_residuals else everywhere & unknown
         areas += [Area("sector", f"{code}ZZZZ", code) for code in sorted(with_row)]
 
     counts: dict[tuple[str, ...], list[int]] = {}
@@ -222,7 +222,7 @@ def _groups(
         return st.sampled_from(names)
 
     many = 1 if not dimensions or leaf[1] else 3
-    is_rest = leaf[1] == "" and (has_sectors or leaf[0] == UNASSIGNED)
+    is_residual = leaf[1] == "" and (has_sectors or leaf[0] == UNASSIGNED)
     return [
         Group(
             *leaf,
@@ -231,7 +231,7 @@ def _groups(
             draw(kinds("0", "1")) if "preferential" in dimensions else "0",
             *draw(_counts(threshold, biggest)),
         )
-        for _ in range(draw(st.integers(0 if is_rest else 1, many)))
+        for _ in range(draw(st.integers(0 if is_residual else 1, many)))
     ]
 
 
@@ -337,7 +337,7 @@ def masked(rates: pd.DataFrame, hidden: Iterable[tuple[attacker.Cell, str]]) -> 
 
     A reader counts on that rule, so a release that broke it would be a contradiction.
     """
-    rows = [row for row in rows_of(rates) if not attacker.is_rest(row)]
+    rows = [row for row in rows_of(rates) if not attacker.is_residual(row)]
     truth = {attacker.cell_of(row): row for row in rows}
     shown = {cell: dict(row) for cell, row in truth.items()}
     for cell, figure in hidden:
@@ -382,12 +382,12 @@ def release_of(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def carried_on(
-    releases: Sequence[pd.DataFrame], truths: Sequence[pd.DataFrame], with_rests: bool
+    releases: Sequence[pd.DataFrame], truths: Sequence[pd.DataFrame], with_residuals: bool
 ) -> list[pd.DataFrame]:
     """Releases of a year, newest first, each figure with a version by which those that did not change are known, and each
     cell with whether it only grew or only shrank.
 
-    ``truths`` are their `sector_rates`; ``with_rests``: the rests have rows, for nothing but their versions.
+    ``truths`` are their `sector_rates`; ``with_residuals``: the residuals have rows, for nothing but their versions.
     """
     before: dict[attacker.Cell, tuple[int, int]] = {}
     result: list[pd.DataFrame] = []
@@ -396,16 +396,16 @@ def carried_on(
         counts = {
             attacker.cell_of(row): (row["beneficiaries"], row["patients"])
             for row in rows_of(truth)
-            if not attacker.is_rest(row)
+            if not attacker.is_residual(row)
         }
-        rests = attacker.rests_of({attacker.cell_of(row): row for row in rows})
-        for rest in rests:
-            counts[rest] = _left_over(rest, truth)
+        residuals = attacker.residuals_of({attacker.cell_of(row): row for row in rows})
+        for residual in residuals:
+            counts[residual] = _left_over(residual, truth)
         known = {cell: told_of(counts[cell], before.get(cell)) for cell in counts}
         before = counts
-        if with_rests:
+        if with_residuals:
             template = {**rows[0], "beneficiaries": None, "patients": None}
-            for level, code, dimension, category in rests:
+            for level, code, dimension, category in residuals:
                 place = {"level": level, "area_code": code, "parent_code": "BE" if code == "unassigned" else code[:5]}
                 rows.append({**template, **place, "dimension": dimension, "category": category})
         result.append(release_of({**row, **known[attacker.cell_of(row)]} for row in rows))
@@ -426,17 +426,17 @@ def told_of(now: tuple[int, int], before: tuple[int, int] | None) -> dict[str, i
     return {"version_beneficiaries": now[0], "version_patients": now[1], "change": change}
 
 
-def _left_over(rest: attacker.Cell, truth: pd.DataFrame) -> tuple[int, int]:
-    """What a rest truly counts: the area less its children."""
+def _left_over(residual: attacker.Cell, truth: pd.DataFrame) -> tuple[int, int]:
+    """What a residual truly counts: the area less its children."""
     rows = rows_of(truth)
-    whole = ("country", "BE") if rest[0] == "unassigned" else ("municipality", rest[1][:5])
+    whole = ("country", "BE") if residual[0] == "unassigned" else ("municipality", residual[1][:5])
     below = attacker.LEVEL_BELOW[whole[0]]
     counts = [0, 0]
     for row in rows:
-        if (row["dimension"], row["category"]) != rest[2:]:
+        if (row["dimension"], row["category"]) != residual[2:]:
             continue
         sign = (row["level"], row["area_code"]) == whole
-        sign -= row["level"] == below and row["parent_code"] == whole[1] and not attacker.is_rest(row)
+        sign -= row["level"] == below and row["parent_code"] == whole[1] and not attacker.is_residual(row)
         counts = [counts[0] + sign * row["beneficiaries"], counts[1] + sign * row["patients"]]
     return counts[0], counts[1]
 

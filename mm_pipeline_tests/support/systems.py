@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.dimensions import KEY
-from mm_pipeline.disclosure.mask import Mask
+from mm_pipeline.disclosure.suppression import SuppressionPattern
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
 
@@ -50,13 +50,13 @@ def lines(system):
     return set(result)
 
 
-def mask_of(system, *hidden):
-    """``hidden`` as "N level area category" or "n ..."; nothing besides, but the rests."""
-    mask = Mask(system.is_rest.copy(), system.is_rest.copy())
+def pattern_of(system, *hidden):
+    """``hidden`` as "N level area category" or "n ..."; nothing besides, but the residuals."""
+    pattern = SuppressionPattern(system.is_residual.copy(), system.is_residual.copy())
     for each in hidden:
         figure, name = each.split(maxsplit=1)
-        mask["beneficiaries" if figure == "N" else "patients"][at(system, name)] = True
-    return mask
+        pattern["beneficiaries" if figure == "N" else "patients"][at(system, name)] = True
+    return pattern
 
 
 def line_of(*counts):

@@ -1,4 +1,4 @@
-"""The tree: every room of the package on its floor, every test in a tier, ``unit`` as the package is."""
+"""The tree: imports go downwards only, every test is in a tier, and ``unit`` mirrors the package."""
 
 import ast
 from collections.abc import Iterator

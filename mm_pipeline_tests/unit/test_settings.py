@@ -22,7 +22,7 @@ def test_defaults() -> None:
     settings = from_environment({})
     assert settings.data_dir == Path(module.__file__).parent.parent / "data"
     assert settings == Settings(data_dir=settings.data_dir, threads=os.cpu_count() or 2)
-    assert (settings.memory_limit, settings.threshold, settings.disclosure_threshold) == ("4GB", 6, 5)
+    assert (settings.memory_limit, settings.minimum_forfaits, settings.disclosure_threshold) == ("4GB", 6, 5)
     assert (settings.quarantine_limit, settings.aliases, settings.id_key) == (0.01, {}, "")
     assert (settings.engine, settings.spark_master) == ("duckdb", "local[*]")
 
@@ -52,7 +52,7 @@ def test_outside_a_clone_the_data_lie_in_the_current_folder(tmp_path: Path, monk
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MM_THRESHOLD", "8")
-    assert from_environment().threshold == 8
+    assert from_environment().minimum_forfaits == 8
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_variable_is_read(variable: str, text: str, value: object) -> None:
-    field = variable.removeprefix("MM_").lower()
+    field = {"MM_THRESHOLD": "minimum_forfaits"}.get(variable, variable.removeprefix("MM_").lower())
     settings = from_environment({variable: text})
     assert getattr(settings, field) == value
     assert replace(settings, **{field: getattr(from_environment({}), field)}) == from_environment({})
@@ -353,7 +353,7 @@ class TestFingerprint:
         settings = Settings(data_dir=tmp_path)
         prints = {
             settings.fingerprint(),
-            replace(settings, threshold=7).fingerprint(),
+            replace(settings, minimum_forfaits=7).fingerprint(),
             replace(settings, disclosure_threshold=6).fingerprint(),
             replace(settings, aliases={"X": "sex"}).fingerprint(),
             replace(settings, legal_ids=("NA",)).fingerprint(),

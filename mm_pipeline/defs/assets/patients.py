@@ -66,13 +66,13 @@ def _distribution_plot(written: ir.Table) -> dict[str, Any]:
 def attributed_patients(
     forfaits_per_patient: ir.Table, raw_dmg: ir.Table, raw_beneficiaries: ir.Table, settings: SettingsParam
 ) -> Rows:
-    attributed = attribution.attributed_patients(forfaits_per_patient, raw_dmg, settings.threshold)
-    candidates = forfaits_per_patient.filter(_.forfaits >= settings.threshold).count()
+    attributed = attribution.attributed_patients(forfaits_per_patient, raw_dmg, settings.minimum_forfaits)
+    candidates = forfaits_per_patient.filter(_.forfaits >= settings.minimum_forfaits).count()
 
     def shown(written: ir.Table) -> dict[str, Any]:
         at_threshold = int(candidates.execute())
         return {
-            "threshold": settings.threshold,
+            "threshold": settings.minimum_forfaits,
             "patients_at_threshold": told(at_threshold),
             "excluded_by_another_dmg": told(at_threshold - int(written.count().execute())),
         }

@@ -69,11 +69,11 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
     was made with another number of forfaits: the difference of two thresholds is a group that is protected in neither.
     """
     threshold, releases = work.settings.disclosure_threshold, stored(work, schemas.RELEASES)
-    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.threshold}):
+    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.minimum_forfaits}):
         raise ReleaseError(
-            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.threshold} would tell "
-            "by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD back, or use "
-            "another data folder (MM_DATA_DIR) for figures that are not released."
+            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.minimum_forfaits} "
+            "would tell by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD "
+            "back, or use another data folder (MM_DATA_DIR) for figures that are not released."
         )
     published = work.settings.published_dir / str(work.year) / "rates.parquet"
     if not len(releases) and published.is_file():
@@ -96,7 +96,7 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
     counts = as_postponed(counts, before, result.postponed) if known else counts
     now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
-    kept = remembered(kept, now, digest=digest_of(result.table), threshold=threshold, released=released)
+    kept = remembered(kept, now, digest=digest_of(result.table), disclosure_threshold=threshold, released=released)
     store(work, schemas.DISCLOSED_RATES, kept, provenance)
     store(work, schemas.PROTECTED_SENSITIVITY, _protected_sensitivity(work, result.table, counts, known), provenance)
     store(work, schemas.PROTECTED_RATES, result.table, provenance)
@@ -107,7 +107,11 @@ def _protected_sensitivity(
     work: YearContext, protected: pd.DataFrame, cells: pd.DataFrame, known: bool
 ) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
-    shown, main, counts = stored(work, schemas.SHOWN_SENSITIVITY), work.settings.threshold, threshold_counts(cells)
+    shown, main, counts = (
+        stored(work, schemas.SHOWN_SENSITIVITY),
+        work.settings.minimum_forfaits,
+        threshold_counts(cells),
+    )
     totals = sensitivity_totals(protected)
     if not known:
         now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
@@ -166,7 +170,10 @@ def mark_released(work: YearContext) -> None:
     """
     assert_cleared(work)
     releases, digest = stored(work, schemas.RELEASES), digest_of(stored(work, schemas.PROTECTED_RATES))
-    marks = {**dict(zip(releases["digest"], releases["threshold"], strict=True)), digest: work.settings.threshold}
+    marks = {
+        **dict(zip(releases["digest"], releases["threshold"], strict=True)),
+        digest: work.settings.minimum_forfaits,
+    }
     if not set(marks) <= set(stored(work, schemas.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
             f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "

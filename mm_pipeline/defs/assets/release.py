@@ -48,11 +48,11 @@ from mm_pipeline.operations.sign_off import (
 )
 from mm_pipeline.reference.areas import in_order, sector_vintage
 from mm_pipeline.reference.outlines import outlines_for
+from mm_pipeline.release.archive import RELEASES, archive_release, archived_releases, broken_releases
 from mm_pipeline.release.codelists import area_codes, read_area_codes
 from mm_pipeline.release.files import broken_checksums, sizes, write_checksums
 from mm_pipeline.release.history import History, read_history
 from mm_pipeline.release.inputs import SERIES, page_version, released_years, series_version
-from mm_pipeline.release.kept import RELEASES, broken_releases, keep_earlier, kept_releases
 from mm_pipeline.release.metadata.fiche import fiche
 from mm_pipeline.release.metadata.provenance import Made
 from mm_pipeline.release.revisions import FIRST_OF_YEAR
@@ -239,7 +239,7 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
                     room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
                 },
                 thresholds={
-                    "threshold": settings.threshold,
+                    "threshold": settings.minimum_forfaits,
                     "disclosure_threshold": settings.disclosure_threshold,
                 },
                 settings=settings.fingerprint(),
@@ -314,7 +314,7 @@ REFRESH_PAGE = (
         "the fiche of the statistic, metadata for catalogues, provenance, and the changelog with the number of cells that "
         "changed. Made again by itself when a year was rebuilt; the folder is switched in one step.",
         table=schemas.RELEASED_RATES,
-        code=["release/series", "release/workbook", "release/kept", *_OF_A_YEAR],
+        code=["release/series", "release/workbook", "release/archive", *_OF_A_YEAR],
         kinds={"csv", "parquet", "excel"},
         yearly=False,
         uri="data/published/series/rates.csv",
@@ -354,7 +354,7 @@ def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> 
             "revisions": _revisions(history),
             "files": _files(folder),
             "rates_by_region": rates_by_region(settings),
-            "kept": keep_earlier(place, history, releases),
+            "kept": archive_release(place, history, releases),
         }
         earlier = result("published_series", KEPT_CHECK, _earlier_releases(releases, history))
     yield dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
@@ -398,7 +398,7 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
             f"data/published/{RELEASES}: {'; '.join(faults)}. Somebody changed an earlier release, or it was lost: put its "
             "folder back from a copy. The newest release does not depend on it."
         )
-    if not (kept := kept_releases(releases)):
+    if not (kept := archived_releases(releases)):
         return not_applicable("no earlier release is kept yet.")
     return passed(f"Earlier releases, as they were: {', '.join(folder.name for folder in kept)}.")
 
@@ -440,7 +440,7 @@ def _atlas_page(settings: Settings) -> dg.MaterializeResult:
             standardised=pq.ParquetFile(series / "standardised.parquet").read(),
             areas=read_area_codes(series / AREAS),
             outlines=outlines,
-            fiche=fiche(history.release, **thresholds_of(series)),
+            fiche=fiche(history.release, *thresholds_of(series)),
             release=history.release,
         )
         write_checksums(folder)

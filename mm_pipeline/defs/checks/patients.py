@@ -61,7 +61,7 @@ def attribution_rule(work: YearContext) -> Outcome:
     The months are counted again from the billed lines in another way than the statistic does (distinct months of net
     billed (patient, house, month), no masks).
     """
-    threshold, shown_from = work.settings.threshold, work.settings.disclosure_threshold
+    threshold, shown_from = work.settings.minimum_forfaits, work.settings.disclosure_threshold
     attributed = work.read(schemas.ATTRIBUTED_PATIENTS)
     if work.lake.written(schemas.ATTRIBUTED_PATIENTS, work.year).rows == 0:
         return not_applicable("no patient is attributed to a maison médicale; see patients_are_beneficiaries.")
@@ -112,7 +112,7 @@ def dmg_at_own_house(work: YearContext) -> Outcome:
     A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another
     practice and its patients no longer count.
     """
-    threshold = work.settings.threshold
+    threshold = work.settings.minimum_forfaits
     candidates = work.read(schemas.FORFAITS_PER_PATIENT).filter(_.forfaits >= threshold)
     houses = candidates.group_by("house_id").agg(patients=_.count())
     kept = work.read(schemas.ATTRIBUTED_PATIENTS).group_by("house_id").agg(kept=_.count())
@@ -151,8 +151,8 @@ def patients_are_beneficiaries(work: YearContext) -> Outcome:
     if patients == 0:
         return failed(
             f"No patient is attributed to a maison médicale: no figure can be right, and the year stops here. Nobody has "
-            f"{work.settings.threshold} forfaits, or all have a DMG elsewhere. Look at the checks of raw_forfaits and "
-            "raw_dmg."
+            f"{work.settings.minimum_forfaits} forfaits, or all have a DMG elsewhere. Look at the checks of raw_forfaits "
+            "and raw_dmg."
         )
     if unknown == 0:
         return passed("All attributed patients are in the beneficiaries delivery.")

@@ -137,11 +137,11 @@ def sensitivity_audit(work: YearContext) -> Outcome:
     earlier = None
     if work.lake.has(schemas.SHOWN_SENSITIVITY, work.year):
         earlier = work.read(schemas.SHOWN_SENSITIVITY).to_pandas()
-    wrong = audit_sensitivity(shown, totals, work.settings.threshold, threshold, earlier)
+    wrong = audit_sensitivity(shown, totals, work.settings.minimum_forfaits, threshold, earlier)
     counts = threshold_counts(thresholds_of(work.read(schemas.DISCLOSED_RATES).to_pandas()))
     at_least = shown[(shown["rule"] == "at_least") & shown["patients"].notna()]
     if not len(counts):  # what is postponed is not known: then no threshold shows but that of the statistic
-        at_least = at_least[at_least["threshold"] != work.settings.threshold]
+        at_least = at_least[at_least["threshold"] != work.settings.minimum_forfaits]
     counted = counts[counts["level"].isin(["country", "region"])].set_index(["area_code", "threshold"])["patients"]
     true = counted.reindex(pd.MultiIndex.from_frame(at_least[["area_code", "threshold"]])).to_numpy()
     if (at_least["patients"].to_numpy() != true).any():

@@ -14,7 +14,7 @@ from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.dimensions import AGE_GROUPS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
+from mm_pipeline.dimensions import AGE_GROUPS, BREAKDOWNS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.rates import dimensions_of
 
@@ -134,7 +134,7 @@ def breakdowns_add_up(work: YearContext) -> Outcome:
     area = ["level", "area_code"]
     totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
     wrong: list[str] = []
-    for dimension in ("sex", "age_group", "preferential", "age_class"):
+    for dimension in BREAKDOWNS:
         carrying = totals[[dimension in dimensions_of(level) for level in totals.index.get_level_values("level")]]
         sums = frame[frame["dimension"] == dimension].groupby(area)[_COUNTS].sum()
         wrong += [f"{dimension} of {level} {code}" for level, code in _differing(carrying, sums)]
@@ -276,7 +276,7 @@ def _places(rows: pd.DataFrame) -> str:
 )
 def thresholds_agree(work: YearContext) -> Outcome:
     """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
-    main = work.settings.threshold
+    main = work.settings.minimum_forfaits
     counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()
     rates = _rates(work)
     totals = rates[rates["level"].isin(sensitivity.LEVELS) & (rates["dimension"] == "total")]

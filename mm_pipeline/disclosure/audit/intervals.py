@@ -1,37 +1,37 @@
-"""The exact lowest and highest whole number that each column of a system can take.
+"""Intervals: the exact lowest and highest whole number that each column of a system can take.
 
-Bounds are carried through the equations until they stand still (:func:`_tightened`). With coefficients 1 and -1 that
-is exact wherever the equations do not run in circles; what circles is left to linear programming
-(:mod:`~mm_pipeline.disclosure.audit.circles`), and its bounds are carried on from there.
+Bounds are propagated through the equations until they stand still (:func:`_tightened`). With coefficients 1 and -1 that is
+exact wherever the equations have no cyclic dependencies. Those are left to linear programming
+(:mod:`~mm_pipeline.disclosure.audit.cycles`), whose bounds are then propagated further.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from mm_pipeline.disclosure.audit import circles
+from mm_pipeline.disclosure.audit import cycles
 from mm_pipeline.disclosure.audit.release import contradiction
 from mm_pipeline.disclosure.audit.system import System
 from mm_pipeline.errors import OperatorError
 
 ROUNDS = 200
-"""In circles bounds may creep by one in each round for long; linear programming ends that."""
+"""Rounds of propagation before linear programming: along a cycle, bounds may creep by one a round for long."""
 
 
 def intervals(system: System) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest of every column (infinity where nothing bounds it).
+    """The lowest and the highest value of every column, infinity where it is unbounded.
 
     Raises :class:`OperatorError` when no whole numbers solve the system.
     """
     lowest, highest, still = _tightened(system, system.lowest, system.highest, ROUNDS)
     missing = -np.bincount(system.equation, system.sign * lowest[system.column])
-    for part in _components(system, _circling(system, lowest < highest, prune=still)):
+    for part in _components(system, _cyclic(system, lowest < highest, prune=still)):
         equations, row = np.unique(system.equation[part], return_inverse=True)
         columns, number = np.unique(system.column[part], return_inverse=True)
         widths = highest[columns] - lowest[columns]
         try:
-            low, high = circles.extremes(widths, missing[equations], row, number, system.sign[part])
-        except circles.NoSolutionError:
+            low, high = cycles.extremes(widths, missing[equations], row, number, system.sign[part])
+        except cycles.NoSolutionError:
             raise _not_adding_up(system, equations) from None
         lowest[columns], highest[columns] = lowest[columns] + low, lowest[columns] + high
     lowest, highest, _ = _tightened(system, lowest, highest, None)
@@ -67,7 +67,7 @@ def _tightened(
 
 
 def _others(equation: np.ndarray, term: np.ndarray, unbounded: float) -> np.ndarray:
-    """For each term the sum of the other terms of its equation; ``unbounded`` as soon as one of them is infinite."""
+    """The sum of the other terms of its equation, for each term; ``unbounded`` as soon as one of these is infinite."""
     infinite = np.isinf(term)
     finite = np.where(infinite, 0.0, term)
     # Sums of whole numbers below 2**53 are exact.
@@ -75,11 +75,11 @@ def _others(equation: np.ndarray, term: np.ndarray, unbounded: float) -> np.ndar
     return np.where(np.bincount(equation, infinite)[equation] > infinite, unbounded, sums)
 
 
-def _circling(system: System, free: np.ndarray, prune: bool) -> np.ndarray:
-    """The entries of ``free`` columns that may not be settled by bounds alone.
+def _cyclic(system: System, free: np.ndarray, prune: bool) -> np.ndarray:
+    """The entries of ``free`` columns that depend on each other in cycles, which propagation may not settle.
 
-    An equation with at most one column that stands elsewhere too is a twig: where the bounds stand still, every value
-    of that column leaves room for the others. ``prune`` takes twigs off until none is left.
+    An equation with at most one column that occurs elsewhere is a twig: where the bounds stand still, every value of that
+    column leaves room for the others. ``prune``: remove twigs until none is left.
     """
     at = np.flatnonzero(free[system.column])
     while prune:
@@ -93,7 +93,7 @@ def _circling(system: System, free: np.ndarray, prune: bool) -> np.ndarray:
 
 
 def _components(system: System, at: np.ndarray) -> Iterator[np.ndarray]:
-    """The entries ``at``, split where no equation links them."""
+    """The connected components of the entries ``at``."""
     equation, column = system.equation[at], system.column[at]
     label = np.arange(len(system.lowest))
     while True:

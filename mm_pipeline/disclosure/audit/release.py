@@ -1,7 +1,7 @@
-"""Reading one release as its reader does: the cells it shows, and the rests that it never shows.
+"""Reading a release as its reader does: the cells it shows, and the residuals that it never shows.
 
-A table that is not of its shape, or that contradicts itself within one row, is refused here; what contradicts itself
-across rows shows when the system is solved.
+A table with the wrong columns, or a row that contradicts itself, is refused here; contradictions across rows come to
+light when the system is solved.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ REQUIRED = [*KEY, "parent_code", *SHOWN]
 
 
 def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
-    """The cells and rests of the release at ``position`` (0 is the newest), in the order of their key.
+    """The cells and residuals of the release at ``position`` (0 is the newest), in the order of their key.
 
-    Columns: KEY, ``parent_code``, ``beneficiaries`` and ``patients`` (NaN where hidden), VERSIONS, ``change``, ``rest``.
+    Columns: KEY, ``parent_code``, ``beneficiaries`` and ``patients`` (NaN where hidden), VERSIONS, ``change``, ``residual``.
     Raises :class:`OperatorError` for a table that is not in the shape of ``protected_rates``, or a row that
     contradicts itself.
     """
@@ -33,18 +33,20 @@ def read(release: pd.DataFrame, position: int) -> pd.DataFrame:
         cells[column] = _numbers(release, column)
     for column in [*VERSIONS, "change"]:
         cells[column] = _numbers(release, column) if column in release.columns else 0.0
-    is_rest = (cells.level == UNASSIGNED) | ((cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR))
-    _refuse_bad_rows(cells, release, is_rest)
-    real = cells[~is_rest].assign(rest=False)
-    rests = _rests(real).merge(cells.loc[is_rest, [*KEY, *VERSIONS, "change"]], on=KEY, how="left")
-    # A rest without a version of its own is a different unknown in each release; the versions of rows are from 0 on.
-    rests[VERSIONS] = rests[VERSIONS].fillna(-1 - position)
-    rests["change"] = rests.change.fillna(0)
-    return pd.concat([real, rests], ignore_index=True).sort_values(KEY, ignore_index=True)
+    is_residual = (cells.level == UNASSIGNED) | (
+        (cells.level == "sector") & cells.area_code.str.endswith(UNKNOWN_SECTOR)
+    )
+    _refuse_bad_rows(cells, release, is_residual)
+    real = cells[~is_residual].assign(residual=False)
+    residuals = _residuals(real).merge(cells.loc[is_residual, [*KEY, *VERSIONS, "change"]], on=KEY, how="left")
+    # A residual without a version of its own is a different unknown in each release; the versions of rows are from 0 on.
+    residuals[VERSIONS] = residuals[VERSIONS].fillna(-1 - position)
+    residuals["change"] = residuals.change.fillna(0)
+    return pd.concat([real, residuals], ignore_index=True).sort_values(KEY, ignore_index=True)
 
 
 def contradiction(what: str, cells: pd.DataFrame) -> OperatorError:
-    """The refusal of a table: what is wrong with ``cells`` (codes only, never a count)."""
+    """The error for a table that contradicts itself. Names ``cells`` by their codes, never a count."""
     names = list(dict.fromkeys(cells[KEY].agg(" ".join, axis=1)))
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return OperatorError(
@@ -62,7 +64,7 @@ def _numbers(release: pd.DataFrame, column: str) -> np.ndarray:
         raise OperatorError(f"The published table's column {column} holds something that is not a number.") from None
 
 
-def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Series) -> None:
+def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_residual: pd.Series) -> None:
     numbers = cells[[*SHOWN, *VERSIONS]]
     shows_n = cells.patients.notna()
     categories = {(dimension, category) for dimension, names in CATEGORIES.items() for category in names}
@@ -78,21 +80,21 @@ def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_rest: pd.Ser
         "with a change that is none of 1, -1 and 0": ~cells.change.isin([1, -1, 0]),
         "with patients shown and beneficiaries hidden": shows_n & cells.beneficiaries.isna(),
         "with more patients than beneficiaries": cells.patients > cells.beneficiaries,
-        "a rest, of which no figure may be published": is_rest & cells[SHOWN].notna().any(axis=1),
+        "a rest, of which no figure may be published": is_residual & cells[SHOWN].notna().any(axis=1),
     }
     for column in ["rate_per_10000", "rate_percent"]:
         if column in release.columns:
             wrong[f"with a {column} but no patients, which follow from it"] = release[column].notna().array & ~shows_n
     if "status" in release.columns:
         expected = np.where(shows_n, "published", "suppressed")
-        wrong["with a status other than what is shown"] = (release.status.array != expected) & ~is_rest
+        wrong["with a status other than what is shown"] = (release.status.array != expected) & ~is_residual
     for what, rows in wrong.items():
         if np.any(rows):
             raise contradiction(f"cells {what}", cells[np.asarray(rows, bool)])
 
 
-def _rests(real: pd.DataFrame) -> pd.DataFrame:
-    """The children that exist but are never published: of municipalities with sectors, of a country with regions."""
+def _residuals(real: pd.DataFrame) -> pd.DataFrame:
+    """The residuals: of municipalities with sectors, and of a country with regions."""
     parents = {
         level: set(real.parent_code[real.level == below])
         for below, level in [("sector", "municipality"), ("region", "country")]
@@ -101,13 +103,13 @@ def _rests(real: pd.DataFrame) -> pd.DataFrame:
         (real.level == "municipality") & (real.dimension == "total") & real.area_code.isin(parents["municipality"])
     ]
     national = real[(real.level == "country") & real.area_code.isin(parents["country"])]
-    rests = pd.concat(
+    residuals = pd.concat(
         [
             municipal.assign(level="sector", area_code=municipal.area_code + UNKNOWN_SECTOR),
             national.assign(level=UNASSIGNED, area_code=UNASSIGNED),
         ]
     )
     parent_code = pd.concat([municipal.area_code, national.area_code])
-    return rests.assign(parent_code=parent_code, beneficiaries=np.nan, patients=np.nan, rest=True).drop(
+    return residuals.assign(parent_code=parent_code, beneficiaries=np.nan, patients=np.nan, residual=True).drop(
         columns=[*VERSIONS, "change"]
     )

@@ -1,8 +1,8 @@
-"""The audit of the sensitivity table: the promise, for persons by their number of forfaits.
+"""Audit of the sensitivity table: whether the promise holds for persons by their number of forfaits.
 
-It knows nothing of how the thresholds were chosen. The unknowns are the persons of each region, and of the country without
-a region, with 0, 1 ... 12 forfaits; every figure that shows is a sum of them. Judged is every sum that a reader may ask
-for: those with i to j - 1 forfaits, for all i < j, in every region, without a region, and in the country.
+It does not know how the shown rows were chosen. The unknowns are the persons of each region, and of the country without
+a region, with 0, 1 ... 12 forfaits; every figure shown is a sum of them. Every sum that a reader may ask for is judged:
+those with i to j - 1 forfaits, for all i < j, in every region, without a region, and in the country.
 """
 
 from itertools import combinations
@@ -10,40 +10,42 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.audit.circles import NoSolutionError, extremes
+from mm_pipeline.disclosure.audit.cycles import NoSolutionError, extremes
 
 MOST = 12
-_REST = "(without a region)"
+_RESIDUAL = "(without a region)"
 
 
 def audit_sensitivity(
     shown: pd.DataFrame,
     protected_totals: pd.DataFrame,
-    main_threshold: int,
-    t: int,
+    minimum_forfaits: int,
+    disclosure_threshold: int,
     earlier: pd.DataFrame | None = None,
 ) -> list[str]:
-    """What is wrong with a sensitivity table as published, in words without numbers of people; empty if nothing is.
+    """The faults of a published sensitivity table, in words without numbers of people; empty if there are none.
 
     ``shown``: ``level``, ``area_code``, ``rule``, ``threshold``, ``beneficiaries``, ``patients``, ``status``.
     ``protected_totals``: the rows of ``protected_rates`` of the country and the regions with dimension total. ``earlier``:
     ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the year showed; None
     or empty if there is none.
     """
-    wrong = _form(shown, protected_totals, main_threshold)
+    wrong = _form(shown, protected_totals, minimum_forfaits)
     if earlier is not None and len(earlier):
-        now = shown[(shown["rule"] == "at_least") & shown["patients"].notna() & (shown["threshold"] != main_threshold)]
+        now = shown[
+            (shown["rule"] == "at_least") & shown["patients"].notna() & (shown["threshold"] != minimum_forfaits)
+        ]
         before = set(zip(earlier["area_code"], earlier["threshold"], strict=True))
         wrong += [
             f"{row.area_code}: threshold {row.threshold} was not shown by an earlier release of the year."
             for row in now.itertuples()
             if (row.area_code, row.threshold) not in before
         ]
-    return wrong or _promise(shown, t)
+    return wrong or _promise(shown, disclosure_threshold)
 
 
 def _form(shown: pd.DataFrame, totals: pd.DataFrame, main: int) -> list[str]:
-    """What must hold line by line: complete, as ``protected_rates`` has it, and in agreement with itself."""
+    """Faults of single rows: incomplete, at odds with ``protected_rates``, or contradicting themselves."""
     wrong = []
     expected = sorted((rule, k) for rule, k in [("exactly", 6), *(("at_least", k) for k in range(1, MOST + 1))])
     place = ["level", "area_code"]
@@ -72,9 +74,10 @@ def _same(values: pd.Series, value: object) -> bool:
 
 
 def _promise(shown: pd.DataFrame, t: int) -> list[str]:
+    """The sums that break the promise, in words; empty if none does."""
     regions = sorted(shown.loc[shown["level"] == "region", "area_code"].unique())
     (country,) = shown.loc[shown["level"] == "country", "area_code"].unique()
-    members = {region: [number] for number, region in enumerate([*regions, _REST])}
+    members = {region: [number] for number, region in enumerate([*regions, _RESIDUAL])}
     members[country] = [number for (number,) in members.values()]
 
     def cells(area: str, low: int, high: int) -> list[int]:
@@ -112,12 +115,12 @@ def _promise(shown: pd.DataFrame, t: int) -> list[str]:
 
 
 def _broken(least: float, most: float, t: int) -> bool:
-    """(a) of the promise: it could be from 1 to t - 1, and cannot be t, or is one of fewer than t numbers."""
+    """Whether a sum breaks (a) of the promise: it could be 1 to t - 1, but not t, or takes fewer than t values."""
     could_be_small = least <= t - 1 and most >= 1
     return could_be_small and (most < t or most - least < t - 1)
 
 
-def _everybody(ends: dict[tuple[str, int, int], tuple[float, float]], area: str, threshold: int, t: int) -> bool:
-    """(b): perhaps nobody has less than ``threshold``, somebody may have as many, and there are fewer than t numbers."""
-    least, most = ends[area, 0, threshold]
-    return least == 0 and ends[area, threshold, MOST + 1][1] > 0 and most - least < t - 1
+def _everybody(ends: dict[tuple[str, int, int], tuple[float, float]], area: str, forfaits: int, t: int) -> bool:
+    """Whether a sum breaks (b): perhaps nobody has fewer than ``forfaits``, somebody may have as many, under t values."""
+    least, most = ends[area, 0, forfaits]
+    return least == 0 and ends[area, forfaits, MOST + 1][1] > 0 and most - least < t - 1

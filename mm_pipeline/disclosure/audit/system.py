@@ -1,8 +1,8 @@
-"""What the reader of the releases knows, as one system of equations in whole numbers.
+"""The system of equations, in whole numbers, of what a reader of the releases knows.
 
-Every figure of every cell is a column: beneficiaries, patients and others (beneficiaries who are not patients). What
-is known of one alone are its bounds, equal where it is shown; what is known of several are equations with
-coefficients 1 and -1 and right-hand side 0.
+Every figure of every cell is a column: beneficiaries, patients and others (beneficiaries who are not patients). Knowledge
+of one figure is a pair of bounds, equal where it is shown; knowledge of several is an equation with coefficients 1 and -1
+and right-hand side 0.
 """
 
 from dataclasses import dataclass
@@ -19,26 +19,29 @@ N, n, M = range(3)
 
 @dataclass(frozen=True)
 class System:
-    """Column of figure f of cell k: ``3 * k + f``. Entry i: ``sign[i]`` times ``column[i]`` in ``equation[i]``."""
+    """Bounds and equations of all columns. Figure f of cell k is column ``3 * k + f``.
+
+    Entry i: ``sign[i]`` times ``column[i]`` in ``equation[i]``.
+    """
 
     cells: pd.DataFrame
-    """The unknown cells: KEY and VERSIONS, one per row; then, of those that only grew or only shrank, by what."""
+    """KEY and VERSIONS of the unknown cells, one a row; then the changes of those that only grew or only shrank."""
     lowest: np.ndarray
     highest: np.ndarray
     equation: np.ndarray
     column: np.ndarray
     sign: np.ndarray
     cell: np.ndarray
-    """Per equation, the cell that it is about: the total of a line."""
+    """Per equation, the cell to name if it cannot hold: the total of a line."""
 
 
 def system_of(rows: pd.DataFrame) -> System:
     """The joint system of all releases.
 
-    ``rows``: the cells of :func:`~mm_pipeline.disclosure.audit.release.read` with ``release`` and ``unknown``, the
-    number of the unknown cell; the same number in several releases is the same unknown. So is one figure of two cells, where
-    its version is the same. And a cell with a ``change`` is the one of the release before and persons that came (1), or the
-    one of the release before is the cell and persons that went (-1).
+    ``rows``: the cells of :func:`~mm_pipeline.disclosure.audit.release.read` with ``release`` and ``unknown``, the number of
+    the unknown cell. The same number in several releases is the same unknown; so is a figure of two cells with the same
+    version. ``change``: the cell is that of the release before and persons who came (1), or that one is the cell and
+    persons who left (-1).
     """
     cells = rows.drop_duplicates("unknown").set_index("unknown").sort_index()[[*KEY, *VERSIONS]]
     lowest = np.zeros((len(cells), 3))
@@ -91,7 +94,7 @@ def system_of(rows: pd.DataFrame) -> System:
 
 
 def _changes(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The unknowns of which one is the other and some persons: the larger, the smaller."""
+    """Pairs of unknowns that differ by persons who came or left: the larger ones, the smaller ones."""
     older = rows[[*KEY, "release", "unknown"]].assign(release=rows.release - 1)
     pairs = rows[rows.change != 0].merge(older, on=[*KEY, "release"], suffixes=("", "_before"))
     new, old, grows = pairs.unknown.to_numpy(), pairs.unknown_before.to_numpy(), pairs.change.to_numpy() > 0
@@ -99,7 +102,7 @@ def _changes(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _same(cells: pd.DataFrame, version: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of unknown cells that have the same figure, as its version says; of several a run."""
+    """Pairs of unknown cells whose figure has the same version; several are linked in a chain."""
     number = cells.groupby([*KEY, version]).ngroup().to_numpy()
     order = np.argsort(number, kind="stable")
     follows = np.diff(number[order]) == 0
@@ -107,26 +110,26 @@ def _same(cells: pd.DataFrame, version: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def at_least(rows: pd.DataFrame, figure: str) -> pd.Series:
-    """The lowest that a hidden figure can be, row by row: 1, as zeros are shown, or 0 where they may be hidden too."""
+    """The least value of a hidden figure in each row: 1, as zeros are shown, or 0 where zeros may be hidden too."""
     hidden = rows[figure].isna()
     area = ["release", "level", "area_code"]
     # R1: a total that hides the figure hides it in all its breakdowns.
     hiding = rows.loc[(rows.dimension == "total") & hidden, area].drop_duplicates()
     r1 = (rows.dimension != "total") & (rows[area].merge(hiding, how="left", indicator=True)._merge == "both")
-    zero = rows.rest | r1
+    zero = rows.residual | r1
     if figure == "patients":
-        # R2: a municipality may show n of none of its sectors, or an area of no category of a breakdown, but for those
-        # where N = 0 is shown. And a hidden N hides n, zero or not.
+        # R2: a municipality may show n for none of its sectors, or an area for no category of a breakdown, except where
+        # N = 0 is shown. And a hidden N hides n, zero or not.
         is_sector = rows.level == "sector"
         area = rows.parent_code.where(is_sector, rows.area_code)
-        quiet = hidden | rows.rest | (rows.beneficiaries == 0)
+        quiet = hidden | rows.residual | (rows.beneficiaries == 0)
         silent = quiet.groupby([rows.release, rows.level, area, rows.dimension]).transform("all")
         zero |= (silent & (is_sector | (rows.dimension != "total"))) | rows.beneficiaries.isna()
     return (hidden & ~zero).astype(float)
 
 
 def _lines(rows: pd.DataFrame) -> pd.DataFrame:
-    """All lines of all releases: ``total`` = the sum of its ``member`` rows, per ``kind`` of line and release."""
+    """All lines of all releases, a row for each ``member`` of a ``total``, by ``kind`` of line and release."""
     members = rows.rename(columns={"unknown": "member"})
     of_areas = members.assign(kind="areas", level=rows.level.map(LEVEL_ABOVE), area_code=rows.parent_code)
     classes = rows.dimension == "age_class"
@@ -138,8 +141,8 @@ def _lines(rows: pd.DataFrame) -> pd.DataFrame:
     totals = rows[["release", *KEY, "unknown"]].rename(columns={"unknown": "total"})
     lines = pd.concat([of_areas, of_breakdowns]).merge(totals, on=["release", *KEY])
     line = ["total", "kind", "release"]
-    lines = lines[~lines.groupby(line).rest.transform("all") | (lines.kind != "areas")]
-    # The same line of the same unknowns says the same in several releases.
+    lines = lines[~lines.groupby(line).residual.transform("all") | (lines.kind != "areas")]
+    # A line of the same unknowns in several releases is one equation.
     lines = lines.sort_values([*line, "member"])
     same = lines.groupby(line).member.agg(tuple).reset_index().drop_duplicates(["total", "kind", "member"])
     return lines.merge(same[line], on=line)[[*line, "member"]]

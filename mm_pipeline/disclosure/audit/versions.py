@@ -1,14 +1,14 @@
-"""Public tables of one year together: which figures their reader takes to be the same in several of them.
+"""Versions of figures in several public tables of a year, as a reader can guess them.
 
 The pipeline knows from the counts which figures changed. A reader of the tables does not, but can guess:
 
 - A figure changed if two tables show it differently, or one shows 0 and the other would not hide a 0.
 - An area changed if one of its figures did; or if its total is hidden and the area above changed. A hidden figure of an area
-  that did not change is the same as before. N and n each by themselves.
-- Persons came and went, if n changed somewhere and nowhere by more than N or against it. Then, where N is shown, n is the
+  that did not change is the same as before. This holds for N and n separately.
+- Persons came and went if n changed somewhere, and nowhere by more than N or against it. Then, where N is shown, n is the
   same if N is, and changed by no more than N if N did.
 
-He can guess wrong. Where the tables then contradict each other, the audit of them refuses.
+A guess can be wrong. Where the tables then contradict each other, their audit refuses them.
 """
 
 from collections.abc import Sequence
@@ -46,14 +46,14 @@ def with_versions(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _bounds(table: pd.DataFrame, keys: pd.MultiIndex) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the table by itself says of the figures of all cells: the lowest and the highest."""
+    """The lowest and the highest value of each figure of all cells, from one table alone."""
     at = pd.MultiIndex.from_frame(table[KEY])
     lowest = pd.DataFrame({figure: table[figure].fillna(at_least(table, figure)) for figure in SHOWN}).set_axis(at)
     return lowest.reindex(keys, fill_value=0), table[SHOWN].set_axis(at).reindex(keys).fillna(np.inf)
 
 
 def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.DataFrame) -> pd.DataFrame:
-    """Which figures are of an area that changed."""
+    """Whether each figure is of an area that changed."""
     areas = pd.MultiIndex.from_frame(cells[KEY[:2]])
     result = changed.copy()
     for figure in SHOWN:
@@ -69,6 +69,6 @@ def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.D
 
 def _added(table: pd.DataFrame, version: pd.DataFrame, change: pd.Series) -> pd.DataFrame:
     at = pd.MultiIndex.from_frame(table[KEY])
-    table = table.assign(change=change[at].to_numpy()).drop(columns=["rest", "release"])
+    table = table.assign(change=change[at].to_numpy()).drop(columns=["residual", "release"])
     table[VERSIONS] = version.loc[at].to_numpy()
     return table

@@ -1,7 +1,7 @@
-"""The released figures and the names of areas, packed for the page: counts only, from which it works out the rates.
+"""Released figures and names of areas, packed for the page. It holds counts only and computes the rates itself.
 
-A rate and its interval follow from the two counts (``release.interval``), so that these are all the page holds. Here
-is no figure that the released table does not show: a suppressed one is the mark ``HIDDEN``.
+A rate and its interval follow from the two counts (``release.interval``). There is no figure that the released table does
+not show: a suppressed one is the mark ``HIDDEN``.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import pandas as pd
 from mm_pipeline.release.codelists import LABELS, LANGUAGES
 
 ABSENT, HIDDEN = -2, -1
-"""No such row in the table (the area is not of that year), and a count that is not shown."""
+"""Marks in place of a count: no such row in the table (the area is not of that year), and a count that is hidden."""
 
 _READING_ORDER = [(dimension, category) for dimension, labels in LABELS["category"].items() for category in labels]
 _DECIMALS = 2
@@ -21,13 +21,13 @@ _STANDARDISED = ["standardised_per_10000", "standardised_per_10000_lower", "stan
 
 
 def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
-    """The counts of one level.
+    """The counts and histories of the areas of one level.
 
-    ``rates``: released rows of the level; ``areas``: its rows of the code list. The result: ``cells``, pairs
-    (dimension, category) in reading order; ``areas``, one entry an area, sorted by code: [code, history, counts].
-    History is a list of [first year, last year, code of the parent, names] with the names in fr, nl, de, en, or one
-    name where all are the same. Counts has an entry a cell: beneficiaries and patients of the first year, of the
-    second year ..., with ``ABSENT`` and ``HIDDEN`` in their place.
+    ``rates``: released rows of the level; ``areas``: its rows of the code list. Returns ``cells``, pairs (dimension,
+    category) in reading order; and ``areas``, an entry for each area, sorted by code: [code, history, counts]. History is a
+    list of [first year, last year, code of the parent, names], with names in fr, nl, de, en, or one name where all are the
+    same. Counts has an entry for each cell: beneficiaries and patients of the first year, of the second year ..., with
+    ``ABSENT`` and ``HIDDEN`` in their place.
     """
     keys = pd.MultiIndex.from_frame(rates[["dimension", "category"]])
     cells = [cell for cell in _READING_ORDER if cell in set(keys)]
@@ -49,9 +49,9 @@ def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int])
 
 
 def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dict[str, list[float]]:
-    """Area code -> rate and both ends of its interval, of the first year, the second ..., for one level.
+    """The standardised rates of one level: area code -> rate and both ends of its interval, year after year.
 
-    A suppressed one is ``HIDDEN``, a rate or interval that does not exist ``ABSENT``.
+    Suppressed ones are ``HIDDEN``; rates or intervals that do not exist are ``ABSENT``.
     """
     packed: dict[str, list[float]] = {}
     for row in standardised.itertuples(index=False):
@@ -64,7 +64,7 @@ def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dic
 
 
 def _histories(rates: pd.DataFrame, areas: pd.DataFrame) -> dict[str, list[list[Any]]]:
-    """Area code -> its history. An area that the code list does not have is named by its code."""
+    """The history of each area, by code. An area that the code list does not have is named by its code."""
     histories: dict[str, list[list[Any]]] = {}
     for row in areas.fillna("").sort_values(["area_code", "first_year"]).itertuples(index=False):
         labels = [getattr(row, f"label_{language}") for language in LANGUAGES]

@@ -1,8 +1,8 @@
-"""The page, put together: ``index.html`` with everything in it but the sectors, which it loads by arrondissement.
+"""The files of the atlas: ``index.html`` with everything but the sectors, which it loads by arrondissement.
 
-Here: what goes into which file. Not here: how figures and outlines are packed (``figures``, ``paths``), and what the page
-does with them (``*.js``). Nothing is loaded from anywhere: libraries, fonts, style and data are in the file, and a
-policy in its head forbids the rest.
+Here: which content goes into which file. Not here: how figures and outlines are packed (``figures``, ``paths``), and what
+the page does with them (``*.js``). The page loads nothing from elsewhere: libraries, fonts, style and data are in the file,
+and a content security policy in its head forbids anything else.
 """
 
 import base64
@@ -44,12 +44,13 @@ def write_atlas(
 ) -> None:
     """Write the page into an empty folder.
 
-    ``rates``, ``standardised``: the released tables of all years (columns of the catalogue). ``areas``: the code list
-    of areas (first_year, last_year, level, area_code, parent_code, label_fr, label_nl, label_de, label_en).
-    ``outlines``: those of each year; years of the same vintage share them, and they are written once. ``fiche``:
-    language -> title, description, remarks (list), method (a paragraph a line), citation. The files are ``index.html``,
-    ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``, held together by a token: the page takes no sectors
-    that were written with other content, whatever their release.
+    ``rates``, ``standardised``: the released tables of all years (columns of ``schemas``). ``areas``: the code list of areas
+    (first_year, last_year, level, area_code, parent_code, label_fr, label_nl, label_de, label_en). ``outlines``: by year;
+    years of the same vintage share them, and they are written once. ``fiche``: language -> title, description, remarks
+    (list), method (a paragraph a line), citation.
+
+    The files are ``index.html``, ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``. They share a token, so
+    that the page takes no sectors that were written with other content, whatever their release.
     """
     table, years = _frame(rates), list(release.years)
     vintages = {outline.year: outline for _, outline in sorted(outlines.items())}
@@ -93,7 +94,7 @@ def page(data: str, token: str) -> str:
     scripts = [_text(name) for name in (*_LIBRARIES, *_SCRIPTS)]
     fonts = {name: base64.b64encode((_VENDOR / file).read_bytes()).decode() for name, file in _FONTS.items()}
     style = re.sub(r"font:([\w-]+)", lambda font: f"data:font/woff2;base64,{fonts[font[1]]}", _text("atlas.css"))
-    # A script that says "</script" would end there. None does: in JSON it is escaped, and ours are tested for it.
+    # "</script" would end a script. None has it: in JSON it is escaped, and a test holds our own scripts to it.
     parts = {
         "policy": _policy(scripts),
         "style": style,
@@ -105,7 +106,7 @@ def page(data: str, token: str) -> str:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """Only these scripts, and the sectors beside the page (``file:`` when it is opened by double click)."""
+    """The content security policy: these scripts, and the sectors beside the page (``file:`` if opened by double click)."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     return "; ".join(
         [
@@ -138,7 +139,7 @@ def _standardised(table: pa.Table, years: Sequence[int]) -> dict[str, dict[str, 
 
 
 def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The rows of sectors by arrondissement: all years of each that was ever there, as its municipality was."""
+    """The rows of sectors by arrondissement, each with all years of the sectors that ever were in it."""
     municipalities = table[(table["level"] == "municipality") & (table["dimension"] == "total")]
     place = municipalities.set_index(["year", "area_code"])["parent_code"].rename("place")
     sectors = table[table["level"] == "sector"].join(place, on=["year", "parent_code"])
@@ -174,7 +175,7 @@ def _text(name: str) -> str:
 
 
 def _token(texts: Iterable[str]) -> str:
-    """Sixteen characters that stand for the texts: other ones have others."""
+    """A hash of the texts, sixteen characters."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode())

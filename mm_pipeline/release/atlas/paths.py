@@ -1,4 +1,4 @@
-"""Outlines as SVG paths: projected, in whole numbers, so that the page draws them as they are.
+"""Outlines as SVG paths, projected and in whole numbers, so that the page draws them without further computation.
 
 The projection is Lambert's conformal conic on a sphere with the parallels and the meridian of the Belgian Lambert 2008.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 METRES = 10
-"""What one unit of a path is. Finer than any outline of a sector on a screen."""
+"""Length of one unit of a path, finer than any outline of a sector on a screen."""
 
 _RADIUS = 6_371_000 / METRES
 _SOUTH, _NORTH, _ORIGIN = np.radians([49.0 + 50 / 60, 51.0 + 10 / 60, 50.797815])
@@ -27,26 +27,27 @@ _SCALE = _RADIUS * np.cos(_SOUTH) * _slope(_SOUTH) ** _CONE / _CONE
 
 
 def projected(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Longitudes and latitudes (degrees) as units to the right of and below the middle of Belgium."""
+    """Longitudes and latitudes (degrees) in units to the right of and below the middle of Belgium."""
     longitude, latitude = np.radians(coordinates).T
     distance, angle = _SCALE / _slope(latitude) ** _CONE, _CONE * (longitude - _MERIDIAN)
     return np.column_stack([distance * np.sin(angle), distance * np.cos(angle) - _SCALE / _slope(_ORIGIN) ** _CONE])
 
 
 def svg_path(outline: BaseGeometry) -> str:
-    """The rings of a (multi)polygon in longitude and latitude, one after the other; to be filled by ``evenodd``.
+    """The SVG path of a (multi)polygon in longitude and latitude: its rings in turn, to be filled by ``evenodd``.
 
-    Rounding comes before the differences between points, so that borders that two areas share stay shared.
+    Points are rounded before their differences are taken, so that shared borders stay shared.
     """
     return "".join(_ring(ring) for polygon in shapely.get_parts(outline) for ring in shapely.get_rings(polygon))
 
 
 def svg_paths(outlines: Mapping[str, BaseGeometry]) -> dict[str, str]:
+    """The SVG paths of outlines by code of the area, in order of the codes."""
     return {code: svg_path(outlines[code]) for code in sorted(outlines)}
 
 
 def frame(outlines: Iterable[BaseGeometry]) -> list[int]:
-    """``viewBox`` of all outlines, with a margin of a hundredth: left, top, width, height. [0, 0, 1, 1] for none."""
+    """The ``viewBox`` of all outlines with a margin of 1 %: left, top, width, height. [0, 0, 1, 1] for none."""
     points = shapely.get_coordinates(list(outlines))
     if not len(points):
         return [0, 0, 1, 1]

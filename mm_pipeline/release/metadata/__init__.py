@@ -1,4 +1,4 @@
-"""What says what the release is: one module a file. Each function returns the text of its files; the caller writes them.
+"""Metadata of the release: one module a file. Each function returns the text of its files; the caller writes them.
 
 ``fiche`` (the fiche of the statistic in four languages), ``datapackage`` (the data dictionary, for programs), ``dcat``
 (for catalogues), ``citation``, ``provenance``. Not here: the history of the release (``release/history``), checksums.
@@ -9,5 +9,5 @@ from typing import Any
 
 
 def json_text(content: Any) -> str:
-    """JSON as the release writes it: legible, the same bytes for the same content."""
+    """Content as JSON in the form of the release: readable, and the same bytes for the same content."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -6,13 +6,13 @@ from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata.fiche import Fiche
 
 PUBLISHER = "IMA_AIM"
-"""As the source fiche's recommended citation writes it."""
+"""Spelt as in the recommended citation of the source fiche."""
 
 
 def citation(release: Release, fiche: Fiche) -> str:
     """The text of ``CITATION.cff``. ``fiche``: in the language of the file.
 
-    Of synthetic data, title and message say that they are not to be cited as figures. Scalars are JSON, which is YAML.
+    For synthetic data, title and message say that they must not be cited as figures. Scalars are JSON, which is YAML.
     """
     fields = {
         "cff-version": "1.2.0",

@@ -1,7 +1,7 @@
 """``datapackage.json``: the data dictionary of a released folder, for programs (Data Package v2).
 
-Every table in its three formats and every code list: columns with type and meaning, what holds of their values, keys, size
-and hash. What is said is true of the files (a validator finds no fault) and comes from the catalogue and the code lists.
+Every table in its three formats and every code list: columns with type, meaning and constraints, keys, size and hash. The
+description comes from ``schemas`` and the code lists and is true of the files: a validator finds no fault.
 """
 
 import csv
@@ -56,10 +56,10 @@ _SOURCES = [
 def datapackage(
     folder: Path, tables: Sequence[Table], *, years: Sequence[int], synthetic: bool, version: str | None = None
 ) -> str:
-    """The text of ``datapackage.json`` for a folder that holds ``tables`` (of the catalogue) and ``codelists/``.
+    """The text of ``datapackage.json`` for a folder that holds ``tables`` (of ``schemas``) and ``codelists/``.
 
-    A table that is not there in a format is left out. ``years``: those that the folder holds. ``version``: the number of
-    the release, of the series; the folder of a year has none.
+    A table that is missing in a format is left out there. ``years``: those that the folder holds. ``version``: the number of
+    the release, for the series; the folder of a year has none.
     """
     lists = sorted(path.stem for path in folder.glob("codelists/*.csv"))
     about = heading("en", synthetic=synthetic)
@@ -96,7 +96,7 @@ def _table_resources(
         "fields": [_excel_field(field) for field in fields],
         "foreignKeys": [key for key in foreign if not set(CODES) & set(key["fields"])],
     }
-    # Nulls need no sign in Parquet; frictionless (5.21) reads them as nan and must be told so.
+    # Parquet marks missing values itself; frictionless (5.21) reads them as nan and must be told so.
     binary = {**schema, "missingValues": ["", "nan"]}
     formats: dict[str, tuple[str, dict[str, Any]]] = {
         ".csv": ("", {**_CSV, "schema": schema}),
@@ -170,7 +170,7 @@ def _categories() -> list[str]:
 
 
 def _excel_field(field: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers with a decimal comma; codes written as ``="04000"`` (see ``release/files``)."""
+    """A field of ``.excel.csv``: numbers with a decimal comma, codes as ``="04000"`` (see ``release/files``)."""
     if field["type"] == "number":
         return {**field, "decimalChar": ","}
     if field["name"] in CODES:
@@ -184,7 +184,10 @@ def _excel_field(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _foreign_keys(table: Table) -> Iterator[dict[str, Any]]:
-    """Into the code lists. Not from the areas of ``rates``: sectors of a year without a sector table are in no list."""
+    """The foreign keys of a table into the code lists.
+
+    None from the areas of ``rates``: sectors of a year without a sector table are in no list.
+    """
     references = [([name], name, ["code"]) for name in LABELS if name != "category"]
     references += [(["dimension", "category"], "category", ["dimension", "code"])]
     if "dimension" not in table.column_names:

@@ -1,7 +1,7 @@
 """``dcat.jsonld``: the record by which a catalogue harvests the release (DCAT-AP 3.0, JSON-LD).
 
-The context is in the file: it is read without a network. Where the release will be served is a setting; without it the
-addresses are relative to the file itself.
+The file holds its own context, so that it is read without a network. The address where the release will be served is a
+setting; without it addresses are relative to the file itself.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _HEALTH = [
     {"@language": language, "@value": label}
     for language, label in {"fr": "Santé", "nl": "Gezondheid", "de": "Gesundheit", "en": "Health"}.items()
 ]
-"""The labels of the theme in the EU vocabulary."""
+"""Labels of the theme in the EU vocabulary."""
 
 _LANGUAGES = {"fr": "FRA", "nl": "NLD", "de": "DEU", "en": "ENG"}
 
@@ -42,13 +42,13 @@ FORMATS = {
     ".parquet": ("PARQUET", "application/vnd.apache.parquet"),
     ".xlsx": ("XLSX", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
-"""Suffix of a file of data -> EU file type, media type. Each such file at the top of the folder is a distribution."""
+"""Suffix of a data file -> EU file type, media type. Each such file at the top of the folder is a distribution."""
 
 
 def dcat(folder: Path, release: Release, fiches: Mapping[str, Fiche], *, base_url: str = "") -> str:
-    """The text of ``dcat.jsonld`` for the folder of the series, whose files of data must be there already.
+    """The text of ``dcat.jsonld`` for the folder of the series, whose data files must be there already.
 
-    ``base_url``: the address under which that folder is served; empty: addresses are relative.
+    ``base_url``: the address where that folder is served; empty: addresses are relative.
     """
     base = {"@base": f"{base_url.rstrip('/')}/{NAME}"} if base_url else {}
     distributions = [

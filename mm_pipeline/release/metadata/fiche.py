@@ -1,4 +1,4 @@
-"""The fiche of the statistic in four languages: every field of the agency's own fiche, and what holds for this release.
+"""The fiche of the statistic in four languages: every field of the agency's own fiche, filled in for this release.
 
 Its French follows the source; the other languages are translations of it. The texts are in ``texts/fiche.json``. The
 source links to pages whose addresses are not known here, so there are no links.
@@ -22,17 +22,18 @@ _TEXTS: Mapping[str, Any] = json.loads(_TEXTS_DIR.joinpath("fiche.json").read_te
 _PAGE = _TEXTS_DIR / "fiche.html"
 
 Fiche = Mapping[str, Any]
-"""The fiche in one language. In the order in which it is shown, with their names in ``labels``:
+"""The fiche in one language.
 
-``title``, ``description``, ``codification``, ``remarks`` (list), ``frequency``, ``smallest_level``, ``method`` (a paragraph
-a line), ``availability``, ``citation``, ``last_update``, ``code``, ``source_variables`` and ``equivalent_variables`` (lists
-of ``code`` and ``label``), ``keywords`` (list). Before them ``language``, ``synthetic``, ``notice`` (what is to be said of
-synthetic data; else empty) and ``labels``.
+Its fields in the order in which they are shown, with their names in ``labels``: ``title``, ``description``,
+``codification``, ``remarks`` (list), ``frequency``, ``smallest_level``, ``method`` (a paragraph a line), ``availability``,
+``citation``, ``last_update``, ``code``, ``source_variables`` and ``equivalent_variables`` (lists of ``code`` and
+``label``), ``keywords`` (list). Before them ``language``, ``synthetic``, ``notice`` (on synthetic data; else empty) and
+``labels``.
 """
 
 
 def heading(language: str, *, synthetic: bool) -> dict[str, Any]:
-    """``title``, ``description`` and ``keywords``: what does not depend on the release. Synthetic data are marked."""
+    """The fields that do not depend on the release: ``title``, ``description``, ``keywords``. Synthetic data are marked."""
     texts = _TEXTS["languages"][language]
     mark = f" – {texts['synthetic_mark']}" if synthetic else ""
     notice = f" {texts['notice']}" if synthetic else ""
@@ -49,24 +50,24 @@ def with_colon(language: str, name: str, text: str) -> str:
     return said
 
 
-def fiche(release: Release, threshold: int, disclosure_threshold: int) -> dict[str, Fiche]:
+def fiche(release: Release, minimum_forfaits: int, disclosure_threshold: int) -> dict[str, Fiche]:
     """The fiche of the release by language (fr, nl, de, en).
 
-    ``threshold``: forfaits from which a patient counts; ``disclosure_threshold``: smallest number of people shown.
+    ``minimum_forfaits``: forfaits from which a patient counts; ``disclosure_threshold``: smallest number of people shown.
     """
-    return {language: _fiche(language, release, threshold, disclosure_threshold) for language in LANGUAGES}
+    return {language: _fiche(language, release, minimum_forfaits, disclosure_threshold) for language in LANGUAGES}
 
 
 def fiche_files(fiches: Mapping[str, Fiche]) -> dict[str, str]:
-    """``fiche.<language>.json`` and ``fiche.html`` (all languages in one page): file name -> text."""
+    """The texts of ``fiche.<language>.json`` and of ``fiche.html`` (all languages in one page), by file name."""
     files = {f"fiche.{language}.json": json_text(content) for language, content in fiches.items()}
     return files | {"fiche.html": _page(fiches)}
 
 
-def _fiche(language: str, release: Release, threshold: int, disclosure_threshold: int) -> Fiche:
+def _fiche(language: str, release: Release, minimum_forfaits: int, disclosure_threshold: int) -> Fiche:
     texts = _TEXTS["languages"][language]
     values = {
-        "threshold": threshold,
+        "threshold": minimum_forfaits,
         "disclosure": disclosure_threshold,
         "few_patients": FEW_PATIENTS,
         "few_beneficiaries": FEW_BENEFICIARIES,

@@ -1,6 +1,6 @@
-"""``provenance.json``: by which code, with which settings and from which deliveries the release was made.
+"""``provenance.json``: the code, settings and deliveries that the release was made by and from.
 
-Fingerprints only: no row of a delivery, no number of rows, no path, no name of a machine or a person, no time.
+Only fingerprints: no row of a delivery, no number of rows, no path, no name of a machine or a person, no time.
 """
 
 import json
@@ -21,13 +21,16 @@ from mm_pipeline.release.revisions import CODE, DELIVERY, GEOGRAPHY, SETTINGS
 DISTRIBUTION = "mm-pipeline"
 
 Fingerprints = Mapping[str, Mapping[str, str]]
-"""Name of a file, without its folder -> ``{"sha256": …}``."""
+"""Name of a file without its folder -> ``{"sha256": …}``."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """By what a year was made. ``code``: part of the program -> hash of its code; ``thresholds``: setting -> value;
-    ``settings``: hash of all settings that change a figure, empty where an earlier version of the program kept none."""
+    """The code, settings and files that a year was made by and from.
+
+    ``code``: part of the program -> hash of its code. ``thresholds``: setting -> value. ``settings``: hash of all settings
+    that change a figure; empty where an earlier version of the program recorded none.
+    """
 
     deliveries: Fingerprints
     references: Fingerprints
@@ -46,8 +49,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str, str]) -> str:
     """The text of ``provenance.json``.
 
-    ``made``: by what each year was made, all with the same thresholds. ``code``: as there, of what the series is made by.
-    ValueError if a fingerprint holds anything but one.
+    ``made``: by year, all with the same thresholds. ``code``: part of the program that makes the series -> hash of its code.
+    Raises ValueError if a fingerprint is none.
     """
     (thresholds,) = {tuple(sorted(of_year.thresholds.items())) for of_year in made.values()}
     return json_text(
@@ -76,8 +79,10 @@ def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str,
 
 
 def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]]:
-    """What of each year differs between then (``earlier``: a ``provenance.json``) and now: delivery, geography, settings,
-    code. Without the years that it does not know; without any where it is missing or damaged."""
+    """The causes of change by year: what differs from an ``earlier`` ``provenance.json``.
+
+    Of delivery, geography, settings and code. Years that it does not have are left out; all, if it is missing or damaged.
+    """
     try:
         content = json.loads(earlier.read_text(encoding="utf-8"))
         then = {
@@ -89,7 +94,7 @@ def causes(earlier: Path, made: Mapping[int, Made]) -> dict[int, tuple[str, ...]
 
 
 def _differences(then: Made, now: Made) -> Iterator[str]:
-    # Earlier versions of the program did not name the manifest.
+    # Earlier versions of the program did not record the manifest.
     known = {name: of for name, of in now.deliveries.items() if name != MANIFEST or MANIFEST in then.deliveries}
     if then.deliveries != known:
         yield DELIVERY
@@ -102,7 +107,7 @@ def _differences(then: Made, now: Made) -> Iterator[str]:
 
 
 def dependencies() -> dict[str, str]:
-    """The run-time dependencies that the project declares, and the versions that are installed."""
+    """The declared run-time dependencies of the project -> installed version."""
     try:
         declared = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:  # run from a clone without being installed

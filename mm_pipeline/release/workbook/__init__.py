@@ -1,9 +1,9 @@
 """The workbook: the released tables down to the municipality, with cover, contents, notes and fiche, in one language.
 
-Laid out as the UK Government Analysis Function asks (*Releasing statistics in spreadsheets*; *Symbols in tables*), by the
+Laid out as the UK Government Analysis Function asks (*Releasing statistics in spreadsheets*; *Symbols in tables*), with the
 library made for that, gptables: one table a sheet, its title in A1, no merged cell, no blank row, a shorthand instead of
-an empty cell. ``pages`` says which tables and what is in their cells, ``sheets`` how they look; the words are in
-``texts/workbook.json``. Not here: sectors, and the breakdowns of arrondissements and municipalities (CSV and Parquet).
+an empty cell. ``pages`` holds the tables and their cells, ``sheets`` the layout, ``texts/workbook.json`` the words. Not in
+the workbook: sectors, and the breakdowns of arrondissements and municipalities (CSV and Parquet have them).
 """
 
 import json
@@ -24,7 +24,7 @@ from mm_pipeline.release.workbook.pages import pages
 _TEXTS = json.loads((Path(__file__).parents[1] / "texts" / "workbook.json").read_text("utf-8"))
 
 _PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-"""A text is written as a text, whatever it looks like."""
+"""Options of xlsxwriter to write a text as a text, whatever it looks like."""
 
 
 def write_workbook(
@@ -40,11 +40,10 @@ def write_workbook(
 ) -> None:
     """Write the workbook of all years to ``path``, with its titles, headings and notes in ``language`` (fr, nl, de, en).
 
-    ``rates``, ``standardised``, ``sensitivity``: the released tables as in the catalogue. Rates are per 10 000, not
-    rounded, and shown with one decimal. A figure that a suppressed row does not give is ``[c]``, another missing one
-    ``[z]``; ``[u]`` marks a rate to be interpreted with care. ``fiche``: language -> the fiche as in
-    ``metadata.fiche``; each language it has becomes a sheet. A table without rows is left out. The same input gives the
-    same bytes.
+    ``rates``, ``standardised``, ``sensitivity``: the released tables (columns of ``schemas``). Rates are per 10 000, not
+    rounded, and shown with one decimal. A suppressed figure is ``[c]``, another missing one ``[z]``; ``[u]`` marks a rate to
+    be interpreted with care. ``fiche``: language -> the fiche as in ``metadata.fiche``, a sheet for each language. A table
+    without rows is left out. The same input gives the same bytes.
     """
     words = {other: _in(other, _TEXTS) for other in LANGUAGES}
     here = words[language]
@@ -89,7 +88,7 @@ def write_workbook(
 
 
 def _in(language: str, texts: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts with languages as their innermost keys, in one language."""
+    """Texts in one language, from texts with languages as their innermost keys."""
     return {
         key: below[language] if set(below) == set(LANGUAGES) else _in(language, below) for key, below in texts.items()
     }

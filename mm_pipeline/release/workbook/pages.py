@@ -1,4 +1,4 @@
-"""Which tables the workbook holds, and what is in their cells. Not here: anything of Excel, or the words of headings."""
+"""The tables of the workbook and the content of their cells. Not here: anything of Excel, or the words of headings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mm_pipeline.dimensions import BREAKDOWNS
 from mm_pipeline.release.codelists import ABOVE_SECTORS
 
 SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
 """Shorthand of the Government Analysis Function: confidential, low reliability, not applicable."""
 
 TREND = "municipalities_trend"
-"""The table with a column a year; it has rates only."""
-
-BREAKDOWNS = ("sex", "age_group", "age_class", "preferential")
+"""Name of the table with a column for each year; it has rates only."""
 
 _NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr", "nl")}
-"""Language -> those of the area names, of which there are two: a place goes by the name that its people give it."""
+"""Language -> the two languages of the area names, so that every place has the name that its people use."""
 
 _RATE = ("rate_per_10000", "rate_per_10000_lower", "rate_per_10000_upper")
 _STANDARDISED = tuple(name.replace("rate", "standardised") for name in _RATE)
@@ -31,18 +30,18 @@ class Page:
     """A table of the workbook."""
 
     name: str
-    """As in ``texts/workbook.json``."""
+    """Name of the table, as in ``texts/workbook.json``."""
     columns: Mapping[str, Sequence[Any]]
-    """Column -> cells. A column is one of the released table; or a dimension, for its categories; or a year, for rates."""
+    """Column -> cells. A column is one of the released table, a dimension (for its categories) or a year (for rates)."""
     years: tuple[int, ...]
     pinned: int = 0
-    """How many columns, from the first, are to stay in sight."""
+    """Number of columns, from the first, that stay in view."""
 
 
 def pages(
     rates: pa.Table, standardised: pa.Table, sensitivity: pa.Table, labels: Mapping[str, Any], language: str
 ) -> Iterator[Page]:
-    """The tables in their order, from the released ones. ``labels``: of codes, in one language. None is without rows."""
+    """The tables that have rows, in their order, from the released ones. ``labels``: of codes, in one language."""
     area = ("area_code", *(f"area_name_{other}" for other in _NAMES[language]))
     rates = _in_order(rates.filter(pc.field("level").isin(ABOVE_SECTORS)))
     totals = rates.filter(pc.field("dimension") == "total")
@@ -81,7 +80,7 @@ def pages(
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
-    """From the country down, each area with its years one below the other."""
+    """The rows in order: from the country down, and for each area by year."""
     ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(ABOVE_SECTORS)))
     return ranked.sort_by([(name, "ascending") for name in _ORDER if name in ranked.column_names])
 
@@ -102,7 +101,7 @@ def _cells(rows: pa.Table, column: str, labels: Mapping[str, Any]) -> list[Any]:
 
 
 def _trend(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[Any]]:
-    """An area a row, with its newest names, and its rates in a column a year."""
+    """The rates with a row for each area, under its newest names, and a column for each year."""
     cells = {column: _cells(rows, column, {}) for column in (*keys, "year", "rate_per_10000")}
     newest = dict(zip(cells["area_code"], zip(*(cells[key] for key in keys), strict=True), strict=True))
     rate = dict(zip(zip(cells["area_code"], cells["year"], strict=True), cells["rate_per_10000"], strict=True))

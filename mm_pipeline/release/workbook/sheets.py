@@ -1,4 +1,4 @@
-"""How the sheets of the workbook look: gptables' tables, columns wide enough, headings that stay in sight."""
+"""Layout of the sheets of the workbook: gptables' tables, columns wide enough, headings that stay in view."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,13 +10,14 @@ from gptables import GPTable, GPWorkbook
 from gptables.core.gptable import FormatList
 from xlsxwriter.utility import xl_range
 
+from mm_pipeline.dimensions import BREAKDOWNS
 from mm_pipeline.release.codelists import LANGUAGES
 from mm_pipeline.release.history import span
 from mm_pipeline.release.metadata.fiche import with_colon
-from mm_pipeline.release.workbook.pages import BREAKDOWNS, SHORTHAND, TREND, Page
+from mm_pipeline.release.workbook.pages import SHORTHAND, TREND, Page
 
 Words = Mapping[str, Any]
-"""``texts/workbook.json`` in one language."""
+"""The texts of ``texts/workbook.json`` in one language."""
 
 _TEXT, _WHOLE, _RATE = "@", "#,##0", "#,##0.0"
 _LOOKS: Mapping[str, tuple[str, int]] = {
@@ -33,12 +34,12 @@ _LOOKS: Mapping[str, tuple[str, int]] = {
 """Column -> number format and width in characters. Every other column holds rates."""
 
 _NOTES = {
-    **dict.fromkeys(("age_group", "age_class", "preferential"), "category"),
+    **dict.fromkeys(BREAKDOWNS[1:], "category"),
     "rate_per_10000_upper": "rate_per_10000_lower",
     "standardised_per_10000_lower": "standardised_per_10000",
     "standardised_per_10000_upper": "standardised_per_10000",
 }
-"""Column -> its note, where that does not have the column's name."""
+"""Column -> its note, where their names differ."""
 
 _COVER_WIDTH = 100
 _FONT_SIZE = 12
@@ -47,17 +48,19 @@ _A4 = 9
 
 @dataclass(frozen=True)
 class Sheet:
+    """A sheet of the workbook: its table and its dimensions."""
+
     table: GPTable
     widths: Sequence[int]
-    """Of its columns, in characters."""
+    """Widths of the columns, in characters."""
     heights: Sequence[float] = ()
-    """Of its rows from the headings on, in points, as far as texts are wrapped in them."""
+    """Heights in points of the rows from the headings on, as far as texts are wrapped in them."""
     pinned: int | None = None
-    """How many columns stay in sight when one scrolls, and the headings with them; None: not even these."""
+    """Number of columns that stay in view with the headings when scrolling; None: not even the headings."""
 
 
 def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[str]) -> Sheet:
-    """A page as a sheet. ``said``: what the texts quote; ``mark``: of synthetic data, else empty."""
+    """The sheet of a page. ``said``: values quoted in the texts; ``mark``: of synthetic data, else empty."""
     looks = [_LOOKS.get(column, (_RATE, 10 if column.isdigit() else 16)) for column in page.columns]
     headings = [_heading(column, words) for column in page.columns]
     subject = words["tables"][page.name]["subject"]
@@ -71,18 +74,18 @@ def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[st
         source=words["source"].format(publisher=words["publisher"], release=words["release"].format(**said)),
         index_columns={},
         additional_formatting=[
-            # The indent is for a text that follows a number.
+            # Indented, as a text may follow a number.
             {"column": {"columns": [place], "format": {"num_format": look, "indent": int(look == _TEXT)}}}
             for place, (look, _) in enumerate(looks)
         ],
     )
     widths = [width for _, width in looks]
-    # A line more, on which the filter buttons stand: they cover no word of a heading.
+    # One line more, for the filter buttons: they must not cover a heading.
     return Sheet(table, widths, [_height([f"{heading}\n." for heading in headings], widths)], page.pinned)
 
 
 def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: Words, mark: list[str]) -> Sheet:
-    """Two columns of text. ``frame``: its ``title`` and ``columns``."""
+    """A sheet with two columns of text. ``frame``: its ``title`` and ``columns``."""
     texts = list(rows)
     widths = [44, 110]
     table = GPTable(
@@ -98,7 +101,7 @@ def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: 
 
 
 def fiche_rows(fiche: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
-    """The fiche, which is in ``language``, as rows of name and text, a row an item where it has several."""
+    """The fiche, which is in ``language``, as rows of name and text; a row for each item of a list."""
     for field, name in fiche["labels"].items():
         content = fiche[field]
         for item in content if isinstance(content, list) else [content]:
@@ -106,7 +109,7 @@ def fiche_rows(fiche: Mapping[str, Any], language: str) -> Iterator[tuple[str, s
 
 
 def write_cover(book: GPWorkbook, words: Words, said: Mapping[str, Any], mark: list[str], description: str) -> None:
-    """The first sheet. Not gptables' own cover, whose headings are in English."""
+    """Write the cover, the first sheet. Not gptables' own one, whose headings are in English."""
     theme, cover = book.theme, words["cover"]
     release = words["release"].format(**said)
     lines = [(theme.cover_title_format, said["title"]), *((theme.cover_subtitle_format, text) for text in mark)]
@@ -127,7 +130,7 @@ def write_cover(book: GPWorkbook, words: Words, said: Mapping[str, Any], mark: l
 
 
 def write_all(book: GPWorkbook, words: Words, sheets: Mapping[str, Sheet], mark: list[str]) -> None:
-    """The contents, and every sheet (sheet name -> sheet)."""
+    """Write the table of contents and every sheet (sheet name -> sheet)."""
     contents = book.make_table_of_contents(
         {name: sheet.table for name, sheet in sheets.items()},
         column_names=words["contents"]["columns"],
@@ -147,9 +150,9 @@ def write_all(book: GPWorkbook, words: Words, sheets: Mapping[str, Sheet], mark:
         worksheet.repeat_rows(first)
         if sheet.pinned is not None:
             worksheet.freeze_panes(first + 1, sheet.pinned)
-            # gptables asks for a table without a filter, and Excel takes a filter of the sheet over a table for damage.
+            # gptables makes tables without a filter, and Excel takes a filter of the sheet over a table for damage.
             worksheet.tables[-1]["autofilter"] = worksheet.tables[-1]["range"]
-            # A code is a text on purpose: no green corner says that it is not.
+            # Codes are texts on purpose: no green corner for "number stored as text".
             worksheet.ignore_errors({"number_stored_as_text": xl_range(first, left, last, right)})
         _for_print(worksheet)
 
@@ -161,7 +164,7 @@ def _for_print(worksheet: Any) -> None:
 
 
 def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
-    """Points that a row of wrapped texts takes. Not every program works it out when it opens a file."""
+    """Height in points of a row of wrapped texts. Not every program computes it when it opens a file."""
 
     def lines(text: str, width: int) -> int:
         return sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
@@ -170,7 +173,7 @@ def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE)
 
 
 def _heading(column: str, words: Words) -> str:
-    """What stands above a column, with the number of its note; of a year, the year."""
+    """The heading of a column with the number of its note; the year, for a year."""
     notes = list(words["note_texts"])
     note = _NOTES.get(column, column)
     reference = f"\n{words['reference'].format(number=notes.index(note) + 1)}" if note in notes else ""
@@ -178,8 +181,11 @@ def _heading(column: str, words: Words) -> str:
 
 
 def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """For gptables. A text goes in as rich text, which it does not search for links, references and blanks; shorthand does
-    not, so that it knows a column of numbers."""
+    """A table for gptables.
+
+    Texts are rich text, which gptables does not search for links, references and blanks. Shorthand is not, so that gptables
+    recognises a column of numbers.
+    """
 
     def cell(content: Any) -> Any:
         return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content

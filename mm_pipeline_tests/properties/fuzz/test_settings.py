@@ -115,7 +115,7 @@ def test_settings(tmp_path: Path, report: Callable[[str], None], monkeypatch: py
         assert settings.data_dir.is_absolute()
         assert str(settings.data_dir).isprintable()
         assert 1 <= settings.threads <= 1024
-        assert 1 <= settings.threshold <= 12
+        assert 1 <= settings.minimum_forfaits <= 12
         assert DISCLOSURE_THRESHOLDS[0] <= settings.disclosure_threshold <= DISCLOSURE_THRESHOLDS[1]
         assert 0 <= settings.quarantine_limit <= 1
         assert all(0 <= share <= 1 and not math.isnan(share) for share in settings.tolerances.values())

@@ -452,14 +452,14 @@ def test_lower_bounds_are_the_tighter_of_the_releases():
     assert interval(audit([quiet, loud], T), "11001A0-", "patients")[0] == 1
 
 
-def test_rests_are_the_same_unknown_only_where_their_rows_say_so():
-    def release(sector: str, total: str, rest: int | None) -> pd.DataFrame:
+def test_residuals_are_the_same_unknown_only_where_their_rows_say_so():
+    def release(sector: str, total: str, residual: int | None) -> pd.DataFrame:
         lines = sectors(total, sector)
         return table(
-            *lines, *([f"sector 11001ZZZZ 11001 total total . . {rest}"] if rest is not None else []), version=0
+            *lines, *([f"sector 11001ZZZZ 11001 total total . . {residual}"] if residual is not None else []), version=0
         )
 
-    # The older release tells the rest: 10 people of whom 8 patients; the newer one has a revised sector.
+    # The older release tells the residual: 10 people of whom 8 patients; the newer one has a revised sector.
     older = release("100 40 0", "110 48 0", 0)
     newer = release("100 . 1", "110 51 1", 0)
     result = audit([newer, older], T)
@@ -527,7 +527,7 @@ REFUSED = {
     "negative": ["municipality 11001 11000 total total 10 -1"],
     "no such level": ["village 11001 11000 total total 10 5"],
     "no such category": ["municipality 11001 11000 sex X 10 5"],
-    "a published rest": ["sector 11001ZZZZ 11001 total total 10 5"],
+    "a published residual": ["sector 11001ZZZZ 11001 total total 10 5"],
     "a hidden zero": sexes("200 60", "0 .", "200 60"),
 }
 

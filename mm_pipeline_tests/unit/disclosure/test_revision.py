@@ -5,17 +5,17 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mm_pipeline.disclosure.mask import lower_bounds, primary_mask
 from mm_pipeline.disclosure.protect import protect, protect_revision
 from mm_pipeline.disclosure.revision import (
     as_published,
     digest_of,
     disclosed,
-    kept_mask,
     releases_of,
     remembered,
+    retained_pattern,
     with_earlier,
 )
+from mm_pipeline.disclosure.suppression import lower_bounds, primary_pattern
 from mm_pipeline.disclosure.system import system_of
 from mm_pipeline_tests.support.small_tables import masked, medium_table
 from mm_pipeline_tests.support.systems import at, lines, names, table
@@ -89,7 +89,7 @@ def in_order(result):
 def remember(past, digest, released, threshold=T, rates=None):
     rates = patients_of(20) if rates is None else rates
     now = disclosed(rates, protect(rates, threshold))
-    return remembered(past, now, digest=digest, threshold=threshold, released=released)
+    return remembered(past, now, digest=digest, disclosure_threshold=threshold, released=released)
 
 
 def test_the_first_release():
@@ -235,7 +235,7 @@ def test_a_changed_cell_has_two_positions():
     total = both.total.tolist()
     assert [total[k] for k in past.values()] == list(past.values())
     assert {both.parent[k] for k in past.values()} == {-1}
-    assert not both.is_rest[list(past.values())].any()
+    assert not both.is_residual[list(past.values())].any()
     # Both lines of the sectors, which share the two known ones.
     municipality = both.within["municipality"]
     assert municipality[past["sector 11001ZZZZ total"]] == municipality[names(both).index("sector 11001A00- total")]
@@ -276,7 +276,7 @@ def test_known_hidden_and_at_least():
     past = len(alone) + names(both)[len(alone) :].index("sector 11001ZZZZ total")
     assert (before.known["patients"][past], before.hidden["patients"][past]) == (False, True)
     assert before.at_least["patients"][past] == 0
-    assert lower_bounds(both, primary_mask(both, T))["patients"][past] == 0
+    assert lower_bounds(both, primary_pattern(both, T))["patients"][past] == 0
 
 
 def test_the_tighter_bound_of_several_releases_holds():
@@ -350,10 +350,10 @@ def test_persons_who_only_came_or_went_are_a_cell_of_their_own():
 
 def test_the_mask_of_a_release_is_kept_but_for_zeros_that_must_show():
     old, new = patients_of(20, sector=2), patients_of(20, sector=0)
-    kept = kept_mask(system_of(new), disclosed(old, protect(old, T)))
+    kept = retained_pattern(system_of(new), disclosed(old, protect(old, T)))
     hidden = {name for name, hides in zip(names(system_of(new)), kept.patients, strict=True) if hides}
     assert hidden == {"sector 11001A00- total", "sector 11001A01- total", "sector 11001ZZZZ total"}, "R2: a zero may be"
-    kept = kept_mask(system_of(new), showing(old, "11001A00-"))
+    kept = retained_pattern(system_of(new), showing(old, "11001A00-"))
     assert [name for name, hides in zip(names(system_of(new)), kept.patients, strict=True) if hides] == [
         "sector 11001ZZZZ total"
     ]

@@ -1,4 +1,4 @@
-"""The system of a table: which lines there are, which rests, and where each cell belongs."""
+"""The system of a table: which lines there are, which residuals, and where each cell belongs."""
 
 import pandas as pd
 import pytest
@@ -51,19 +51,19 @@ def test_the_country_adds_up_over_its_regions_and_the_unassigned_in_every_catego
 
 def test_the_unassigned_are_what_the_regions_leave():
     system = system_of(COUNTRY)
-    rest = {name: position for position, name in enumerate(names(system)) if name.startswith("unassigned")}
-    counts = {name: (system.beneficiaries[place], system.patients[place]) for name, place in rest.items()}
+    residual = {name: position for position, name in enumerate(names(system)) if name.startswith("unassigned")}
+    counts = {name: (system.beneficiaries[place], system.patients[place]) for name, place in residual.items()}
     assert counts == {
         "unassigned unassigned total": (5, 1),
         "unassigned unassigned M": (5, 1),
         "unassigned unassigned F": (0, 0),
     }
-    assert sorted(system.is_rest.nonzero()[0]) == sorted(rest.values())
+    assert sorted(system.is_residual.nonzero()[0]) == sorted(residual.values())
 
 
 @pytest.mark.parametrize("level", ["country", "region"])
 def test_without_the_country_or_without_regions_nobody_is_unassigned(level):
-    assert not system_of(COUNTRY[COUNTRY["level"] != level]).is_rest.any()
+    assert not system_of(COUNTRY[COUNTRY["level"] != level]).is_residual.any()
 
 
 def test_an_age_group_is_its_classes_and_the_total_is_the_groups():
@@ -106,14 +106,14 @@ def test_a_municipality_with_sectors_has_an_unknown_one():
             frozenset({"sector 11001A00- total", "sector 11001A01- total", "sector 11001ZZZZ total"}),
         ),
     }
-    rest = at(system, "sector 11001ZZZZ total")
-    assert (system.beneficiaries[rest], system.patients[rest]) == (3, 0)
-    assert system.is_rest.nonzero()[0].tolist() == [rest]
-    assert system.group[rest] == -1
+    residual = at(system, "sector 11001ZZZZ total")
+    assert (system.beneficiaries[residual], system.patients[residual]) == (3, 0)
+    assert system.is_residual.nonzero()[0].tolist() == [residual]
+    assert system.group[residual] == -1
     assert system.group[at(system, "sector 11001A00- total")] >= 0
 
 
-def test_an_unknown_sector_that_has_a_row_is_the_rest():
+def test_an_unknown_sector_that_has_a_row_is_the_residual():
     given = table(("sector 11001ZZZZ 11001 total", 3, 0))
     assert (
         names(system_of(pd.concat([given, SECTORS], ignore_index=True)))
@@ -125,14 +125,14 @@ def test_an_unknown_sector_in_which_nobody_lives_is_there_too():
     system = system_of(
         table(("municipality 11001 11000 total", 25, 5), ("sector 11001A00- 11001 total", 25, 5)),
     )
-    rest = at(system, "sector 11001ZZZZ total")
-    assert (system.beneficiaries[rest], system.patients[rest], system.is_rest[rest]) == (0, 0, True)
+    residual = at(system, "sector 11001ZZZZ total")
+    assert (system.beneficiaries[residual], system.patients[residual], system.is_residual[residual]) == (0, 0, True)
 
 
 def test_a_line_whose_total_is_not_in_the_table_does_not_exist():
     system = system_of(SECTORS[SECTORS["level"] != "municipality"])
     assert lines(system) == set()
-    assert not system.is_rest.any()
+    assert not system.is_residual.any()
     women = system_of(table(("municipality 11001 11000 F", 5, 1), ("municipality 11001 11000 M", 5, 1)))
     assert lines(women) == set()
     assert women.total.tolist() == [0, 1]

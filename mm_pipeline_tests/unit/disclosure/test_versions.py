@@ -87,7 +87,7 @@ def test_a_figure_that_a_release_between_hides():
     assert same([shown, hidden, shown], "a", "M") == (True, True)
 
 
-def test_rests_are_guessed_too():
+def test_residuals_are_guessed_too():
     """All sectors and the total stay: so does who lives in none of them."""
     old = table(a=["200 60", "100 .", "100 ."])
     sector = pd.DataFrame([["sector", "aA0-", "a", "total", "total", 150, 50]], columns=old.columns)

@@ -13,7 +13,7 @@ from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.errors import LakeError
 from mm_pipeline.files import checksum
 from mm_pipeline.files.checksum import checksum_path, is_intact, put_with_checksum
-from mm_pipeline.storage.lake import MEMORY, Lake, Provenance
+from mm_pipeline.storage.lake import IRREPLACEABLE, Lake, Provenance
 from mm_pipeline_tests.support.damage import DAMAGE, flip
 from mm_pipeline_tests.support.pipeline import settings_for
 
@@ -178,4 +178,4 @@ class TestLake:
                 Lake(settings.lake_dir).write(backend, table, YEAR, rows, Provenance(synthetic=True))
         assert {Path(path).parent.parent.name for path in written if "part-0" in path} == {"releases"}
         assert {Path(path).parent.name for path in written if path.endswith("year=2019")} == {"releases"}
-        assert schemas.RELEASES.name in MEMORY
+        assert schemas.RELEASES.name in IRREPLACEABLE

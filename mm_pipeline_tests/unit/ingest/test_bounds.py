@@ -121,9 +121,9 @@ def test_exactly_the_largest_delivery(ingestion: Ingestion) -> None:
     content = HEADER + 1000 * b"P1,G1\n"
     for file_name, data in (("dmg.csv", content), ("dmg.csv.gz", gzip.compress(content))):
         path = ingestion.put(file_name, data)
-        files.look(path, ingestion.folder, len(content))
+        files.scan(path, ingestion.folder, len(content))
         with pytest.raises(DeliveryError, match="raise MM_LARGEST_DELIVERY"):
-            files.look(path, ingestion.folder, len(content) - 1)
+            files.scan(path, ingestion.folder, len(content) - 1)
 
 
 def test_unpacking_leaves_room_on_the_disk(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +167,10 @@ def test_the_longest_line(
         for chunk in CHUNKS:
             monkeypatch.setattr(files, "_CHUNK", chunk)
             if too_long is None:
-                assert files.look(path, tmp_path).text is not None
+                assert files.scan(path, tmp_path).text is not None
                 continue
             with pytest.raises(DeliveryError, match=f"dmg.{suffix}, line {too_long}: longer than 10 bytes"):
-                files.look(path, tmp_path)
+                files.scan(path, tmp_path)
 
 
 def test_a_line_of_4_mib_is_a_bad_line_and_one_byte_more_is_refused(ingestion: Ingestion) -> None:
@@ -186,7 +186,7 @@ def test_millions_of_members_of_a_gzip_take_no_time(tmp_path: Path) -> None:
     """Each is 20 bytes: copying what follows it took a second for every 2000 of them."""
     path = tmp_path / "dmg.csv.gz"
     path.write_bytes(gzip.compress(HEADER) + 300_000 * gzip.compress(b"") + gzip.compress(b"P1,G1\n"))
-    text = files.look(path, tmp_path).text
+    text = files.scan(path, tmp_path).text
     assert text is not None
     assert text.lines == 2
 

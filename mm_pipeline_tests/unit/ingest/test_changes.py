@@ -21,7 +21,7 @@ MORE = OLD + b"P7,G7\n"
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "while it is looked at": (files._TextPass, "finish"),
-    "between the look and the engine": (ingest, "_hold_against_manifest"),
+    "between the scan and the engine": (ingest, "_hold_against_manifest"),
     "after the engine": (reader, "_hold_against_header"),
     "before bad rows are located": (ingest, "_by_reason"),
     "while bad rows are located": (reader, "locate"),
@@ -150,7 +150,7 @@ def test_a_change_that_the_clock_of_the_disk_does_not_show(
 ) -> None:
     """Written twice within a few milliseconds a file may bear the same time: then its content is compared once more."""
     path = ingestion.put("dmg.csv", OLD)
-    file = files.look(path, ingestion.lake.spill_dir())
+    file = files.scan(path, ingestion.lake.spill_dir())
     assert file.is_fresh
     path.write_bytes(SAME_SIZE)
     monkeypatch.setattr(files.Identity, "of", lambda _: file.identity)

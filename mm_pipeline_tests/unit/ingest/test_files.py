@@ -1,4 +1,4 @@
-"""The look at the bytes of a file: it sees the same however the file is cut into chunks."""
+"""The scan at the bytes of a file: it sees the same however the file is cut into chunks."""
 
 import gzip
 from pathlib import Path
@@ -33,7 +33,7 @@ def observed(path: Path, chunk: int) -> tuple[files.TextFacts | str | None, str,
     """All that is seen of the file; for a file that is refused, the message."""
     with patch.object(files, "_CHUNK", chunk):
         try:
-            seen = files.look(path, path.parent)
+            seen = files.scan(path, path.parent)
         except DeliveryError as error:
             return str(error), "", ""
         return seen.text, seen.sha256, list(files.numbered_lines(seen.unpacked))
@@ -74,7 +74,7 @@ def test_chunks_make_no_difference_to_any_text(
 def facts(tmp_path: Path, content: bytes) -> files.TextFacts:
     path = tmp_path / "dmg.csv"
     path.write_bytes(content)
-    text = files.look(path, path.parent).text
+    text = files.scan(path, path.parent).text
     assert text is not None
     return text
 
@@ -126,7 +126,7 @@ def test_facts(
 def test_the_header(tmp_path: Path, content: bytes, names: list[str] | None) -> None:
     path = tmp_path / "dmg.csv"
     path.write_bytes(content)
-    file = files.look(path, path.parent)
+    file = files.scan(path, path.parent)
     if names is None:
         with pytest.raises(DeliveryError, match="line 1: the header cannot be read"):
             files.header_of(file)
@@ -156,7 +156,7 @@ def test_a_gzip_is_read_in_pieces_of_a_chunk(tmp_path: Path) -> None:
 def test_parquet_is_only_fingerprinted(tmp_path: Path) -> None:
     path = tmp_path / "dmg.parquet"
     path.write_bytes(b"\xff\r")
-    seen = files.look(path, path.parent)
+    seen = files.scan(path, path.parent)
     assert (seen.text, seen.label) == (None, f"{tmp_path.name}/dmg.parquet")
     assert seen.sha256 == files.fingerprint(path)
 
@@ -184,6 +184,6 @@ def test_lines_are_located_as_if_counted_one_by_one(
         key=lambda place: place[0],
     )
     with patch.object(files, "_CHUNK", chunk):
-        file = files.look(path, path.parent)
+        file = files.scan(path, path.parent)
         located = [(number, ordinal, text.encode()) for ordinal, number, text in reader.locate(file, bad, wanted)]
     assert located == one_by_one

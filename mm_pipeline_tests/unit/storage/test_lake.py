@@ -56,7 +56,7 @@ class TestWriting:
         assert lake.read(backend, RAW_DMG, YEAR).to_pyarrow().to_pylist() == dmg("G1", "G2").to_pylist()
         assert pq.read_metadata(written.path).row_group(0).column(0).compression == "ZSTD"
 
-    def test_columns_and_rows_have_the_order_of_the_catalogue(self, lake: Lake, backend: Backend) -> None:
+    def test_columns_and_rows_have_the_order_of_the_schema(self, lake: Lake, backend: Backend) -> None:
         names = GEOGRAPHY.column_names
         rows = pa.table({name: [f"{name} {i}" for i in (2, 3, 1)] for name in reversed(["extra", *names])})
         path = lake.write(backend, GEOGRAPHY, YEAR, ibis.memtable(rows), MADE_UP).path

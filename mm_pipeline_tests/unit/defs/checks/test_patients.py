@@ -91,7 +91,7 @@ def test_a_patient_whose_forfaits_are_gone(year):
 
 
 def test_the_threshold_is_looked_at(year):
-    outcome = year.with_settings(threshold=8).outcome_of(checks.attribution_rule)
+    outcome = year.with_settings(minimum_forfaits=8).outcome_of(checks.attribution_rule)
     assert outcome.state == FAILED
     below = sum(row["forfaits"] < 8 for row in year.rows(ATTRIBUTED_PATIENTS))
     assert f"{below} do not have 8 to 12 forfaits" in outcome.text

@@ -483,4 +483,4 @@ def test_an_area_is_not_in_the_thresholds(year):
 
 
 def test_the_thresholds_are_held_against_the_setting(year):
-    assert year.with_settings(threshold=7).outcome_of(checks.thresholds_agree).state == FAILED
+    assert year.with_settings(minimum_forfaits=7).outcome_of(checks.thresholds_agree).state == FAILED

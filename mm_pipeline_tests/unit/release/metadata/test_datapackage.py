@@ -59,7 +59,7 @@ def test_every_table_in_every_format_and_every_code_list(folder):
         assert ("bytes" in resource) == (path.suffix == ".csv")
 
 
-def test_the_data_dictionary_is_the_catalogue(folder):
+def test_the_data_dictionary_has_the_schemas(folder):
     found = resources(described(folder))
     for table in TABLES:
         for kind in ("", "-excel", "-parquet"):

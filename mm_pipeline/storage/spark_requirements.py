@@ -1,4 +1,4 @@
-"""What this machine must have before Spark is started. Nothing of PySpark is imported here: it may be missing."""
+"""Requirements of Spark on this machine. Nothing of PySpark is imported here, as it may be missing."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
 
 JAVA = 17
-"""The oldest version that PySpark 4 runs on."""
+"""Oldest version that PySpark 4 runs on."""
 
 LEAST_MEMORY = 512 * 2**20
-"""A Java process of Spark with less does not start."""
+"""Bytes; with less, a Java process of Spark does not start."""
 
 _OR_DUCKDB = "or unset MM_ENGINE to compute with DuckDB."
 
 
 def assert_met(settings: Settings) -> None:
-    """:class:`SettingsError` with what to do, unless Java and memory are there."""
+    """Raise :class:`SettingsError`, which says what to do, unless there are Java and memory for Spark."""
     if size(settings.memory_limit) < LEAST_MEMORY:
         raise SettingsError(
             f"MM_MEMORY_LIMIT is {settings.memory_limit!r}; Spark needs at least 512MiB. Raise it, {_OR_DUCKDB}"
@@ -26,7 +26,7 @@ def assert_met(settings: Settings) -> None:
 
 
 def size(limit: str) -> int:
-    """``MM_MEMORY_LIMIT`` in bytes, read as DuckDB reads it: ``GB`` and ``G`` are 10^9, ``GiB`` is 2^30."""
+    """``MM_MEMORY_LIMIT`` in bytes, parsed as DuckDB does: ``GB`` and ``G`` are 10^9, ``GiB`` is 2^30."""
     number, unit, binary = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B?", limit, re.IGNORECASE).groups()  # type: ignore[union-attr]
     return int(float(number) * (1024 if binary else 1000) ** (1 + "KMGT".index(unit.upper())))
 

@@ -1,4 +1,4 @@
-"""The earlier releases of the series, each kept whole with its checksums: ``releases/<number>/``."""
+"""The archive of earlier releases of the series, each whole and with its checksums: ``releases/<number>/``."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from mm_pipeline.release.history import History, read_history
 RELEASES = "releases"
 
 
-def keep_earlier(series: Path, history: History, releases: Path) -> str:
-    """Keep the release that lies in ``series`` before the one of ``history`` takes its place; returns what was kept.
+def archive_release(series: Path, history: History, releases: Path) -> str:
+    """Archive the release in ``series`` before that of ``history`` replaces it. Returns the archived folder, or why none.
 
-    In one step; done again it changes nothing. The same release made again (number and date stay) is not kept. Kept are the
-    files that are as in its ``SHA256SUMS``: what somebody put there or changed was not released. They are linked where
-    the file system can, as a released file is never written again. Where another release of the same number is kept
-    already (numbers began anew), the name has the beginning of the SHA-256 of its ``SHA256SUMS`` as well.
+    Atomic, and without effect when repeated. The same release made again (same number and date) is not archived. Only files
+    that match its ``SHA256SUMS`` are archived: anything else there was not released. They are linked where the file system
+    can, as a released file is never written again. Where another release of the same number is archived already (numbers
+    began anew), the folder's name also has the beginning of the SHA-256 of ``SHA256SUMS``.
     """
     if not series.is_dir() or _is_same(series, history):
         return "nothing: no other release was there before"
@@ -42,18 +42,18 @@ def keep_earlier(series: Path, history: History, releases: Path) -> str:
 
 
 def broken_releases(releases: Path, history: History) -> list[str]:
-    """What is wrong with the kept releases, in words: by their own checksums, and by the changelog of the newest."""
+    """The faults of archived releases, in words: against their own checksums, and against the newest changelog."""
     return list(_faults(releases, history))
 
 
-def kept_releases(releases: Path) -> list[Path]:
-    """Their folders; what begins with a point is being made."""
+def archived_releases(releases: Path) -> list[Path]:
+    """The folders of archived releases. A name that begins with a point is a folder being written."""
     folders = releases.iterdir() if releases.is_dir() else ()
     return sorted(folder for folder in folders if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _faults(releases: Path, history: History) -> Iterator[str]:
-    folders = kept_releases(releases)
+    folders = archived_releases(releases)
     for folder in folders:
         if broken := broken_checksums(folder):
             yield f"{folder.name}: {', '.join(broken)} not as in {CHECKSUMS}"
@@ -71,7 +71,7 @@ def _is_same(series: Path, history: History) -> bool:
 
 
 def _number(series: Path) -> int | None:
-    """By its changelog; where that is lost, by its provenance."""
+    """The number of a release, from its changelog or, where that is lost, from its provenance."""
     try:
         return read_history(series).release.number
     except ReleaseError:

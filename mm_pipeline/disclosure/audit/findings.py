@@ -1,6 +1,6 @@
-"""The promise: no reader of the releases can tell a small number, nor narrow one down.
+"""Audit findings: which figures break the promise (``docs/disclosure.md``).
 
-It does not know which cells are small; it judges what a reader can conclude (``docs/disclosure.md``).
+The audit does not know which cells are small; it judges what a reader of the releases can conclude.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,22 @@ from mm_pipeline.errors import OperatorError
 
 @dataclass(frozen=True)
 class Audit:
-    """What a reader can conclude who has all the releases."""
+    """The findings of an audit: what a reader of all the releases can conclude."""
 
     intervals: pd.DataFrame = field(repr=False)
-    """One row per figure that a release does not show, and per shown one that breaks the promise: KEY, ``release`` (0 is
-    the newest; of a cell that did not change, the newest that has it), VERSIONS, ``figure`` (beneficiaries, patients, or
-    others = beneficiaries who are not patients), ``lowest``, ``highest`` (Int64; empty: nothing bounds it), ``broken``.
-    Where beneficiaries are shown, others mirror patients and have a row of their own only when they break the promise."""
+    """A row for each figure that a release does not show, and for each shown one that breaks the promise.
+
+    KEY, ``release`` (0 is the newest; for a cell that did not change, the newest that has it), VERSIONS, ``figure``
+    (beneficiaries, patients, or others = beneficiaries who are not patients), ``lowest``, ``highest`` (Int64; empty:
+    unbounded), ``broken``. Where beneficiaries are shown, others mirror patients and have a row only if they break the
+    promise.
+    """
     summary: pd.DataFrame = field(repr=False)
-    """Of the newest release, per ``level`` and ``dimension``: ``cells``, ``visible``, ``hidden``, ``visible_share`` (share
-    of the beneficiaries shown that are in cells that show patients), ``narrowest`` (least highest - lowest of the hidden
-    figures that could be small; empty without any)."""
+    """The newest release by ``level`` and ``dimension``.
+
+    ``cells``, ``visible``, ``hidden``: numbers of cells. ``visible_share``: of the beneficiaries shown, the share in cells
+    that show patients. ``narrowest``: the least highest - lowest of the hidden figures that could be small, else empty.
+    """
 
     @property
     def violations(self) -> pd.DataFrame:
@@ -36,7 +41,7 @@ class Audit:
         return self.intervals[self.intervals.broken].reset_index(drop=True)
 
     def readable(self) -> list[dict[str, str]]:
-        """``summary`` as text, for people."""
+        """``summary`` as texts to display, keyed by heading."""
         return [
             {
                 "level": row.level,
@@ -51,19 +56,21 @@ class Audit:
         ]
 
 
-def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int, known: pd.DataFrame | None = None) -> Audit:
+def audit(
+    published: pd.DataFrame | Sequence[pd.DataFrame], disclosure_threshold: int, known: pd.DataFrame | None = None
+) -> Audit:
     """Audit one release, or several of the same year (newest first), each in the shape of ``protected_rates``.
 
-    Columns ``version_beneficiaries`` and ``version_patients`` tell which figures of a cell are the same in several releases
-    (same version: it did not change); without them all are. ``change`` says of a cell that since the release before it
-    gained persons and lost none (1), or lost some and gained none (-1); 0 or no column: that is not known. Rows of rests
-    (``<NIS5>ZZZZ``; level ``unassigned``) may be there, without figures, for their versions.
+    A figure with the same ``version_beneficiaries`` or ``version_patients`` in several releases did not change; without
+    these columns no figure did. ``change``: since the release before, the cell gained persons and lost none (1), lost some
+    and gained none (-1); 0 or no column: not known. Rows of residuals (``<NIS5>ZZZZ``; level ``unassigned``) may be there,
+    without figures, for their versions.
 
-    ``known``: what the reader knows from elsewhere of figures of the newest release, rests included: KEY, ``figure``
-    (beneficiaries or patients), ``at_least``, ``at_most`` (either may be empty). It narrows the intervals. A figure that it
-    tells of breaks the promise only if it does so without ``known``.
+    ``known``: what the reader knows from elsewhere about figures of the newest release, residuals included: KEY, ``figure``
+    (beneficiaries or patients), ``at_least``, ``at_most`` (either may be empty). It narrows the intervals. A figure that is
+    known in this way breaks the promise only if it does so without ``known``.
 
-    Raises :class:`OperatorError` for tables, or what is known, that contradict themselves or each other.
+    Raises :class:`OperatorError` for tables or known figures that contradict themselves or each other.
     """
     releases = [published] if isinstance(published, pd.DataFrame) else list(published)
     if not releases:
@@ -81,11 +88,11 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int, know
             raise contradiction("cells of one version shown differently in two releases", ambiguous)
     system = system_of(rows)
     bounds = intervals(system)
-    # Each unknown once, as the newest release that has it tells of it.
+    # Each unknown once, with what the newest release that has it shows.
     cells = rows.sort_values(["release", *KEY]).drop_duplicates("unknown").reset_index(drop=True)
     own = (3 * cells.unknown.to_numpy()[:, None]) + range(len(FIGURES))
     shows = np.isfinite(system.highest[own[:, N]])
-    lowest, highest, could_be_small, broken = _judged(bounds, own, shows, threshold)
+    lowest, highest, could_be_small, broken = _judged(bounds, own, shows, disclosure_threshold)
     if known is not None:
         is_told, narrowed = _told(system, rows, cells, known)
         is_told[:, M] = is_told[:, n] & (is_told[:, N] | shows)
@@ -94,7 +101,7 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int, know
         except OperatorError:
             raise OperatorError("What is known contradicts what is shown, or itself. Correct it.") from None
         broken_before = broken
-        lowest, highest, could_be_small, broken = _judged(bounds, own, shows, threshold)
+        lowest, highest, could_be_small, broken = _judged(bounds, own, shows, disclosure_threshold)
         could_be_small &= ~is_told
         broken = (broken & ~is_told) | broken_before
     newest = (cells.release == 0).to_numpy()
@@ -103,16 +110,16 @@ def audit(published: pd.DataFrame | Sequence[pd.DataFrame], threshold: int, know
 
 
 def _judged(
-    bounds: tuple[np.ndarray, np.ndarray], own: np.ndarray, shows: np.ndarray, threshold: int
+    bounds: tuple[np.ndarray, np.ndarray], own: np.ndarray, shows: np.ndarray, disclosure_threshold: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per cell (row) and figure (column): lowest, highest, whether it could be small, whether it breaks the promise."""
+    """Lowest, highest, could be small, breaks the promise: four arrays, a row per cell and a column per figure."""
     lowest, highest = (bound[own] for bound in bounds)
-    could_be_small = (lowest < threshold) & (highest > 0)
-    return lowest, highest, could_be_small, _broken(lowest, highest, could_be_small, shows, threshold)
+    could_be_small = (lowest < disclosure_threshold) & (highest > 0)
+    return lowest, highest, could_be_small, _broken(lowest, highest, could_be_small, shows, disclosure_threshold)
 
 
 def _told(system: System, rows: pd.DataFrame, cells: pd.DataFrame, known: pd.DataFrame) -> tuple[np.ndarray, System]:
-    """Which figures of ``cells`` ``known`` tells of, those of the same version included; the system with its bounds."""
+    """Whether each figure of ``cells`` is known, or another of its version is; and the system with the known bounds."""
     of = known.merge(rows[rows.release == 0], on=KEY, how="left")
     if of.unknown.isna().any():
         raise OperatorError("What is known is of a cell that the newest release does not have. Correct it.")
@@ -128,21 +135,21 @@ def _told(system: System, rows: pd.DataFrame, cells: pd.DataFrame, known: pd.Dat
 
 
 def _broken(
-    lowest: np.ndarray, highest: np.ndarray, could_be_small: np.ndarray, shows: np.ndarray, threshold: int
+    lowest: np.ndarray, highest: np.ndarray, could_be_small: np.ndarray, shows: np.ndarray, disclosure_threshold: int
 ) -> np.ndarray:
-    """Which figures break the promise; a row per cell, a column per figure. ``shows``: N is shown by some release."""
+    """Whether each figure breaks the promise: a row per cell, a column per figure. ``shows``: some release shows N."""
     widths = highest - lowest
-    caps = np.full(lowest.shape, float(threshold))
+    caps = np.full(lowest.shape, float(disclosure_threshold))
     # A hidden n is at least 1 where N is shown: of N = t others can be at most t - 1.
-    caps[shows, M] = np.minimum(threshold, lowest[shows, N] - 1)
-    broken = could_be_small & ((widths < threshold - 1) | (highest < caps))
-    # Everybody in the cell is a patient, or nearly: that tells of every beneficiary in it.
-    broken[:, M] |= (lowest[:, M] == 0) & (highest[:, n] > 0) & (widths[:, M] < threshold - 1)
+    caps[shows, M] = np.minimum(disclosure_threshold, lowest[shows, N] - 1)
+    broken = could_be_small & ((widths < disclosure_threshold - 1) | (highest < caps))
+    # That everybody in the cell is a patient, or nearly, tells something of every beneficiary in it.
+    broken[:, M] |= (lowest[:, M] == 0) & (highest[:, n] > 0) & (widths[:, M] < disclosure_threshold - 1)
     return broken
 
 
 def _listed(cells: pd.DataFrame, lowest: np.ndarray, highest: np.ndarray, broken: np.ndarray) -> pd.DataFrame:
-    """:attr:`Audit.intervals`."""
+    """The rows of :attr:`Audit.intervals`."""
     hidden = cells[[*SHOWN, "beneficiaries"]].isna().to_numpy()  # others mirror patients where N is shown
     row, figure = at = np.nonzero(hidden | broken)
     listed = cells.loc[row, [*KEY, "release", *VERSIONS]].reset_index(drop=True)
@@ -154,7 +161,7 @@ def _listed(cells: pd.DataFrame, lowest: np.ndarray, highest: np.ndarray, broken
 
 
 def _summary(cells: pd.DataFrame, widths: np.ndarray) -> pd.DataFrame:
-    """:attr:`Audit.summary`. ``widths``: highest - lowest of the figures that could be small, NaN for others."""
+    """The rows of :attr:`Audit.summary`. ``widths``: highest - lowest of the figures that could be small, else NaN."""
     by = ["level", "dimension"]
     hidden = cells[[*SHOWN, "patients"]].isna().to_numpy()
     visible = cells.patients.notna()
@@ -163,16 +170,16 @@ def _summary(cells: pd.DataFrame, widths: np.ndarray) -> pd.DataFrame:
         seen=cells.beneficiaries.where(visible),
         narrowest=pd.DataFrame(np.where(hidden & np.isfinite(widths), widths, np.nan)).min(axis=1),
     )
-    # The width of a rest counts with the cells of its level; the unassigned have no cells.
+    # The width of a residual counts with the cells of its level; the unassigned have no cells.
     summary = rows.groupby(by).agg(
-        rests=("rest", "sum"),
-        cells=("rest", "size"),
+        residuals=("residual", "sum"),
+        cells=("residual", "size"),
         visible=("visible", "sum"),
         seen=("seen", "sum"),
         all=("beneficiaries", "sum"),
         narrowest=("narrowest", "min"),
     )
-    summary["cells"] -= summary.rests
+    summary["cells"] -= summary.residuals
     summary["hidden"] = summary.cells - summary.visible
     summary["visible_share"] = summary.seen / summary["all"]
     summary["narrowest"] = summary.narrowest.astype("Int64")

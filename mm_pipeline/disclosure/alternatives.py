@@ -1,9 +1,11 @@
-"""Movements: other tables that look the same to the reader.
+"""Feasible alternatives: other tables that look the same to the reader.
 
-A movement changes hidden cells by whole numbers such that every line still adds up and every cell stays within what the
-reader knows of it: the moved table is one that the release does not tell from the true one. A hidden figure is
-protected when movements take it far enough. :class:`Block` looks for a movement that needs few further cells
-hidden, by linear programmes (HiGHS) over the cells of an area, everything outside standing still.
+A feasible alternative changes hidden cells by whole numbers, such that every line still adds up and every cell stays
+within what the reader knows of it. The release does not tell the changed table from the true one. A cell whose value
+differs is said to *move*. A hidden figure is protected when alternatives move it far enough.
+
+:class:`Block` looks for an alternative that needs few further cells hidden. It solves linear programmes (HiGHS) over the
+cells of an area; everything outside stands still.
 """
 
 from collections.abc import Callable
@@ -13,27 +15,27 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_pipeline.disclosure.mask import Mask, lower_bounds
-from mm_pipeline.disclosure.rule import Counts, Flags
-from mm_pipeline.disclosure.system import FIGURES, Aim, Figure, Positions, System
+from mm_pipeline.disclosure.primary_rule import Counts, Flags
+from mm_pipeline.disclosure.suppression import SuppressionPattern, lower_bounds
+from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System, Target
 
 ROUNDS = 4
-"""How often a movement is looked for at prices that are nearer to the true ones."""
+"""Number of times that an alternative is sought, each time at prices closer to the true ones."""
 WHOLE = 1e-6
-"""What the solver's numbers may be off by for being whole."""
+"""Tolerance within which a number of the solver counts as whole."""
 _CERTAIN = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
 LITTLE = 1e-3
-"""The price of a unit that is no reason for hiding anything."""
+"""Price per unit of a cell that is hidden already: too low to make hiding another cell worthwhile."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Room:
-    """How far each cell of a block may move, and what it costs: of ``beneficiaries`` and of ``patients``.
+    """The room of the cells of a block: how far each may move and at what cost, per figure.
 
-    ``down`` and ``up`` are at least 0; ``cost`` is what it costs to hide the cell, or next to nothing per unit where it
-    ``is_hidden`` already.
+    ``down`` and ``up``: persons, at least 0. ``cost``: the cost of hiding the cell; where it ``is_hidden`` already, next to
+    nothing per person.
     """
 
     down: dict[Figure, Counts]
@@ -42,22 +44,22 @@ class Room:
     is_hidden: dict[Figure, Flags]
 
 
-def room_of(system: System, mask: Mask, cells: Positions, most: int, stays_shown: Flags) -> Room:
-    """The room of a block as a mask stands; no cell needs to go further than ``most``.
+def room_of(system: System, pattern: SuppressionPattern, cells: Positions, most: int, stays_shown: Flags) -> Room:
+    """The room of a block under a suppression pattern; no cell needs to go further than ``most`` persons.
 
-    ``stays_shown``: cells that cannot be hidden any more, if they are not.
+    ``stays_shown``: cells that must not be hidden if they are not hidden yet.
 
-    Hiding costs 1 a cell, more on higher levels, and a little more the more people it is about; a total takes its
-    breakdowns along (R1), hidden beneficiaries the patients. Hidden cells cost so little that only among equal ways the
-    shorter one is taken. Every cell has a cost of its own, so that as little as possible is left to the solver's choice
-    among equal ways.
+    Hiding costs 1 a cell, more on higher levels, and slightly more the more people it is about. A total takes its
+    breakdowns along (R1), hidden beneficiaries the patients. Hidden cells cost so little that this only decides between
+    alternatives that are equal otherwise. Every cell has a cost of its own, so that as little as possible is left to the
+    solver's choice between equal optima.
     """
-    lower = lower_bounds(system, mask, cells)
+    lower = lower_bounds(system, pattern, cells)
     own = 1 + 1e-3 * cells / len(system)
     weight = system.weight[cells] * (1 + 0.02 * np.log1p(system.beneficiaries[cells])) * own
     down, up, cost = {}, {}, {}
     for figure in FIGURES:
-        value, is_shown = system.value(figure)[cells], ~mask[figure][cells]
+        value, is_shown = system.value(figure)[cells], ~pattern[figure][cells]
         along = np.where(is_shown & system.is_breakdown[cells], weight, 0)
         companions = np.bincount(system.total[cells], along, len(system))[cells]
         # A zero is shown, so it stays where it is; and so does what an earlier release has shown.
@@ -65,15 +67,16 @@ def room_of(system: System, mask: Mask, cells: Positions, most: int, stays_shown
         down[figure] = np.where(stays, 0, np.minimum(value - np.where(is_shown, 1, lower[figure]), most))
         up[figure] = np.where(stays, 0, most)
         cost[figure] = np.where(is_shown, weight + companions, LITTLE * own)
-    cost["beneficiaries"] += np.where(mask.patients[cells], 0, cost["patients"])
-    return Room(down, up, cost, {figure: mask[figure][cells] for figure in FIGURES})
+    cost["beneficiaries"] += np.where(pattern.patients[cells], 0, cost["patients"])
+    return Room(down, up, cost, {figure: pattern[figure][cells] for figure in FIGURES})
 
 
 @dataclass(frozen=True)
-class Movement:
-    """Changes of the cells at ``cells``, and what it costs to hide those that are shown.
+class Alternative:
+    """A feasible alternative: the changes at ``cells``, and the cost of hiding those that are shown.
 
-    ``total``: a total that must be hidden besides, for its breakdowns to have the room.
+    ``change``: persons by which each cell moves, per figure. ``total``: position of a total that must be hidden as well,
+    so that its breakdowns have the room.
     """
 
     cells: Positions
@@ -83,9 +86,9 @@ class Movement:
 
 
 class Block:
-    """The cells that may move together, as a linear programme.
+    """The linear programme of the cells that may move together.
 
-    Each figure of a cell has two columns, its way up and its way down. ``joint``: N moves too, not only n.
+    Each figure of a cell has two columns: how far it goes up, and how far down. ``joint``: N moves too, not only n.
     """
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
@@ -97,12 +100,12 @@ class Block:
         self._columns = np.arange(2 * len(cells) * len(self._figures), dtype=np.int32)
         self._room: Room | None = None
         self._free = False
-        # What the solver was told last: only what differs is told again.
+        # Bounds and prices that the solver has: only what differs is sent again.
         self._bounded = self._priced = np.zeros(len(self._columns))
         self._solver = self._model()
 
     def place(self, cell: int) -> int:
-        """Where a cell stands in ``cells``."""
+        """The place of a cell in ``cells``."""
         return self._at[cell]
 
     def _model(self) -> highspy.Highs:
@@ -155,7 +158,7 @@ class Block:
         return self._system.others[self.cells]
 
     def _refresh(self, room: Room, free: bool) -> None:
-        """Take over how far the cells may move now and what it costs, if that changed."""
+        """Update bounds and costs to a room, if it is another one."""
         if self._room is room and self._free == free:
             return
         self._room, self._free = room, free
@@ -175,40 +178,42 @@ class Block:
         self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), self._upper[changed])
         self._bounded = self._upper
 
-    def cheapest(self, cell: int, aim: Aim, by: int, room: Room, *, free: bool = False) -> Movement | None:
-        """A cheap movement that takes ``aim`` of ``cell`` at least ``by`` up (down, if negative); None if none does.
+    def cheapest(self, cell: int, target: Target, by: int, room: Room, *, free: bool = False) -> Alternative | None:
+        """A cheap alternative that moves the ``target`` of ``cell`` by at least ``by`` (down, if negative), or None.
 
-        ``free``: of cells only that are hidden already.
+        ``free``: move only cells that are hidden already.
         """
         self._refresh(room, free)
-        undo = self._require(self._at[cell], aim, by)
+        undo = self._require(self._at[cell], target, by)
         if undo is None:
             return None
-        # Hiding a cell costs the same however far it moves. A linear programme charges by the unit, so it is asked
-        # again with the price of a cell spread over the units that it moved by the time before.
+        # Hiding a cell costs the same however far it moves, but a linear programme charges by the unit. So it is solved
+        # again with the cost of a cell spread over the units that it moved by the time before.
         best, price = None, self._cost / np.where(self._shown, abs(by), 1)
         for _ in range(ROUNDS):
             self._set_price(price)
-            movement = self._solve()
-            if movement is None or (best is not None and movement.cost >= best.cost):
+            alternative = self._solve()
+            if alternative is None or (best is not None and alternative.cost >= best.cost):
                 break
-            assert self._reaches(movement, cell, aim, by), "a movement does not go as far as it must"
-            best = movement
-            if movement.cost == 0:
+            assert self._reaches(alternative, cell, target, by), "an alternative does not go as far as it must"
+            best = alternative
+            if alternative.cost == 0:
                 break
-            price = self._spread(movement, price)
+            price = self._spread(alternative, price)
         undo()
         return best
 
-    def _spread(self, movement: Movement, price: Floats) -> Floats:
-        """The price by the unit, such that what the movement moves would cost what it costs to hide it."""
-        moved = np.repeat([np.abs(movement.change[figure]) for figure in self._figures], 2, axis=0).ravel()
-        along = np.repeat([self._taken_along(movement.change[figure]) for figure in self._figures], 2, axis=0).ravel()
+    def _spread(self, alternative: Alternative, price: Floats) -> Floats:
+        """The price per unit at which each cell of the alternative costs exactly what hiding it costs."""
+        moved = np.repeat([np.abs(alternative.change[figure]) for figure in self._figures], 2, axis=0).ravel()
+        along = np.repeat(
+            [self._taken_along(alternative.change[figure]) for figure in self._figures], 2, axis=0
+        ).ravel()
         spread = self._cost / np.maximum(moved, 1)
         return np.where(self._shown & (moved > 0), np.where(along, LITTLE, spread), price)
 
     def _taken_along(self, change: Counts) -> Flags:
-        """Cells that are hidden anyway when all that moves is: the breakdowns of a total that moves (R1)."""
+        """Whether each cell is a breakdown of a total that moves: R1 hides it anyway, at no further cost."""
         moves = np.zeros(len(self._system), dtype=bool)
         moves[self.cells] = change != 0
         return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
@@ -218,17 +223,17 @@ class Block:
         self._solver.changeColsCost(len(changed), changed, price[changed])
         self._priced = price
 
-    def _parts(self, aim: Aim) -> list[tuple[Figure, float]]:
-        if aim != "others":
-            return [(aim, 1.0)]
+    def _parts(self, target: Target) -> list[tuple[Figure, float]]:
+        if target != "others":
+            return [(target, 1.0)]
         return [("beneficiaries", 1.0), ("patients", -1.0)] if self._joint else [("patients", -1.0)]
 
     def _column(self, place: int, figure: Figure) -> int:
         return place + 2 * len(self.cells) * self._figures.index(figure)
 
-    def _require(self, place: int, aim: Aim, by: int) -> Callable[[], object] | None:
-        """Bound the model to movements of ``aim`` by at least ``by``; gives what undoes it, or None if it cannot be."""
-        parts = self._parts(aim)
+    def _require(self, place: int, target: Target, by: int) -> Callable[[], object] | None:
+        """Require that ``target`` moves by at least ``by``. Returns the function that undoes it, or None if impossible."""
+        parts = self._parts(target)
         if len(parts) == 2:
             link, others = self._links + place, float(self._others()[place])
             # A link row is n - N: others that go up take it down.
@@ -252,29 +257,29 @@ class Block:
 
         return undo
 
-    def _reaches(self, movement: Movement, cell: int, aim: Aim, by: int) -> bool:
+    def _reaches(self, alternative: Alternative, cell: int, target: Target, by: int) -> bool:
         place = self._at[cell]
-        gone = sum(weight * movement.change[figure][place] for figure, weight in self._parts(aim))
+        gone = sum(weight * alternative.change[figure][place] for figure, weight in self._parts(target))
         return bool(gone >= by if by > 0 else gone <= by)
 
-    def _solve(self) -> Movement | None:
+    def _solve(self) -> Alternative | None:
         ways = self._run()
-        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_movement(ways)):
-            return self._movement(ways)
-        # A corner of the linear programme that is not whole: ask for whole numbers.
+        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_alternative(ways)):
+            return self._alternative(ways)
+        # The optimum of the linear programme is not whole: solve in whole numbers.
         integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
         self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
         ways = self._run()
         continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
         self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
-        assert ways is None or self._is_movement(ways), "a movement does not add up"
-        return self._movement(ways)
+        assert ways is None or self._is_alternative(ways), "an alternative does not add up"
+        return self._alternative(ways)
 
     def _run(self) -> Floats | None:
-        """How far each figure of each cell goes up (+) or down (-), as the solver says; None if nothing is possible."""
+        """The solver's optimum: how far each figure of each cell goes up (+) or down (-); None if infeasible."""
         self._solver.run()
         if self._solver.getModelStatus() not in _CERTAIN:
-            # Lost on the way from the last solution: once more, from nothing.
+            # The warm start from the last solution failed: solve once more from scratch.
             self._solver.clearSolver()
             self._solver.run()
         status = self._solver.getModelStatus()
@@ -284,14 +289,14 @@ class Block:
         ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self.cells))
         return np.asarray(ways[:, 0] - ways[:, 1], dtype=np.float64)
 
-    def _movement(self, ways: Floats | None) -> Movement | None:
+    def _alternative(self, ways: Floats | None) -> Alternative | None:
         if ways is None:
             return None
         change = dict(zip(self._figures, np.rint(ways).astype("int64"), strict=True))
-        return Movement(self.cells, change, self._price_of(change))
+        return Alternative(self.cells, change, self._price_of(change))
 
-    def _is_movement(self, ways: Floats) -> bool:
-        """In whole numbers, as the solver's tolerance would let it be off: bounds, n <= N, and every line."""
+    def _is_alternative(self, ways: Floats) -> bool:
+        """Whether bounds, n <= N and every line hold in whole numbers, beyond the solver's tolerance."""
         whole = np.rint(ways).astype("int64")
         up, down = self._upper.reshape(len(self._figures), 2, len(self.cells)).transpose(1, 0, 2)
         if (whole > up).any() or (-whole > down).any():
@@ -305,7 +310,7 @@ class Block:
         )
 
     def _price_of(self, change: dict[Figure, Counts]) -> float:
-        """What it costs to hide the shown cells that move."""
+        """The cost of hiding the shown cells that move."""
         cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self.cells))[:, 0]
         return float(
             sum(

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from mm_pipeline.release import kept
+from mm_pipeline.release import archive
+from mm_pipeline.release.archive import archive_release, archived_releases, broken_releases
 from mm_pipeline.release.files import broken_checksums, write_checksums
 from mm_pipeline.release.history import Entry, History, Release, changelog_files
-from mm_pipeline.release.kept import broken_releases, keep_earlier, kept_releases
 
 DAY = datetime.date(2026, 9, 15)
 
@@ -49,12 +49,12 @@ def content(folder):
 
 def test_it_is_kept_whole(series, releases):
     before = content(series)
-    assert keep_earlier(series, history(2, 1), releases) == "releases/1"
+    assert archive_release(series, history(2, 1), releases) == "releases/1"
     shutil.rmtree(series)
     assert content(releases / "1") == before
     assert broken_checksums(releases / "1") == []
     assert broken_releases(releases, history(2, 1)) == []
-    assert kept_releases(releases) == [releases / "1"]
+    assert archived_releases(releases) == [releases / "1"]
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -64,50 +64,50 @@ def test_links_where_the_file_system_can(series, releases, links, monkeypatch):
         def refused(*_paths):
             raise PermissionError
 
-        monkeypatch.setattr(kept.os, "link", refused)
-    keep_earlier(series, history(2, 1), releases)
+        monkeypatch.setattr(archive.os, "link", refused)
+    archive_release(series, history(2, 1), releases)
     assert (series / "rates.csv").samefile(releases / "1" / "rates.csv") == links
     assert broken_checksums(releases / "1") == []
 
 
 def test_the_same_release_again_is_not_kept(series, releases):
-    assert keep_earlier(series, history(1), releases).startswith("nothing")
+    assert archive_release(series, history(1), releases).startswith("nothing")
     assert not releases.exists()
 
 
 def test_nothing_is_kept_before_the_first_release(tmp_path, releases):
-    assert keep_earlier(tmp_path / "none", history(1), releases).startswith("nothing")
+    assert archive_release(tmp_path / "none", history(1), releases).startswith("nothing")
     assert not releases.exists()
 
 
 def test_done_again_it_changes_nothing(series, releases):
     """As when the machine stopped before the new series took its place."""
-    keep_earlier(series, history(2, 1), releases)
+    archive_release(series, history(2, 1), releases)
     before = {path: path.stat().st_ino for path in releases.rglob("*")}
-    keep_earlier(series, history(2, 1), releases)
+    archive_release(series, history(2, 1), releases)
     assert {path: path.stat().st_ino for path in releases.rglob("*")} == before
 
 
 def test_another_content_of_the_same_number_does_not_replace_it(series, releases):
     """As when release numbers began anew."""
-    keep_earlier(series, history(2, 1), releases)
+    archive_release(series, history(2, 1), releases)
     before = content(releases / "1")
     shutil.copytree(series, series.with_name("other"))  # not the files that are linked
     series = series.with_name("other")
     (series / "rates.csv").write_text("other rates")
     write_checksums(series)
-    place = keep_earlier(series, history(2, 1), releases)
+    place = archive_release(series, history(2, 1), releases)
     assert place.startswith("releases/1-")
-    assert keep_earlier(series, history(2, 1), releases) == place
+    assert archive_release(series, history(2, 1), releases) == place
     assert content(releases / "1") == before
     assert content(releases.parent / place) == content(series)
-    assert len(kept_releases(releases)) == 2
+    assert len(archived_releases(releases)) == 2
 
 
 def test_what_was_not_released_is_not_kept(series, releases):
     (series / "rates.csv").write_text("changed")
     (series / "notes.txt").write_text("mine")
-    keep_earlier(series, history(2, 1), releases)
+    archive_release(series, history(2, 1), releases)
     assert {path.as_posix() for path in content(releases / "1")} == {
         "CHANGELOG.md",
         "SHA256SUMS",
@@ -120,17 +120,17 @@ def test_what_was_not_released_is_not_kept(series, releases):
 @pytest.mark.parametrize("damage", ["changelog.json", "SHA256SUMS"])
 def test_a_damaged_release_stops_nothing(series, releases, damage):
     (series / damage).unlink()
-    assert keep_earlier(series, history(1), releases).startswith("nothing")
+    assert archive_release(series, history(1), releases).startswith("nothing")
     if damage == "changelog.json":
         (series / "provenance.json").write_text('{"release": {"number": 7}}')
-        assert keep_earlier(series, history(1), releases) == "releases/7"
+        assert archive_release(series, history(1), releases) == "releases/7"
 
 
 class TestBroken:
     @pytest.fixture
     def so_far(self, series, releases) -> History:
-        keep_earlier(series, history(2, 1), releases)
-        return history(2, 1, manifests={1: kept._digest(releases / "1")})
+        archive_release(series, history(2, 1), releases)
+        return history(2, 1, manifests={1: archive._digest(releases / "1")})
 
     def test_nothing(self, so_far, releases):
         assert broken_releases(releases, so_far) == []

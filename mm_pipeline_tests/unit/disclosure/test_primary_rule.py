@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mm_pipeline.disclosure.rule import sensitive
+from mm_pipeline.disclosure.primary_rule import sensitive
 from mm_pipeline.disclosure.small_numbers import is_small
 
 T = 5

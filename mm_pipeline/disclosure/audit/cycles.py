@@ -1,16 +1,18 @@
-"""Exact extremes of every column of one small system by linear programming, in whole numbers.
+"""Exact extremes of every column of a small system with cyclic dependencies, by linear programming.
 
-Columns lie in 0..width and equations have coefficients 1 and -1. The optimum of the linear program bounds the whole
-numbers from outside; each solution in whole numbers that is met is a witness from inside. Where the two meet the
-bound is exact without more; where they do not, the program is solved once more in whole numbers.
+Columns are whole numbers in 0..width; equations have coefficients 1 and -1. The optimum of the linear programme bounds the
+whole numbers from outside; each solution in whole numbers that is met is a witness from inside. Where the two meet, the
+bound is exact; where they do not, the programme is solved once more in whole numbers.
 """
 
 import highspy
 import numpy as np
 
 ROUNDING = 1e-3
-"""Outer bounds are rounded outwards by this much more than whole: far above the solver's tolerance of 1e-7. Too wide
-a bound costs one program in whole numbers, too narrow a one would be a mistake."""
+"""Margin by which outer bounds are rounded outwards, far above the solver's tolerance of 1e-7.
+
+A bound that is too wide costs one programme in whole numbers; one that is too narrow would be a mistake.
+"""
 
 
 class NoSolutionError(Exception):
@@ -20,19 +22,22 @@ class NoSolutionError(Exception):
 def extremes(
     widths: np.ndarray, sums: np.ndarray, row: np.ndarray, column: np.ndarray, sign: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest of every column. Entry i: ``sign[i]`` times ``column[i]`` in equation ``row[i]``.
+    """The lowest and the highest value of every column.
 
-    Raises :class:`NoSolutionError`.
+    ``widths``: per column. ``sums``: the right-hand side per equation. Entry i of the others: ``sign[i]`` times
+    ``column[i]`` in equation ``row[i]``. Raises :class:`NoSolutionError`.
     """
-    circle = _Circle(widths, sums, row, column, sign)
-    circle.sweep()
+    component = _Component(widths, sums, row, column, sign)
+    component.push_together()
     for each in range(len(widths)):
-        circle.settle(each, -1.0)
-        circle.settle(each, 1.0)
-    return circle.lowest, circle.highest
+        component.settle(each, -1.0)
+        component.settle(each, 1.0)
+    return component.lowest, component.highest
 
 
-class _Circle:
+class _Component:
+    """One system, the bounds of its columns, and the extremes of the solutions seen so far."""
+
     def __init__(
         self, widths: np.ndarray, sums: np.ndarray, row: np.ndarray, column: np.ndarray, sign: np.ndarray
     ) -> None:
@@ -43,7 +48,7 @@ class _Circle:
         self.relaxed = self._program(whole=False)
         self.whole: highspy.Highs | None = None
 
-    def sweep(self) -> None:
+    def push_together(self) -> None:
         """Push all columns down, then up, together: one solution is a witness for many."""
         for direction in (-1.0, 1.0):
             left = len(self.widths) + 1
@@ -60,7 +65,7 @@ class _Circle:
         if bounds[column] == seen[column]:
             return
         optimum = self._optimum(self.relaxed, np.array([column]), direction)
-        # What no line bounds in real numbers no line bounds in whole numbers: the coefficients are rational.
+        # What is unbounded in real numbers is unbounded in whole numbers, as the coefficients are rational.
         bounds[column] = direction * np.floor(direction * optimum + ROUNDING)
         if bounds[column] != seen[column] and np.isfinite(optimum):
             self.whole = self.whole or self._program(whole=True)
@@ -72,7 +77,7 @@ class _Circle:
         return self.highest != self.highest_seen if direction > 0 else self.lowest != self.lowest_seen
 
     def _optimum(self, program: highspy.Highs, columns: np.ndarray, direction: float) -> float:
-        """The optimum of the sum of ``columns``; the solution becomes a witness if it is one."""
+        """The optimum of the sum of ``columns``. Records the solution as a witness if it is whole."""
         columns = columns.astype(np.int32)
         program.changeColsCost(len(columns), columns, np.full(len(columns), -direction))
         program.run()
@@ -88,7 +93,7 @@ class _Circle:
         return float(solution[columns].sum())
 
     def _witness(self, numbers: np.ndarray) -> None:
-        """Remember a solution, if in whole numbers it exactly is one."""
+        """Record a solution if it solves the system exactly in whole numbers."""
         sums = np.bincount(self.row, self.sign * numbers[self.column], minlength=len(self.sums))
         if (sums == self.sums).all() and (numbers >= 0).all() and (numbers <= self.widths).all():
             np.minimum(self.lowest_seen, numbers, out=self.lowest_seen)
@@ -109,7 +114,7 @@ class _Circle:
         program = highspy.Highs()
         program.silent()
         options: dict[str, str | float] = {"threads": 1, "mip_rel_gap": 0.0, "mip_abs_gap": 0.5}
-        # Only the cost changes from run to run: the last solution stays feasible and is where the primal simplex goes on.
+        # Only the cost changes from run to run: the last solution stays feasible, and the primal simplex starts from it.
         options |= {} if whole else {"presolve": "off", "simplex_strategy": 4}
         for option, value in options.items():
             program.setOptionValue(option, value)

@@ -1,4 +1,4 @@
-"""Movements: that they are possible, that they go as far as they must, and that they are the cheapest."""
+"""Alternatives: that they are possible, that they go as far as they must, and that they are the cheapest."""
 
 import itertools
 from dataclasses import replace
@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mm_pipeline.disclosure.mask import complete
-from mm_pipeline.disclosure.movement import Block, room_of
+from mm_pipeline.disclosure.alternatives import Block, room_of
+from mm_pipeline.disclosure.suppression import apply_rules
 from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, system_of
-from mm_pipeline_tests.support.systems import at, line_of, mask_of, names, table
+from mm_pipeline_tests.support.systems import at, line_of, names, pattern_of, table
 
 MOST = 40
 
@@ -29,52 +29,52 @@ class Case:
 
     def __init__(self, rates, *hidden, joint=False):
         self.system = system_of(rates)
-        self.mask = mask_of(self.system, *hidden)
-        complete(self.system, self.mask)
+        self.pattern = pattern_of(self.system, *hidden)
+        apply_rules(self.system, self.pattern)
         self.cells = np.arange(len(self.system))
-        self.room = room_of(self.system, self.mask, self.cells, MOST, self.system.before.is_past)
+        self.room = room_of(self.system, self.pattern, self.cells, MOST, self.system.before.is_past)
         self.block = Block(self.system, self.cells, joint=joint)
         self.joint = joint
 
-    def cheapest(self, name, aim, by, *, room=None, free=False):
-        """What moves, by "n level area category"; None where there is no movement. Checked before it is given."""
-        movement = self.block.cheapest(at(self.system, name), aim, by, room or self.room, free=free)
-        if movement is None:
+    def cheapest(self, name, target, by, *, room=None, free=False):
+        """What moves, by "n level area category"; None where there is no alternative. Checked before it is given."""
+        alternative = self.block.cheapest(at(self.system, name), target, by, room or self.room, free=free)
+        if alternative is None:
             return None
-        self.check(movement, at(self.system, name), aim, by, room or self.room, free)
-        self.cost = movement.cost
+        self.check(alternative, at(self.system, name), target, by, room or self.room, free)
+        self.cost = alternative.cost
         return {
             f"{letter} {each}": int(change)
             for letter, figure in (("N", "beneficiaries"), ("n", "patients"))
-            for each, change in zip(names(self.system), movement.change.get(figure, self.cells * 0), strict=True)
+            for each, change in zip(names(self.system), alternative.change.get(figure, self.cells * 0), strict=True)
             if change
         }
 
-    def check(self, movement, cell, aim, by, room, free):
-        system, change = self.system, movement.change
+    def check(self, alternative, cell, target, by, room, free):
+        system, change = self.system, alternative.change
         assert set(change) == (set(FIGURES) if self.joint else {"patients"})
         n = change["patients"]
         people = change.get("beneficiaries", np.zeros_like(n))
-        went = {"beneficiaries": people, "patients": n, "others": people - n}[aim][cell]
+        went = {"beneficiaries": people, "patients": n, "others": people - n}[target][cell]
         assert (went >= by) if by > 0 else (went <= by)
         assert (system.patients + n <= system.beneficiaries + people).all()
         for figure, moved in change.items():
             assert not np.bincount(system.line, system.sign * moved[system.cell]).any(), "a line is off"
             assert (moved <= room.up[figure]).all()
             assert (-moved <= room.down[figure]).all()
-            assert not free or not moved[~self.mask[figure]].any()
+            assert not free or not moved[~self.pattern[figure]].any()
         hides = sum(
             room.cost[figure][moved.astype(bool) & ~room.is_hidden[figure] & ~self.taken_along(moved)].sum()
             for figure, moved in change.items()
         )
-        assert movement.cost == pytest.approx(hides)
+        assert alternative.cost == pytest.approx(hides)
 
     def taken_along(self, moved):
         """R1: the breakdowns of a total that moves."""
         return (moved[self.system.total] != 0) & (self.system.total != self.cells)
 
     def least_cost(self, name, by, reach):
-        """The cost of the cheapest of all movements of n of the municipalities' cells by -``reach`` ... ``reach``."""
+        """The cost of the cheapest of all alternatives of n of the municipalities' cells by -``reach`` ... ``reach``."""
         system, level = self.system, self.system.cells["level"]
         inner = [k for k in self.cells if level[k] == "municipality" and system.total[k] != k]
         # Each cell is the sum of the inner ones that lie in it.
@@ -89,7 +89,7 @@ class Case:
         can_be &= (-moved <= self.room.down["patients"]).all(axis=1)
         moved = moved[can_be]
         along = (moved[:, system.total] != 0) & (system.total != self.cells)
-        pays = (moved != 0) & ~self.mask.patients & ~along
+        pays = (moved != 0) & ~self.pattern.patients & ~along
         return min(pays @ self.room.cost["patients"], default=None)
 
 
@@ -152,7 +152,7 @@ def test_what_an_earlier_release_showed_and_what_is_past_stays():
     past = known.copy()
     known[at(case.system, "municipality 11001 total")] = past[at(case.system, "municipality 11002 total")] = True
     before = replace(before, is_past=past, known={**before.known, "patients": known})
-    room = room_of(replace(case.system, before=before), case.mask, case.cells, MOST, before.is_past)
+    room = room_of(replace(case.system, before=before), case.pattern, case.cells, MOST, before.is_past)
     stays = [at(case.system, f"municipality 1100{k} total") for k in (1, 2)]
     assert not room.up["patients"][stays].any()
     assert not room.down["patients"][stays].any()
@@ -212,8 +212,8 @@ def test_an_answer_does_not_depend_on_the_questions_before():
     rates = line_of((400, 3), (400, 50), (800, 60))
     fresh = Case(rates, "n municipality 11001 total").cheapest("municipality 11001 total", "patients", 2)
     case = Case(rates, "n municipality 11001 total")
-    for aim, by in (("patients", -2), ("others", 3), ("patients", 60), ("others", -500)):
-        case.cheapest("municipality 11001 total", aim, by)
+    for target, by in (("patients", -2), ("others", 3), ("patients", 60), ("others", -500)):
+        case.cheapest("municipality 11001 total", target, by)
         assert case.cheapest("municipality 11001 total", "patients", 2) == fresh
     shown = at(case.system, "municipality 11002 total")
     narrow = {**case.room.up, "patients": case.room.up["patients"] * (case.cells == 99)}
@@ -247,8 +247,8 @@ def test_a_total_takes_its_breakdowns_along():
     assert case.cost == pytest.approx(case.room.cost["patients"][at(case.system, "municipality 11002 total")])
 
 
-def test_mostly_no_movement_is_cheaper():
-    """Against all movements by up to 2 of three municipalities by sex. The prices by the unit miss some by a cell or two."""
+def test_mostly_no_alternative_is_cheaper():
+    """Against all alternatives by up to 2 of three municipalities by sex. Prices per unit miss some by a cell or two."""
     ratios = []
     for seed in range(12):
         dice = np.random.default_rng(seed)
@@ -355,13 +355,13 @@ def test_everything_outside_a_block_stands_still():
         )
     )
     sector = at(system, "sector 11001A00- total")
-    mask = mask_of(system, "n sector 11001A00- total")
+    pattern = pattern_of(system, "n sector 11001A00- total")
     cells = np.flatnonzero(system.cells["level"] == "sector")
-    block, room = Block(system, cells, joint=False), room_of(system, mask, cells, MOST, system.before.is_past)
-    movement = block.cheapest(sector, "patients", 20, room)
-    assert movement is not None
-    assert movement.cells is cells
-    assert movement.change["patients"].sum() == 0
+    block, room = Block(system, cells, joint=False), room_of(system, pattern, cells, MOST, system.before.is_past)
+    alternative = block.cheapest(sector, "patients", 20, room)
+    assert alternative is not None
+    assert alternative.cells is cells
+    assert alternative.change["patients"].sum() == 0
     # All the 40 patients of the municipality, less the one that must stay.
     assert block.cheapest(sector, "patients", 38, room) is None
 
