@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mm_pipeline.defs import assets, jobs, schedules, sensors
+from mm_pipeline.defs.assets.common import CODE_REFERENCES
 from mm_pipeline.defs.assets.deliveries import OBSERVED
 from mm_pipeline.defs.checks import capitation, contributions, deliveries, patients, publication, rates
 from mm_pipeline.defs.checks.framework import checks_in, steps_of
@@ -28,8 +29,11 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     settings = settings or from_environment()
     hold_tolerances(settings)
     yearly_checks = steps_of(_YEARLY)
+    made = [asset for asset in dg.load_assets_from_package_module(assets) if isinstance(asset, dg.AssetsDefinition)]
+    referred = [asset for asset in made if any(CODE_REFERENCES in each for each in asset.metadata_by_key.values())]
+    others = [asset for asset in made if asset not in referred]
     return dg.Definitions(
-        assets=[*OBSERVED, *dg.with_source_code_references(dg.load_assets_from_package_module(assets))],
+        assets=[*OBSERVED, *referred, *dg.with_source_code_references(others)],
         asset_checks=[*yearly_checks, *checks_of_all_years(_graph_of)],
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],

@@ -22,6 +22,7 @@ from mm_pipeline.operations.dagster_workarounds import (
     AssetGraph,
     AssetNode,
     newest_materializations,
+    newest_results,
 )
 from mm_pipeline.operations.provenance_differences import (
     OTHER_SECRET,
@@ -102,8 +103,10 @@ class Ledger:
 
     @cached_property
     def _made_here(self) -> list[str]:
+        """A table that another asset writes beside its own is looked at with that asset."""
         keys = (key for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level))
-        return [key.to_user_string() for key in keys if self.graph.get(key).is_materializable]
+        made = [key.to_user_string() for key in keys if self.graph.get(key).is_materializable]
+        return [name for name in made if name not in MADE_BY]
 
     @property
     def _lake(self) -> Lake:
@@ -136,9 +139,11 @@ class Ledger:
         waiting = awaited(self.settings, year)
         if waiting is None or waiting.is_complete:
             return ""
-        # Without rows its checks have not passed: then these are what keeps it from being public.
-        is_cleared = self._lake.has(schemas.CLEARED, year) and self._lake.written(schemas.CLEARED, year).rows > 0
-        return waiting.sentence if is_cleared else ""
+        # A check may have failed since it was cleared: then that is what keeps it from being public.
+        checks = self._asset(schemas.PROTECTED_RATES.name).check_keys
+        results = newest_results(self.instance, checks, year).values()
+        failed = any(each.severity is dg.AssetCheckSeverity.ERROR and not each.passed for each in results)
+        return "" if failed else waiting.sentence
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
         """The state of a year whose persons were purged: it is not stale until its delivery changes."""

@@ -55,10 +55,10 @@ PUBLIC_LAKE = {
         ("published_year", "_files"),
         ("published_year", "markdown_table"),
         ("published_year", "_signed_off"),
-        ("published_series", "_trend"),
+        ("published_series", "rates_by_region"),
         ("published_series", "_revisions"),
         ("published_series", "_earlier_releases"),
-        ("atlas_page", "_trend"),
+        ("atlas_page", "rates_by_region"),
         ("atlas_page", "_files"),
     ],
 )

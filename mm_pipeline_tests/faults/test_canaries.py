@@ -351,7 +351,7 @@ def assert_contained(search: LeakSearch, name: str, run: dg.ExecuteInProcessResu
 
 def test_every_step_is_there():
     assert set(GROUPS) < set(STEPS)
-    assert len(STEPS) - len(GROUPS) == 14
+    assert len(STEPS) - len(GROUPS) == 15
 
 
 def test_an_error_of_the_engine_in_each_step(search, monkeypatch):

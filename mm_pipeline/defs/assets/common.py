@@ -17,6 +17,8 @@ from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.schemas import LAKE_TABLES, Table
 from mm_pipeline.settings import Settings
 
+CODE_REFERENCES = "dagster/code_references"
+
 SettingsParam = dg.ResourceParam[Settings]
 
 _PACKAGE = Path(mm_pipeline.__file__).resolve().parent
@@ -138,12 +140,13 @@ def lake_asset(
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(
-            name=table.name,
-            ins=ins,
-            deps=deps,
-            **declared(stage, description, table=table, code=code, kinds=kinds),
-        )(_contained(table.name, function))
+        arguments = declared(stage, description, table=table, code=code, kinds=kinds)
+        # Dagster's own reference would be to the function around this one.
+        place = dg.LocalFileCodeReference(
+            file_path=inspect.getfile(function), line_number=inspect.getsourcelines(function)[1]
+        )
+        arguments["metadata"][CODE_REFERENCES] = dg.CodeReferencesMetadataValue(code_references=[place])
+        return dg.asset(name=table.name, ins=ins, deps=deps, **arguments)(_contained(table.name, function))
 
     return decorate
 

@@ -298,10 +298,7 @@ def protected_rates(
         kinds={"parquet"},
     ),
 )
-def cleared(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> dg.MaterializeResult:
+def cleared(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> None:
     with year_context(context, settings, engine) as work:
         assert_checked(work, context.instance)
         clear(work)
-        return dg.MaterializeResult(
-            metadata=work.metadata(schemas.CLEARED, work.lake.written(schemas.CLEARED, work.year))
-        )
