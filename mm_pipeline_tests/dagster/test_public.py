@@ -43,6 +43,7 @@ PUBLIC_LAKE = {
         schemas.RELEASES,  # which tables went out: hashes
         schemas.SHOWN_SENSITIVITY,
         schemas.CLEARED,
+        schemas.GEOGRAPHY,
         schemas.DISCLOSED_RATES,  # which tables are known; its counts are wiped out below
     )
 }
