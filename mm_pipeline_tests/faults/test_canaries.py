@@ -51,7 +51,7 @@ from mm_pipeline_tests.support.canaries import (
     marks_in,
     read,
 )
-from mm_pipeline_tests.support.installation import Installation, announce, deliver
+from mm_pipeline_tests.support.installation import Installation, announce, deliver, made_together
 from mm_pipeline_tests.support.pipeline import settings_for
 from mm_pipeline_tests.support.server import environment_of
 
@@ -361,7 +361,7 @@ def test_an_error_of_the_engine_in_each_step(search, monkeypatch):
     said = []
     with search.installation.instance() as instance:
         for name in STEPS:
-            assets = set() if name in GROUPS else {dg.AssetKey(name)}
+            assets = set() if name in GROUPS else set(map(dg.AssetKey, made_together([name])))
             checks = GROUPS.get(name) or {key for key in own if key.asset_key in assets}
             run = job.get_subset(asset_selection=assets, asset_check_selection=checks).execute_in_process(
                 partition_key=str(YEAR), instance=instance, raise_on_error=False
