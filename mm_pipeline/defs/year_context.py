@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -30,7 +31,7 @@ class YearContext:
     tolerance: float = 0.0
     """Of the check that looks."""
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """What computes the tables of the statistic (``MM_ENGINE``); all else is for ``backend``, DuckDB."""
         return chosen(self.settings, self.backend)
