@@ -322,7 +322,7 @@ _TABLE = TablePath(exists=True, dir_okay=False)
 _threshold = click.option(
     "--threshold",
     type=click.IntRange(*DISCLOSURE_THRESHOLDS),
-    help="Smallest number of people that may be shown.  [default: MM_DISCLOSURE_THRESHOLD, or 5]",
+    help="Smallest number of people that may be shown.  [default: MM_DISCLOSURE_THRESHOLD]",
 )
 
 

@@ -78,7 +78,7 @@ Switch = Annotated[bool, BeforeValidator(lambda text: {"on": True, "off": False}
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")]
 WebAddress = Annotated[
     str,
-    StringConstraints(pattern=r'^https?://[^\s[:cntrl:]<>"]+$'),
+    StringConstraints(pattern=r'^https?://[^\s[:cntrl:]<>"@/]+(/[^\s[:cntrl:]<>"]*)?$'),
     AfterValidator(lambda text: text.rstrip("/") + "/"),
 ]
 SparkMaster = Annotated[

@@ -12,8 +12,9 @@ from ibis.backends.duckdb import Backend
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.contained import contained
-from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
+from mm_pipeline.defs.resources.engine import CHANGED_IN_LAUNCHPAD, DuckDBEngine, chosen
 from mm_pipeline.disclosure.small_numbers import rounded
+from mm_pipeline.errors import SettingsError
 from mm_pipeline.files import permissions
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Engine, Lake, Written
@@ -55,6 +56,8 @@ class YearContext:
 @contextmanager
 def working_on(year: int, settings: Settings, engine: DuckDBEngine, log: dg.DagsterLogManager) -> Iterator[YearContext]:
     """An engine session over the lake; all that is made meanwhile is private."""
+    if engine.model_dump() != DuckDBEngine.of(settings).model_dump():
+        raise SettingsError(CHANGED_IN_LAUNCHPAD)
     with permissions.making_private_files():
         for folder in (settings.lake_dir, settings.raw_dir / str(year)):
             if not permissions.close(folder):

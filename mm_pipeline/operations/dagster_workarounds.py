@@ -17,10 +17,15 @@ from dagster._core.definitions.data_version import CODE_VERSION_TAG as CODE_VERS
 from dagster._core.definitions.data_version import DATA_VERSION_TAG as DATA_VERSION_TAG
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import RunFailureReason
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 # The event log of an installation is a class that dagster.yaml names; a class of one's own has no public base.
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage as SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData as ConfigurableClassData
+
+_HAS_LOOKED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+_LOOKED_BACK = 20
+"""Results of a check that are looked at: as many runs of a year may wait for each other."""
 
 
 def newest_results(
@@ -28,17 +33,20 @@ def newest_results(
 ) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
     """The newest result of each of these checks for the year; those that never looked have none.
 
-    In public there is no way to read the results of a check.
+    In public there is no way to read the results of a check. Dagster notes a check when its run is planned, and its result
+    with that: what looked last is not what was planned last, and what waits in the queue has not looked.
     """
-    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        list(keys), partition_filter=PartitionKeyFilter(key=str(year))
-    )
-    events = {key: record.event.dagster_event for key, record in newest.items() if record.event}
-    return {
-        key: event.asset_check_evaluation_data
-        for key, event in events.items()
-        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    }
+    found = {}
+    for key in keys:
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            key, _LOOKED_BACK, status=_HAS_LOOKED, partition_filter=PartitionKeyFilter(key=str(year))
+        )
+        events = [each.event for each in records if each.event and each.event.dagster_event]
+        if events:
+            newest = max(events, key=lambda event: event.timestamp).dagster_event
+            assert newest is not None
+            found[key] = newest.asset_check_evaluation_data
+    return found
 
 
 def newest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[dg.EventLogRecord]:

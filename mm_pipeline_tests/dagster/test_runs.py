@@ -113,3 +113,40 @@ def test_what_was_never_looked_at_is_not_cleared(copy: Installation) -> None:
         made = job.get_subset(asset_selection=set(keys), asset_check_selection=set())
         assert made.execute_in_process(instance=instance, partition_key=str(YEAR)).success
     assert "has not passed its checks" in failure(copy.materialise("cleared", year=YEAR, fails=True))
+
+
+def test_what_was_looked_at_by_other_settings_is_not_released(copy: Installation) -> None:
+    """Tables that are protected, checked and cleared with another threshold than that of the release."""
+    other = replace(copy.settings, disclosure_threshold=copy.settings.disclosure_threshold + 1)
+    refused = failure(copy.materialise("published_year", year=YEAR, fails=True, settings=other))
+    assert "has not passed its checks" in refused
+
+
+def test_a_run_that_waits_takes_no_clearance_away(copy: Installation) -> None:
+    """Somebody pressed *Materialize* twice."""
+    job = build_definitions(settings=copy.settings).resolve_job_def(YEARLY_JOB)
+    with copy.instance() as instance:
+        instance.create_run_for_job(job, tags={"dagster/partition": str(YEAR)})
+    copy.materialise("cleared", year=YEAR)
+    copy.materialise("published_year", year=YEAR)
+
+
+ELSEWHERE = {"lake_dir": "/elsewhere", "memory_limit": "1GB", "threads": 2, "most_spilled": 1}
+
+
+@pytest.mark.parametrize(("resource", "config"), [("engine", ELSEWHERE), ("settings", {"values": {}})])
+def test_settings_are_not_changed_in_the_launchpad(
+    copy: Installation, resource: str, config: dict[str, object]
+) -> None:
+    job = build_definitions(settings=copy.settings).resolve_implicit_global_asset_job_def()
+    with copy.instance() as instance:
+        run = job.execute_in_process(
+            instance=instance,
+            partition_key=str(YEAR),
+            asset_selection=[dg.AssetKey("registrations")],
+            run_config={"resources": {resource: {"config": config}}},
+            raise_on_error=False,
+        )
+        said = " ".join(str(event.event_specific_data) for event in run.all_events if event.is_failure)
+    assert not run.success
+    assert "The settings were changed in the launchpad" in said

@@ -23,7 +23,12 @@ MADE_UP = Provenance(synthetic=True)
 def settings_for(data_dir: Path, **changes: Any) -> Settings:
     """In a country of a few hundred people every change tells of single persons: a revision that waits has its own tests."""
     settings = Settings(
-        data_dir=data_dir, memory_limit="1GB", threads=2, id_key="test secret", revision_may_hide="country"
+        data_dir=data_dir,
+        memory_limit="1GB",
+        threads=2,
+        id_key="test secret",
+        disclosure_threshold=5,
+        revision_may_hide="country",
     )
     return replace(settings, **changes)
 

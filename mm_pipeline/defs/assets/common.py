@@ -14,6 +14,7 @@ import dagster as dg
 import mm_pipeline
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.partitions import YEARS
+from mm_pipeline.defs.resources.lake import LakeIOManager, LakeParam
 from mm_pipeline.schemas import LAKE_TABLES, Table
 from mm_pipeline.settings import Settings
 
@@ -152,17 +153,29 @@ def lake_asset(
 
 
 def _contained(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of one parameter more, ``settings``: no message but an operator's leaves it."""
+    """The same function, of which no message but an operator's leaves, and whose session ends when it fails.
+
+    It has the parameters ``context``, ``settings`` and ``lake`` beside its own, where it has them not.
+    """
+    signature = inspect.signature(function)
+    own = signature.parameters
 
     @functools.wraps(function)
-    def run(*context: dg.AssetExecutionContext, settings: Settings, **inputs: Any) -> Any:
-        with contained(settings, name):
-            return function(*context, **inputs, **({"settings": settings} if "settings" in parameters else {}))
+    def run(context: dg.AssetExecutionContext, settings: Settings, lake: LakeIOManager, **inputs: Any) -> Any:
+        given = {"context": context, "settings": settings, "lake": lake}
+        try:
+            with contained(settings, f"{context.partition_key}-{name}"):
+                return function(**inputs, **{each: given[each] for each in given if each in own})
+        except BaseException:
+            lake.close()
+            raise
 
-    signature = inspect.signature(function)
-    parameters = signature.parameters
-    settings = inspect.Parameter("settings", inspect.Parameter.KEYWORD_ONLY, annotation=SettingsParam)
-    others = [each for each in parameters.values() if each.name != "settings"]
-    run.__signature__ = signature.replace(parameters=[*others, settings])  # type: ignore[attr-defined]
-    run.__annotations__ = {**function.__annotations__, "settings": SettingsParam}
+    added = {"context": dg.AssetExecutionContext, "settings": SettingsParam, "lake": LakeParam}
+    parameters = [
+        inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+        for each, annotation in added.items()
+    ]
+    inputs = [each for each in own.values() if each.name not in added]
+    run.__signature__ = signature.replace(parameters=[*parameters, *inputs])  # type: ignore[attr-defined]
+    run.__annotations__ = {**function.__annotations__, **added}
     return run

@@ -57,7 +57,7 @@ CHECKS = (
 """The blocking checks of ``protected_rates``: what has passed them all may be released."""
 
 TABLES = "protected_tables"
-"""Metadata of a result of these checks: the digest of the tables that it is of."""
+"""Metadata of a result of these checks: :func:`evidence` of what it is of."""
 
 _FROM = [schemas.SECTOR_RATES.name, schemas.THRESHOLD_COUNTS.name]
 
@@ -141,13 +141,19 @@ def assert_cleared(work: YearContext) -> None:
         raise _not_passed(work.year)
 
 
+def evidence(work: YearContext) -> str:
+    """A hash of the protected tables, and of the settings that they are judged by."""
+    return f"{digest_of_both(work)[:32]} {work.settings.fingerprint()}"
+
+
 def assert_checked(work: YearContext, instance: dg.DagsterInstance) -> None:
-    """ReleaseError where the newest result of a check of ``CHECKS`` is of other tables, is none, or is a failure."""
+    """ReleaseError where the newest result of a check of ``CHECKS`` is of other tables or settings, is none, or is
+    a failure."""
     keys = [dg.AssetCheckKey(dg.AssetKey(schemas.PROTECTED_RATES.name), name) for name in CHECKS]
-    newest, digest = newest_results(instance, keys, work.year), digest_of_both(work)
+    newest, looked_at = newest_results(instance, keys, work.year), evidence(work)
     for key in keys:
         result = newest.get(key)
-        if result is None or _tables_of(result) != digest or state_of(result) == FAILED:
+        if result is None or _tables_of(result) != looked_at or state_of(result) == FAILED:
             raise _not_passed(work.year)
 
 
@@ -235,8 +241,8 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
         table_spec(
             PROTECTION,
             schemas.PROTECTED_RATES,
-            "The rates that may be shown. A cell that narrows down fewer than five people (setting "
-            "`MM_DISCLOSURE_THRESHOLD`) is suppressed, and as many more as it takes that nobody can work it out from all "
+            "The rates that may be shown. A cell that narrows down fewer people than "
+            "`MM_DISCLOSURE_THRESHOLD` is suppressed, and as many more as it takes that nobody can work it out from all "
             "that is published, earlier releases of the year included. Unknown-sector rows are never in it.",
             deps=_FROM,
             code=["disclosure"],

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mm_pipeline import schemas
-from mm_pipeline.defs.assets.protection import TABLES, digest_of_both, sensitivity_totals
+from mm_pipeline.defs.assets.protection import TABLES, evidence, sensitivity_totals
 from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
@@ -27,9 +27,7 @@ _COUNTS = ["beneficiaries", "patients"]
 _NAMED = 5
 """How many cells a message names."""
 
-_of_protected = partial(
-    check, schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: digest_of_both(work)}
-)
+_of_protected = partial(check, schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: evidence(work)})
 
 
 @_of_protected(

@@ -20,6 +20,12 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Engine, Lake
 from mm_pipeline.storage.scratch import scratch
 
+CHANGED_IN_LAUNCHPAD = (
+    "The settings were changed in the launchpad; expected those that the program was started with. Nothing was written. Set "
+    "the variable MM_... where the UI is started, and start it again."
+)
+"""The sensors and the command line would not know of it, and a spill folder elsewhere would not be restricted."""
+
 
 class DuckDBEngine(DuckDBResource):
     """DuckDB in memory; a connection is closed and its spill folder removed at the end, whatever happens."""

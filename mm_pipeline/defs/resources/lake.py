@@ -61,9 +61,10 @@ class LakeIOManager(dg.IOManager):
         table = schemas.LAKE_TABLES[context.asset_key.to_user_string()]
         with self._working(context.op_def.name, context) as work:
             provenance = rows.provenance or work.lake.derived_from(*self._loaded, year=work.year, details=rows.details)
-            written = work.lake.write(work.engine, table, work.year, rows.table, provenance)
+            engine = work.backend if rows.provenance else work.engine  # what was read from files is in memory
+            written = work.lake.write(engine, table, work.year, rows.table, provenance)
             context.add_output_metadata(work.metadata(table, written, **rows.shown(work.read(table))))
-        self.close()
+            self.close()
 
     @property
     def lake(self) -> Lake:
@@ -100,7 +101,8 @@ def lake(context: dg.InitResourceContext) -> Iterator[LakeIOManager]:
     try:
         yield manager
     finally:
-        manager.close()
+        with contained(context.resources.settings, "lake"):
+            manager.close()
 
 
 LakeParam = dg.ResourceParam[LakeIOManager]

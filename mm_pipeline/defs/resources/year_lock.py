@@ -31,12 +31,13 @@ class YearLock(dg.ConfigurableResource["YearLock"]):
         if run is None:
             yield self
             return
-        settings, names = Settings(data_dir=Path(self.data_dir)), locks_of(run)
+        settings = Settings(data_dir=Path(self.data_dir))
         say = context.log.info if context.log else print
         try:
             assert_has_a_year(run)
         except OperatorError as error:  # one of Dagster's own is shown as it is, and not wrapped
             raise dg.DagsterInvariantViolationError(str(error)) from None
+        names = locks_of(run)
         with (
             contained(settings, "locks"),
             Locks.of_caller(settings.lake_dir).held_by_run(run.run_id, names, say=say),
