@@ -115,13 +115,10 @@ def table_spec(
     description: str,
     *,
     deps: Sequence[str],
-    skippable: bool = False,
     **more: Any,
 ) -> dg.AssetSpec:
     """One table of an asset that writes several."""
-    return dg.AssetSpec(
-        table.name, deps=deps, skippable=skippable, **described(stage, description, table=table, **more)
-    )
+    return dg.AssetSpec(table.name, deps=deps, **described(stage, description, table=table, **more))
 
 
 def lake_asset(

@@ -8,10 +8,10 @@ import ibis
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import plots
-from mm_pipeline.defs.assets.common import DELIVERIES, SettingsParam, declared, lake_asset
+from mm_pipeline.defs.assets.common import DELIVERIES, HOUSES, SettingsParam, Stage, declared, lake_asset
 from mm_pipeline.defs.checks.framework import not_applicable, result
 from mm_pipeline.defs.metadata import usable_rows
-from mm_pipeline.defs.observations import DELIVERY, OUTLINES, REFERENCE
+from mm_pipeline.defs.observations import DELIVERY, EARLIER_HOUSES, OUTLINES, REFERENCE
 from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.resources.lake import Rows
@@ -151,16 +151,18 @@ def geography(context: dg.AssetExecutionContext, settings: SettingsParam) -> dg.
     )
 
 
-def _observed(name: str, description: str, uri: str) -> dg.AssetSpec:
-    """What others bring: Dagster does not make it, but is told when it changes, and then shows what is out of date."""
+def _observed(
+    name: str, description: str, uri: str, *, stage: Stage = DELIVERIES, kinds: set[str], yearly: bool = True
+) -> dg.AssetSpec:
+    """What is read and not made: Dagster is told when it changes, and then shows what is out of date."""
     return dg.AssetSpec(
         name,
         description=description,
-        group_name=DELIVERIES.group,
-        owners=[DELIVERIES.owner],
-        tags={"zone": DELIVERIES.zone},
-        kinds={"csv", "parquet"} if name == DELIVERY else {"csv", "geojson"},
-        partitions_def=None if name == OUTLINES else YEARS,
+        group_name=stage.group,
+        owners=[stage.owner],
+        tags={"zone": stage.zone},
+        kinds=kinds,
+        partitions_def=YEARS if yearly else None,
         metadata={"dagster/uri": uri},
     )
 
@@ -171,17 +173,29 @@ OBSERVED = [
         "What lies in `data/raw/<year>/`: the files of the year and their manifest, by their SHA-256. Observed by the "
         "sensor `new_deliveries` and at the beginning of each run of the year; nothing of the content is kept here.",
         "data/raw/<year>/",
+        kinds={"csv", "parquet"},
     ),
     _observed(
         REFERENCE,
         "What lies in `data/reference/` for the year: the hierarchy of areas, and the sector table if there is one, by "
         "their SHA-256. Observed together with the delivery.",
         "data/reference/",
+        kinds={"csv", "geojson"},
     ),
     _observed(
         OUTLINES,
         "What lies in `data/reference/` of outlines, of sectors and municipalities, by their SHA-256; the provinces if "
         "there are none. Observed at the beginning of each run of the series or the page.",
         "data/reference/",
+        kinds={"csv", "geojson"},
+        yearly=False,
+    ),
+    _observed(
+        EARLIER_HOUSES,
+        "What the table `houses` tells of earlier years, up to year - 2: the first month of each house. Observed with "
+        "the delivery. Not a dependency of `houses` on itself: a backfill would then take two runs a year.",
+        "data/lake/houses/",
+        stage=HOUSES,
+        kinds={"parquet"},
     ),
 ]

@@ -13,17 +13,13 @@ from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import HOUSES, SettingsParam, lake_asset
+from mm_pipeline.defs.observations import EARLIER_HOUSES
 from mm_pipeline.defs.resources.lake import LakeParam, Rows
 from mm_pipeline.disclosure.small_numbers import in_words, parts
 from mm_pipeline.ingest.ingest import Account
 from mm_pipeline.statistic import houses as rules
 from mm_pipeline.storage.earlier_houses import EarlierHouses
 from mm_pipeline.storage.lake import Lake
-
-EARLIER_YEARS = dg.TimeWindowPartitionMapping(
-    start_offset=-100, end_offset=-2, allow_nonexistent_upstream_partitions=True
-)
-"""Its own years from the first to year - 2."""
 
 
 @lake_asset(
@@ -34,7 +30,7 @@ EARLIER_YEARS = dg.TimeWindowPartitionMapping(
     "statistic is made from it; its checks tell where the billing does not obey the system. How long a house is in the "
     "system is read from this table's earlier years, from year - 2 on.",
     code=["statistic/houses", "statistic/registrations", "statistic/rates", "statistic/cells"],
-    ins={"earlier": dg.AssetIn(schemas.HOUSES.name, partition_mapping=EARLIER_YEARS)},
+    ins={"earlier": dg.AssetIn(EARLIER_HOUSES, input_manager_key="lake")},
 )
 def houses(
     context: dg.AssetExecutionContext,

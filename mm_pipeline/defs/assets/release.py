@@ -103,7 +103,6 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
         dg.AssetSpec(
             "published_year",
             deps=_FROM,
-            skippable=True,
             **described(
                 PUBLICATION,
                 "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to "
@@ -123,7 +122,6 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
             deps=_FROM,
             code=_OF_A_YEAR,
             zone=CONFIDENTIAL,
-            skippable=True,
         ),
         table_spec(
             PUBLICATION,
@@ -132,7 +130,6 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
             deps=_FROM,
             code=_OF_A_YEAR,
             zone=CONFIDENTIAL,
-            skippable=True,
         ),
     ],
     check_specs=[
@@ -149,12 +146,13 @@ def published_year(context: dg.AssetExecutionContext, settings: SettingsParam, e
         assert_checked(work, context.instance)
         with switching_a_year(settings.lake_dir, context.log.info):
             metadata, signed_off = publish_year(work)
+        # These too where nothing went out: a backfill takes what is not materialised for a failure.
+        yield dg.MaterializeResult(schemas.RELEASES.name)
+        yield dg.MaterializeResult(schemas.SHOWN_SENSITIVITY.name)
         if metadata is None:
             tags = {AWAITS_TAG: "signatures"}
             yield dg.MaterializeResult("published_year", metadata={"awaits": signed_off.text}, tags=tags)
         else:
-            yield dg.MaterializeResult(schemas.RELEASES.name)
-            yield dg.MaterializeResult(schemas.SHOWN_SENSITIVITY.name)
             yield dg.MaterializeResult("published_year", metadata=metadata)
         # After what it is of: the UI takes an older result for none.
         yield result("published_year", SIGNED_CHECK, signed_off)
