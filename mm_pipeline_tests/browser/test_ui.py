@@ -227,7 +227,8 @@ def browser(backfilled: Backfilled) -> Iterator[Browser]:
 
 @with_browser
 def test_the_graph_shows_all_assets(browser):
-    groups = ",".join(f"global@global:{group}" for group in ("deliveries", "patients", "rates", "publication"))
+    names = ("deliveries", "patients", "houses", "rates", "protection", "publication")
+    groups = ",".join(f"global@global:{group}" for group in names)
     page = browser.open(f"/asset-groups?expanded={groups}")
     for key in build_definitions().resolve_asset_graph().get_all_asset_keys():
         name = key.to_user_string()
