@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mm_pipeline.clock import all_years
-from mm_pipeline.operations.dagster_workarounds import newest_results
+from mm_pipeline.operations.dagster_workarounds import recorded_results
 from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.release.inputs import released_years
 
@@ -88,7 +88,7 @@ def status(ledger: Ledger, years: range | list[int] | None = None) -> list[YearS
 def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
     """The number of checks of the year by outcome in their last evaluation, from Dagster's event log."""
     keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
-    return dict(Counter(map(state_of, newest_results(ledger.instance, keys, year).values())))
+    return dict(Counter(map(state_of, recorded_results(ledger.instance, keys, year).values())))
 
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:
