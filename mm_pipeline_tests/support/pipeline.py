@@ -11,6 +11,7 @@ from mm_pipeline import schemas
 from mm_pipeline.defs.resources.engine import DuckDBEngine, chosen
 from mm_pipeline.ingest.contract import DATASETS
 from mm_pipeline.ingest.ingest import Account, ingest
+from mm_pipeline.reference.areas import reference_sources
 from mm_pipeline.settings import Settings
 from mm_pipeline.statistic import attribution, cells, forfaits, houses, registrations, sensitivity
 from mm_pipeline.statistic import rates as rates_
@@ -43,9 +44,10 @@ def geography_table(areas: list[dict[str, str]]) -> pa.Table:
 def build_year(settings: Settings, year: int, geography: pa.Table) -> dict[str, Account]:
     """Deliveries of ``year`` in ``settings.raw_dir`` -> every table up to ``sector_rates`` in the lake."""
     lake = Lake(settings.lake_dir)
+    of_files = replace(MADE_UP, details={"files": []}, sources=reference_sources(settings.reference_dir, year))
     with DuckDBEngine.of(settings).session() as backend:
         accounts = {name: ingest(backend, lake, settings, name, year) for name in DATASETS}
-        lake.write(backend, schemas.GEOGRAPHY, year, ibis.memtable(geography), replace(MADE_UP, details={"files": []}))
+        lake.write(backend, schemas.GEOGRAPHY, year, ibis.memtable(geography), of_files)
     derive(settings, year)
     return accounts
 

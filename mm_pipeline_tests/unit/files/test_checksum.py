@@ -137,7 +137,7 @@ class TestLake:
         ("table", "do"),
         [
             (schemas.RAW_DMG, "Materialise raw_dmg for 2019 again, or run mm-pipeline backfill."),
-            (schemas.CLEARED, "Materialise protected_rates for 2019 again, or run mm-pipeline backfill."),
+            (schemas.CLEARED, "Materialise cleared for 2019 again, or run mm-pipeline backfill."),
             (schemas.RELEASES, "put the folder of the year back from a backup."),
         ],
         ids=str,
