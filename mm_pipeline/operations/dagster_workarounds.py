@@ -30,11 +30,12 @@ _LOOKED_BACK = 20
 
 def newest_results(
     instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey], year: int
-) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
-    """The newest result of each of these checks for the year; those that never looked have none.
+) -> dict[dg.AssetCheckKey, list[dg.AssetCheckEvaluation]]:
+    """The newest results of each of these checks for the year: that of the run planned last, and the latest by the clock.
 
-    In public there is no way to read the results of a check. Dagster notes a check when its run is planned, and its result
-    with that: what looked last is not what was planned last, and what waits in the queue has not looked.
+    Mostly one and the same. In public there is no way to read the results of a check. Dagster notes a check when its run is
+    planned, and its result with that: what looked last is not always what was planned last, what waits in the queue has not
+    looked, and a clock may have been put back. Those that never looked are not there.
     """
     found = {}
     for key in keys:
@@ -43,9 +44,8 @@ def newest_results(
         )
         events = [each.event for each in records if each.event and each.event.dagster_event]
         if events:
-            newest = max(events, key=lambda event: event.timestamp).dagster_event
-            assert newest is not None
-            found[key] = newest.asset_check_evaluation_data
+            newest = events[0], max(events, key=lambda event: event.timestamp)
+            found[key] = [each.dagster_event.asset_check_evaluation_data for each in newest if each.dagster_event]
     return found
 
 
@@ -63,7 +63,7 @@ def recorded_results(
             found[key] = event.asset_check_evaluation_data
         else:
             have_not_looked.append(key)
-    return found | newest_results(instance, have_not_looked, year)
+    return found | {key: results[0] for key, results in newest_results(instance, have_not_looked, year).items()}
 
 
 def newest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[dg.EventLogRecord]:

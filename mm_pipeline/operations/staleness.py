@@ -141,7 +141,7 @@ class Ledger:
             return ""
         # A check may have failed since it was cleared: then that is what keeps it from being public.
         checks = self._asset(schemas.PROTECTED_RATES.name).check_keys
-        results = newest_results(self.instance, checks, year).values()
+        results = [each for of in newest_results(self.instance, checks, year).values() for each in of]
         failed = any(each.severity is dg.AssetCheckSeverity.ERROR and not each.passed for each in results)
         return "" if failed else waiting.sentence
 

@@ -37,10 +37,10 @@ def materialize(instance, year):
 def test_the_newest_result_of_a_check_of_a_year(instance):
     for year in ("2004", "2005", "2004"):
         materialize(instance, year)
-    (result,) = workarounds.newest_results(instance, [KEY], 2004).values()
+    ((result, _),) = workarounds.newest_results(instance, [KEY], 2004).values()
     assert result.passed
     assert result.metadata["year"].value == "2004"
-    assert not workarounds.newest_results(instance, [KEY], 2005)[KEY].passed
+    assert not workarounds.newest_results(instance, [KEY], 2005)[KEY][0].passed
 
 
 def test_a_check_that_never_looked_has_none(instance):
@@ -53,8 +53,8 @@ def test_what_is_planned_has_not_looked(instance):
     materialize(instance, "2004")
     waiting = instance.create_run_for_job(job, tags={"dagster/partition": "2004"})
     assert waiting.status is dg.DagsterRunStatus.NOT_STARTED
-    for results in (workarounds.newest_results, workarounds.recorded_results):
-        assert results(instance, [KEY], 2004)[KEY].passed
+    assert workarounds.newest_results(instance, [KEY], 2004)[KEY][0].passed
+    assert workarounds.recorded_results(instance, [KEY], 2004)[KEY].passed
 
 
 def test_the_newest_materialisation_of_each_year(instance):
