@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test test-all test-rest bench ui lint spark lock
+.PHONY: install run test test-all test-rest test-more bench ui lint spark lock
 
 install: .venv/installed
 
@@ -32,6 +32,10 @@ test-all: install
 # What "make test" leaves out: with it, everything.
 test-rest: install
 	$(PYTEST) --hypothesis-profile=full -m "slow or hypothesis or properties or faults or browser or engines"
+
+# Random examples that no run has drawn before.
+test-more: install
+	$(PYTEST) --hypothesis-profile=full_others $(TESTS)/properties
 
 # One tier: make test-unit, test-properties, test-dagster, test-faults, test-browser, test-engines
 test-%: install

@@ -13,7 +13,7 @@ exhausted search on the outside.
 """
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +115,8 @@ class System:
     """the same for every release, 0 being the newest"""
     changed: dict[Cell, tuple[Versions, int]] = field(default_factory=dict)
     """of the last release that was added: the versions of its cells, and if they grew (1) or shrank (-1) since before"""
+    sums: list[tuple[Cell, list[Cell]]] = field(default_factory=list)
+    """of the last release that was added: (total, parts)"""
     known: dict[Unknown, int] = field(default_factory=dict)
     lowest: dict[Unknown, int] = field(default_factory=dict)
     """every unknown of every release -> its lower bound"""
@@ -154,22 +156,34 @@ def _add_release(system: System, position: int, rows: list[dict[str, Any]]) -> N
                 raise ContradictionError(f"{figure} of {cell}: {value} and {system.known[unknown]}")
         people, patients, others = (unknown_of(cell, own, figure) for figure in FIGURES)
         system.lines.add((people, (patients, others)))
-    for total, parts in lines_of(shown):
+    lines = lines_of(shown)
+    for total, parts in lines:
         for figure in FIGURES:
             terms = tuple(unknown_of(part, version[part], figure) for part in parts)
             system.lines.add((unknown_of(total, version[total], figure), terms))
     # Releases come newest first: the one that was added before this one says how it changed since this one.
+    came: dict[Cell, tuple[Cell, Versions]] = {}
     for cell, (newer, change) in system.changed.items():
         if cell in version and change and version[cell] != newer:
             more, less = (newer, version[cell]) if change > 0 else (version[cell], newer)
-            came = (cell, ("change", more, less))
+            own = came[cell] = (cell, ("change", more, less))
             for figure in FIGURES:
-                system.lowest[(*came, figure)] = int(figure == "beneficiaries")  # somebody came
-                terms = (unknown_of(cell, less, figure), (*came, figure))
+                system.lowest[(*own, figure)] = int(figure == "beneficiaries")  # somebody came
+                terms = (unknown_of(cell, less, figure), (*own, figure))
                 system.lines.add((unknown_of(cell, more, figure), terms))
-            people, patients, others = ((*came, figure) for figure in FIGURES)
+            people, patients, others = ((*own, figure) for figure in FIGURES)
             system.lines.add((people, (patients, others)))
-    system.changed = {cell: (version[cell], row.get("change", 0)) for cell, row in {**shown, **carried}.items()}
+    for total, parts in lines:
+        # What came adds up as well. That follows from the sums of both releases, but bounds do not travel that far.
+        if total in came and (total, parts) in system.sums:
+            ways = {system.changed[part][1] for part in [total, *parts] if part in came}
+            for figure in FIGURES:
+                moved = [part for part in parts if not is_same(part, system.changed[part][0], version[part], figure)]
+                if len(ways) == 1 and all(part in came for part in moved):
+                    system.lines.add(((*came[total], figure), tuple((*came[part], figure) for part in moved)))
+    system.sums = lines
+    rows_by_cell = {**shown, **carried}
+    system.changed = {cell: (own, rows_by_cell.get(cell, {}).get("change", 0)) for cell, own in version.items()}
     system.cells[position] = version
     if position == 0:
         system.newest = version
@@ -185,6 +199,10 @@ def unknown_of(cell: Cell, versions: Versions, figure: str) -> Unknown:
     """A number of people has its own version, and so has one of patients; what is left has those of both."""
     people, patients = versions
     return cell, {"beneficiaries": people, "patients": patients, "others": versions}[figure], figure
+
+
+def is_same(cell: Cell, one: Versions, other: Versions, figure: str) -> bool:
+    return unknown_of(cell, one, figure) == unknown_of(cell, other, figure)
 
 
 def cell_of(row: Row) -> Cell:
@@ -304,9 +322,11 @@ class Search:
         self.high = [8 * self.enough] * len(self.low)
         for unknown, value in system.known.items():
             self.high[self.index[unknown]] = value
-        self.lines: list[Terms] = [
-            [(self.index[total], -1), *((self.index[part], 1) for part in parts)] for total, parts in system.lines
-        ]
+        self.lines: list[Terms] = []
+        for total, parts in system.lines:
+            terms = Counter(self.index[part] for part in parts)
+            terms[self.index[total]] -= 1
+            self.lines.append([(variable, sign) for variable, sign in terms.items() if sign])
         self.lines_with: list[list[int]] = [[] for _ in self.low]
         for number, line in enumerate(self.lines):
             for variable, _ in line:

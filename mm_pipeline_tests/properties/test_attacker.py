@@ -49,6 +49,7 @@ def of(level, code, category=("total", "total")):
 MUNICIPALITY = of("municipality", "11001")
 RESIDUAL = of("sector", "11001ZZZZ")
 MALE, FEMALE = ("sex", "M"), ("sex", "F")
+MINOR, ADULT, OLD = (("age_group", each) for each in ("0-17", "18-64", "65+"))
 
 
 def ends(*releases, threshold=T):
@@ -401,6 +402,27 @@ def test_of_persons_who_only_came_or_went_none_to_all_are_patients(people, chang
     )
 
 
+def test_who_came_is_counted_once_however_many_sums_he_is_in():
+    """Nothing at all is shown, so bounds alone tell little: the search would try every number for each figure.
+
+    Men and minors did not change; women came, adults as well as old ones, and no patient. So two women at least are none.
+    """
+
+    def release(version, change):
+        return [
+            {
+                **row("municipality", "11001", None, None, category),
+                "version_beneficiaries": version * (category not in (MALE, MINOR)),
+                "version_patients": 0,
+                "change": change * (category not in (MALE, MINOR)),
+            }
+            for category in (attacker.TOTAL, MALE, FEMALE, MINOR, ADULT, OLD)
+        ]
+
+    found = attacker.intervals([release(1, 1), release(0, 0)], T, patience=100)
+    assert found[of("municipality", "11001", FEMALE), "others"] == (2, None)
+
+
 # --- against every table there is ------------------------------------------------------------------------------------
 
 PLACES = {
@@ -578,10 +600,11 @@ def test_the_intervals_are_those_of_every_pair_of_tables(earlier, data):
         return tuple(table.get(cell, (0, 0))[figure] for cell, figure in shared)
 
     def agree(new, old):
-        """Where persons only came or only went, the patients among them are none to all."""
+        """Where persons only came or only went, it is one at least, and the patients among them are none to all."""
         for cell, change in changes.items():
             (people, patients), (before, patients_before) = new.get(cell, (0, 0)), old.get(cell, (0, 0))
-            if not 0 <= change * (patients - patients_before) <= change * (people - before):
+            moved = change * (people - before)
+            if moved < 1 or not 0 <= change * (patients - patients_before) <= moved:
                 return False
         return True
 

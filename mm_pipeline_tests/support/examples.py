@@ -1,21 +1,23 @@
-"""How many examples are drawn at random: few in ``make test``, all in ``make test-all``.
+"""Which examples are drawn: few in ``make test``, all in ``make test-all``, and others every time with ``make test-more``.
 
-``pytest --hypothesis-profile=full`` draws all of them, and ``--hypothesis-seed=n`` those of seed n again.
+The first two draw the same ones each time (``derandomize``), so a change is refused for nothing but what it did. What others
+find is for whoever looks for it, and becomes a test of its own; ``--hypothesis-seed=n`` draws those of seed n again.
 """
 
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-QUICK, FULL = "quick", "full"
+QUICK, FULL, OTHERS = "quick", "full", "full_others"
 _SHARE = 10
 """Of so many examples, a quick run draws one."""
 _AT_LEAST = 5
 
-for _name, _most in ((QUICK, 10), (FULL, 100)):
+for _name, _most in ((QUICK, 10), (FULL, 100), (OTHERS, 100)):
     settings.register_profile(
         _name,
         max_examples=_most,
+        derandomize=_name != OTHERS,
         deadline=None,  # no test depends on the speed of the machine
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         print_blob=True,

@@ -91,7 +91,9 @@ def audit(
     # Each unknown once, with what the newest release that has it shows.
     cells = rows.sort_values(["release", *KEY]).drop_duplicates("unknown").reset_index(drop=True)
     own = (3 * cells.unknown.to_numpy()[:, None]) + range(len(FIGURES))
-    shows = np.isfinite(system.highest[own[:, N]])
+    # Of another version of the patients it is another unknown, and may be shown there.
+    shown_people = rows.groupby([*KEY, VERSIONS[0]]).beneficiaries.count()
+    shows = pd.MultiIndex.from_frame(cells[[*KEY, VERSIONS[0]]]).isin(shown_people.index[shown_people > 0])
     lowest, highest, could_be_small, broken = _judged(bounds, own, shows, disclosure_threshold)
     if known is not None:
         is_told, narrowed = _told(system, rows, cells, known)

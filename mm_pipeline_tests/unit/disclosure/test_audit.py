@@ -422,6 +422,22 @@ def test_an_unchanged_n_is_the_same_whatever_n_of_people_does():
     assert set(result.violations.release) == {0, 1}
 
 
+def test_beneficiaries_that_an_older_release_shows_are_shown_whatever_n_does():
+    """Of five people at least one is a patient, so four can be others and not five: that is no disclosure."""
+    place, neighbour, both = "municipality 11001 11000", "municipality 11002 11000", "arrondissement 11000 10000"
+    total = "total total"
+    older = revised(
+        (f"{both} {total} 105 50", 0, 0, 0), (f"{place} {total} 5 .", 0, 0, 0), (f"{neighbour} {total} 100 .", 0, 0, 0)
+    )
+    newer = revised(
+        (f"{both} {total} 105 101", 0, 1, 0), (f"{place} {total} . .", 0, 1, 0), (f"{neighbour} {total} . .", 0, 1, 0)
+    )
+    result = audit([newer, older], T)
+    assert interval(result, "11001", "patients") == (1, 5)
+    assert interval(result, "11001", "others") == (0, 4)
+    assert ("11001", "total", "others") not in broken(result)
+
+
 @pytest.mark.parametrize(("change", "expected"), [(1, (50, 60)), (-1, (40, 50)), (0, (0, 70))])
 def test_where_persons_only_came_n_grew_by_no_more_than_n_of_people(change: int, expected: tuple[int, int]):
     """50 of 100 were patients."""
