@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis.errors import UnsatisfiedAssumption
+
 Row = Mapping[str, Any]
 Release = Sequence[Row]
 Cell = tuple[str, str, str, str]  # (level, area_code, dimension, category)
@@ -52,8 +54,8 @@ class ContradictionError(Exception):
     """No table at all agrees with the releases."""
 
 
-class TooHardError(Exception):
-    """The search gave up: the tables of a test are meant to be small."""
+class TooHardError(UnsatisfiedAssumption):
+    """The search gave up: the tables of a test are meant to be small. An example that is drawn at random is drawn anew."""
 
 
 def intervals(releases: Sequence[Release], threshold: int, patience: int = 20_000) -> dict[tuple[Cell, str], Interval]:
