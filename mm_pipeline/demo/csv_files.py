@@ -1,8 +1,7 @@
 """CSV files of a delivery: compressed, written piece by piece, with bad lines among the good ones."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,49 +16,27 @@ from mm_pipeline.demo.hashing import Ints
 GZIP = pa.Codec("gzip", compression_level=4)
 
 
-class CsvFile:
-    """A ``.csv.gz`` file that is being written; ``rows`` counts the lines below its header, bad ones included."""
+def write(file: BinaryIO, table: pa.Table, delimiter: str, damages: Mapping[int, Damage]) -> int:
+    """Append rows to a ``.csv.gz``, each row in ``damages`` preceded by a damaged copy of itself. Returns their number.
 
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self._file = path.open("wb")
-        self._delimiter = delimiter
-        self.rows = 0
-
-    def __enter__(self) -> "CsvFile":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def write(self, table: pa.Table, damages: Mapping[int, Damage]) -> None:
-        """Write the rows of the table, each row in ``damages`` preceded by a damaged copy of itself.
-
-        Each table becomes a gzip member of its own; a file may have several (RFC 1952).
-        """
-        text = pa.BufferOutputStream()
-        if self._file.tell() == 0:
-            self._write_line(table.column_names, text)
-        written = 0
-        for row, damage in sorted(damages.items()):
-            self._write_rows(table.slice(written, row - written), text)
-            copy = pa.BufferOutputStream()
-            self._write_rows(table.slice(row, 1), copy)
-            fields = copy.getvalue().to_pybytes().decode().rstrip("\n").split(self._delimiter)
-            self._write_line(damage(fields), text)
-            written = row
-        self._write_rows(table.slice(written), text)
-        self._file.write(GZIP.compress(text.getvalue()))
-        self.rows += len(table) + len(damages)
-
-    def _write_line(self, fields: list[str], text: pa.NativeFile) -> None:
-        text.write((self._delimiter.join(fields) + "\n").encode())
-
-    def _write_rows(self, table: pa.Table, text: pa.NativeFile) -> None:
-        # Quotes are not needed, as no value has a delimiter or a quote; around all, they would be a tenth of the file.
-        options = csv.WriteOptions(include_header=False, delimiter=self._delimiter, quoting_style="none")
-        csv.write_csv(table, text, options)
+    A new file begins with the header. Each table becomes a gzip member of its own; a file may have several (RFC 1952).
+    """
+    # Quotes are not needed, as no value has a delimiter or a quote; around all, they would be a tenth of the file.
+    options = csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
+    text = pa.BufferOutputStream()
+    if file.tell() == 0:
+        text.write((delimiter.join(table.column_names) + "\n").encode())
+    written = 0
+    for row in sorted(damages):
+        csv.write_csv(table.slice(written, row - written), text, options)
+        copy = pa.BufferOutputStream()
+        csv.write_csv(table.slice(row, 1), copy, options)
+        fields = copy.getvalue().to_pybytes().decode().rstrip("\n").split(delimiter)
+        text.write((delimiter.join(damages[row](fields)) + "\n").encode())
+        written = row
+    csv.write_csv(table.slice(written), text, options)
+    file.write(GZIP.compress(text.getvalue()))
+    return len(table) + len(damages)
 
 
 def euros(cents: Ints) -> pa.Array:

@@ -16,8 +16,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mm_pipeline.demo import billing, contributions, facts
-from mm_pipeline.demo.bad_lines import BadLines, of_beneficiaries, of_forfaits
-from mm_pipeline.demo.csv_files import CsvFile
+from mm_pipeline.demo.bad_lines import BadLines
+from mm_pipeline.demo.csv_files import write
 from mm_pipeline.demo.hashing import Dice
 from mm_pipeline.demo.houses import Houses, Paid, amounts, houses_of
 from mm_pipeline.demo.identifiers import providers
@@ -41,7 +41,6 @@ class World:
     scale: float
     country: Country
     houses: Houses
-    practices: int
 
     @property
     def ghost(self) -> int:
@@ -50,9 +49,10 @@ class World:
 
     def providers(self, year: int) -> pa.StringArray:
         """The identifiers of a year by number."""
-        return providers(self.ghost, self.practices, year)
+        return providers(self.ghost, max(round(billing.PRACTICES * self.scale), 2), year)
 
 
+@making_private_files()
 def synthesize(
     raw_dir: Path,
     years: Iterable[int],
@@ -60,7 +60,7 @@ def synthesize(
     scale: float,
     seed: int,
     areas: Callable[[int], pa.Table],
-    on_year: Callable[[int], None] | None = None,
+    on_year: Callable[[int], object] = lambda year: None,
 ) -> None:
     """Write a synthetic delivery for each year: ``raw_dir/<year>/`` with its datasets and their manifest.
 
@@ -71,18 +71,7 @@ def synthesize(
 
     Raises OperatorError when the scale is out of bounds or a year cannot be made.
     """
-    with making_private_files():
-        _synthesize(raw_dir, list(years), scale, seed, areas, on_year or (lambda year: None))
-
-
-def _synthesize(
-    raw_dir: Path,
-    years: list[int],
-    scale: float,
-    seed: int,
-    areas: Callable[[int], pa.Table],
-    on_year: Callable[[int], None],
-) -> None:
+    years = list(years)
     if not 0 < scale <= 1:
         raise OperatorError(f"scale {scale}: expected more than 0 and at most 1 (national size); give another --scale.")
     for year in years:
@@ -92,9 +81,7 @@ def _synthesize(
                 "give other --years."
             )
     country = country_of(areas(facts.BASE_YEAR))
-    houses = houses_of(country)
-    practices = max(round(billing.PRACTICES * scale), 2)
-    world = World(Dice(seed), scale, country, houses, practices)
+    world = World(Dice(seed), scale, country, houses_of(country))
     for year in years:
         # Written beside its place and renamed, the former one renamed away: a reader sees either all of one or of the other.
         folder, unfinished, former = raw_dir / str(year), raw_dir / f".{year}.tmp", raw_dir / f".{year}.old"
@@ -116,8 +103,11 @@ def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
     registrations, violations, rows = _write_people(world, folder, year, areas)
     rows["forfaits.csv.gz"] = _write_forfaits(world, folder / "forfaits.csv.gz", year, registrations, violations)
     if year >= contributions.FIRST_YEAR:
-        path = folder / "contributions.csv.gz"
-        rows[path.name] = _write_contributions(world, path, year, registrations, violations)
+        asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
+        asked = with_other_contributions(world.dice, asked, year)
+        with (folder / "contributions.csv.gz").open("wb") as file:
+            table = contributions.table(world.dice, asked, world.providers(year))
+            rows["contributions.csv.gz"] = write(file, table, ",", {})
     files = {}
     for name, count in sorted(rows.items()):
         with (folder / name).open("rb") as file:
@@ -147,10 +137,10 @@ def _write_people(
     rates_before, rates_now = rates(country, houses, year - 1), rates(country, houses, year)
     persons = ever_insured(world.scale)
     starts = range(0, persons, PERSONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "beneficiaries", year, len(starts), of_beneficiaries(year))
-    parts, records = [], 0
+    bad_lines = BadLines(dice, "beneficiaries", year, len(starts))
+    parts, rows = [], {"beneficiaries.csv.gz": 0, "dmg.parquet": 0}
     with (
-        CsvFile(folder / "beneficiaries.csv.gz", ",") as people_file,
+        (folder / "beneficiaries.csv.gz").open("wb") as people_file,
         parquet.ParquetWriter(folder / "dmg.parquet", billing.DMG_SCHEMA, compression="zstd") as dmg_file,
     ):
         for piece, start in enumerate(starts):
@@ -158,39 +148,28 @@ def _write_people(
             part = registrations_of(dice, country, houses, rates_before, rates_now, people)
             table = billing.dmg(dice, people, part, identifiers, world.ghost + 1)
             dmg_file.write_table(table)
-            records += len(table)
+            rows["dmg.parquet"] += len(table)
             if piece == 0:
                 part, violations = plant(dice, country, people, part, world.ghost)
             parts.append(part)
             table = beneficiaries(dice, country, vintage, people, violations.unlisted)
-            people_file.write(table, bad_lines.of(piece, len(table)))
+            rows["beneficiaries.csv.gz"] += write(people_file, table, ",", bad_lines.of(piece, len(table)))
     registrations = Registrations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     registrations = with_a_patient_each(dice, country, houses, registrations, violations.persons, year)
-    return registrations, violations, {"beneficiaries.csv.gz": people_file.rows, "dmg.parquet": records}
+    return registrations, violations, rows
 
 
 def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations, violations: Violations) -> int:
     """Write the forfaits of the registrations. Returns the number of rows."""
-    dice, identifiers = world.dice, world.providers(year)
+    dice, identifiers, rows = world.dice, world.providers(year), 0
     # The ghost house opens in the year.
     paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
     cents = with_other_amounts(dice, paid, amounts(dice, paid, year, world.scale), year, world.scale)
     starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "forfaits", year, len(starts), of_forfaits(year))
-    with CsvFile(path, ";") as file:
+    bad_lines = BadLines(dice, "forfaits", year, len(starts))
+    with path.open("wb") as file:
         for piece, start in enumerate(starts):
             part = Registrations(*(column[start : start + REGISTRATIONS_AT_A_TIME] for column in registrations))
             table = billing.forfaits(dice, part, violations, identifiers, cents, year)
-            file.write(table, bad_lines.of(piece, len(table)))
-    return file.rows
-
-
-def _write_contributions(
-    world: World, path: Path, year: int, registrations: Registrations, violations: Violations
-) -> int:
-    """Write the contributions of the patients without other planted cases. Returns the number of rows."""
-    asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
-    asked = with_other_contributions(world.dice, asked, year)
-    with CsvFile(path, ",") as file:
-        file.write(contributions.table(world.dice, asked, world.providers(year)), {})
-    return file.rows
+            rows += write(file, table, ";", bad_lines.of(piece, len(table)))
+    return rows

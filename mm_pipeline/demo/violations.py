@@ -50,6 +50,15 @@ PLANTED = {
     "contribution_per_household": 6,
 }
 
+#: The kinds whose cases are chosen among the steady patients in turn.
+OF_STEADY_PATIENTS = (
+    "one_forfait_a_month",
+    "gaps_in_registrations",
+    "one_amount_a_house",
+    "forfaits_of_beneficiaries",
+    "one_house_a_month",
+)
+
 #: Patients of the ghost house.
 GHOST_PATIENTS = 20
 
@@ -94,14 +103,9 @@ class Violations(NamedTuple):
 
 def planted(year: int) -> dict[str, int]:
     """The number of cases of each kind in the delivery of a year: ``PLANTED``, without the kinds that it cannot have."""
-    absent = {}
-    if year < MATURE_SINCE or year > OWN_AMOUNTS_SINCE[0]:
-        absent["one_amount_before_may_2013"] = 0
-    elif year == OWN_AMOUNTS_SINCE[0]:
-        absent["one_amount_before_may_2013"] = OWN_AMOUNTS_SINCE[1] - 1
-    if year < contributions.FIRST_YEAR:
-        absent |= {"contribution_per_patient": 0, "contribution_per_household": 0}
-    return PLANTED | absent
+    months = _months_before_own_amounts(year) if year >= MATURE_SINCE else 0
+    absent = ("contribution_per_patient", "contribution_per_household") if year < contributions.FIRST_YEAR else ()
+    return PLANTED | {"one_amount_before_may_2013": months} | dict.fromkeys(absent, 0)
 
 
 def plant(
@@ -113,22 +117,14 @@ def plant(
     """
     year = people.year
     steady = _in_drawn_order(dice, registrations.person, _steady(registrations), year)
-    number = {check: min(cases, len(steady) // ONE_OF) for check, cases in PLANTED.items()}
     haunted = _scattered(country, people, registrations, steady)
     haunted = haunted[: min(GHOST_PATIENTS, len(steady) // ONE_OF_FOR_GHOST)]
     others = steady[~np.isin(steady, haunted)]
-    taken = 0
-
-    def take(check: str) -> Ints:
-        nonlocal taken
-        taken += number[check]
-        return others[taken - number[check] : taken]
-
+    sizes = [min(PLANTED[check], len(steady) // ONE_OF) for check in OF_STEADY_PATIENTS]
+    *chosen, _ = np.split(others, np.cumsum(sizes))
     person, house = registrations.person, registrations.house
-    twice = person[take("one_forfait_a_month")]
-    unbilled = person[take("gaps_in_registrations")]
+    twice, unbilled, unusual, unlisted = (person[rows] for rows in chosen[:-1])
     inner = _inner_months(dice, unbilled, year)
-    unusual = person[take("one_amount_a_house")]
     months = [
         *(Month(who, 6, TWO_AT_ONCE if case % 2 else TWICE, 0) for case, who in enumerate(twice.tolist())),
         *(
@@ -138,10 +134,8 @@ def plant(
         # Each in another month, so that no house has two in one month.
         *(Month(who, 12 - case, ONCE, MORE_IN_A_ROW) for case, who in enumerate(unusual.tolist())),
     ]
-    unlisted = person[take("forfaits_of_beneficiaries")]
-    doubled = take("one_house_a_month")
-    elsewhere = _other_houses(house[doubled].tolist(), house[others[::-1]].tolist())
-    doubled = doubled[: len(elsewhere)]
+    elsewhere = _other_houses(house[chosen[-1]].tolist(), house[others[::-1]].tolist())
+    doubled = chosen[-1][: len(elsewhere)]
     months_elsewhere = _inner_months(dice, person[doubled], year)
     changes = _in_drawn_order(dice, person, _changes(registrations), year)
     changes = changes[: min(PLANTED["registration_in_month_of_leaving"], len(changes) // ONE_OF_CHANGES)]
@@ -156,7 +150,7 @@ def plant(
         np.insert(first, at, months_elsewhere),
         np.insert(registrations.last, at, months_elsewhere),
     )
-    concerned = np.concatenate([haunted, others[:taken], changes])
+    concerned = np.concatenate([haunted, *chosen, changes])
     return result, Violations(np.unique(person[concerned]), unlisted, months)
 
 
@@ -178,9 +172,13 @@ def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: 
     if year >= MATURE_SINCE:
         large = all_year & mature(paid, year, scale)
         for house in _one_of(dice, large & (2 * registered >= 3 * limit) & (paid.opening <= year - 4), large, year):
-            months = [month for month in range(1, 13) if (year, month) < OWN_AMOUNTS_SINCE]
-            result[house, : len(months)] += MORE_FOR_A_HOUSE
+            result[house, : _months_before_own_amounts(year)] += MORE_FOR_A_HOUSE
     return result
+
+
+def _months_before_own_amounts(year: int) -> int:
+    """The number of months of the year in which mature houses are all paid the same amount."""
+    return sum((year, month) < OWN_AMOUNTS_SINCE for month in range(1, 13))
 
 
 def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Contributions:
@@ -245,15 +243,12 @@ def _scattered(country: Country, people: People, registrations: Registrations, r
     provinces: Counter[str] = Counter()
     rounds = []
     for number in municipality[one_of_each].tolist():
-        province = _province(country.codes[number])
+        code = country.codes[number]
+        # The codes of a province begin with a digit of its own, except in former Brabant.
+        province = code[:2] if code[:2] in ("21", "25") else code[:1]
         rounds.append(provinces[province])
         provinces[province] += 1
     return rows[one_of_each[np.argsort(np.array(rounds, np.int64), kind="stable")]]
-
-
-def _province(code: str) -> str:
-    """The beginning of the municipality codes of a province: one digit, except in former Brabant."""
-    return code[:2] if code[:2] in ("21", "25") else code[:1]
 
 
 def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
@@ -269,7 +264,5 @@ def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
 
 def _one_of(dice: Dice, candidates: Bools, among: Bools, year: int) -> list[int]:
     """One random candidate, or none if it would be alone ``among`` those it is compared with."""
-    houses = np.flatnonzero(candidates)
-    if np.sum(among) < 2 or len(houses) == 0:
-        return []
-    return [int(houses[np.argmin(dice.roll("house of a violation", houses, year))])]
+    houses = np.flatnonzero(candidates) if np.sum(among) > 1 else np.empty(0, np.int64)
+    return houses[np.argsort(dice.roll("house of a violation", houses, year))][:1].tolist()
