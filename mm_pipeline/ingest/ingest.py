@@ -8,12 +8,13 @@ An optional dataset that was not delivered becomes an empty table, whose account
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias
 
 import duckdb
 import ibis
@@ -32,7 +33,8 @@ from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline.storage.scratch import scratch
 
-T = TypeVar("T")
+BadRow: TypeAlias = tuple[int, str, str, str]
+"""Line, column, reason and raw line."""
 
 MOST_QUARANTINED_BYTES = 1 << 29
 """Bytes of raw lines in the quarantine, at most, as they are collected in memory."""
@@ -63,19 +65,19 @@ KEPT, IGNORED = 0, -1
 class Account:
     """Account of the rows of one delivered file, stored in the footer of the raw partition."""
 
-    file: str
+    file: str = ""
     """Name of the file; empty for an optional dataset that was not delivered."""
-    sha256: str
-    version: str
+    sha256: str = ""
+    version: str = ""
     """Version of the delivery in its manifest; empty without one."""
-    delivered: int
-    kept: int
-    ignored: int
-    ignored_reason: str
-    quarantined: int
-    quarantined_by_reason: dict[str, int]
-    extra_columns: list[str]
-    key_collisions: int
+    delivered: int = 0
+    kept: int = 0
+    ignored: int = 0
+    ignored_reason: str = ""
+    quarantined: int = 0
+    quarantined_by_reason: dict[str, int] = field(default_factory=dict)
+    extra_columns: list[str] = field(default_factory=list)
+    key_collisions: int = 0
     sample: float = 1.0
     """Share of the population that the delivery holds, as in its manifest."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -101,14 +103,22 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
         _refuse_if_sent(folder, name, announced)
-        account, kept, quarantine = _nothing(dataset, announced)
+        account, kept = Account(), ibis.memtable(dataset.table.schema.empty_table())
+        quarantine = schemas.QUARANTINE.schema.empty_table()
     else:
         with scratch(lake) as own:
             file = files.scan(files.find(folder, name), own, settings.largest_delivery_bytes)
             with _at_rest(file, settings):
                 account, kept, quarantine = _taken(backend, settings, dataset, file, announced, own)
     announced.hold_unchanged(folder)
-    account = replace(account, settings=settings.of_figures)
+    account = replace(
+        account,
+        version=announced.version,
+        ignored_reason=dataset.ignored_reason,
+        sample=announced.sample,
+        settings=settings.of_figures,
+        manifest_sha256=announced.sha256,
+    )
     sources = {account.file: account.sha256, manifest.NAME: announced.sha256}
     provenance = Provenance(
         synthetic=announced.synthetic,
@@ -156,15 +166,17 @@ def _taken(
 ) -> tuple[Account, ir.Table, pa.Table]:
     """Read a delivered file. Returns the account of its rows, the kept rows and the quarantined rows."""
     _hold_against_manifest(file, announced, None)
-    secret = _secret(settings, file, announced)
-    judgement = _judgement(dataset, secret, _one_in(file))
-    aliases, largest = dict(settings.aliases), settings.largest_delivery_bytes
+    try:
+        secret = settings.patient_key_secret(synthetic=announced.synthetic)
+    except SettingsError as error:
+        raise DeliveryError(f"{file.label} is not read: {error}") from None
+    judge = partial(_judge, backend, dataset, secret, _one_in(file))
     with files.readable(file.path):
-        reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
+        reading = reader.read(backend, settings, file, dataset, judge, scratch)
     _hold_against_manifest(file, announced, reading.delivered_rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     _refuse_lost_digits(backend, file, dataset, reading.columns, settings.legal_ids)
-    quarantine = _quarantined(backend, file, dataset, reading)
+    quarantine = _quarantined(backend, file, dataset, reading, counts)
     collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
     if dataset.name == "beneficiaries":
         earlier = _drop_superseded(backend)
@@ -172,47 +184,16 @@ def _taken(
     account = Account(
         file=file.path.name,
         sha256=file.sha256,
-        version=announced.version,
         delivered=reading.delivered_rows,
         kept=counts.get(KEPT, 0),
         ignored=counts.get(IGNORED, 0),
-        ignored_reason=dataset.ignored_reason,
         quarantined=quarantine.num_rows,
         quarantined_by_reason=_by_reason(quarantine),
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
-        sample=announced.sample,
-        manifest_sha256=announced.sha256,
         key_check=check_value(secret),
     )
     return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
-
-
-def _secret(settings: Settings, file: files.DeliveredFile, announced: manifest.Manifest) -> str:
-    try:
-        return settings.patient_key_secret(synthetic=announced.synthetic)
-    except SettingsError as error:
-        raise DeliveryError(f"{file.label} is not read: {error}") from None
-
-
-def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:
-    """The account and empty tables of an optional dataset that was not delivered, or was withdrawn."""
-    account = Account(
-        file="",
-        sha256="",
-        version=announced.version,
-        delivered=0,
-        kept=0,
-        ignored=0,
-        ignored_reason=dataset.ignored_reason,
-        quarantined=0,
-        quarantined_by_reason={},
-        extra_columns=[],
-        key_collisions=0,
-        sample=announced.sample,
-        manifest_sha256=announced.sha256,
-    )
-    return account, ibis.memtable(dataset.table.schema.empty_table()), schemas.QUARANTINE.schema.empty_table()
 
 
 def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> None:
@@ -235,9 +216,7 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
     """Raise :class:`DeliveryError` if the file is not as announced: names and bytes without ``rows``, else their number."""
     if rows is None:
         _hold_names(file, announced)
-    if file.path.name not in announced.files:
-        return
-    expected = announced.files[file.path.name]
+    expected = announced.files.get(file.path.name, manifest.Announced(None, None))
     advice = "The file or its manifest is not the right one: ask the sender, or copy both again."
     if rows is None and expected.sha256 is not None and expected.sha256 != file.sha256:
         raise DeliveryError(
@@ -265,10 +244,11 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
             )
 
 
-def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
-    """The definition of the table ``judged``: typed columns, keys, and the verdict on each row.
+def _judge(backend: Backend, dataset: Dataset, secret: str, every: int, delivered: str) -> int:
+    """Make the table ``judged`` of the query ``delivered``, row by row and in order. Returns the number of rows.
 
-    For one identifier in ``every`` also whether it looks rounded.
+    Columns: the typed columns, the keys, the verdict on the row, and for one identifier in ``every`` whether it looks
+    rounded. A single statement, so that the engine types and hashes some rows while it reads others.
     """
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
@@ -276,7 +256,9 @@ def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
     keys = ", ".join([*map(_key, dataset.keys), *(_digits_lost(column, every) for column in dataset.identifiers)])
     verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
-    return reader.Judgement("judged", f"{verdict} AS verdict, {keys}, {columns}", typed, {"secret": secret})
+    query = f"SELECT {verdict} AS verdict, {keys}, {columns} FROM (SELECT *, {typed} FROM ({delivered}))"
+    backend.con.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}", {"secret": secret})
+    return backend.con.execute("SELECT count(*) FROM judged").fetchall()[0][0]
 
 
 def _key(key: Key) -> str:
@@ -376,41 +358,39 @@ def _drop_superseded(backend: Backend) -> int:
     return backend.con.execute(f"DELETE FROM judged WHERE rowid IN ({earlier})").fetchall()[0][0]
 
 
-def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:
+def _quarantined(
+    backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading, counts: dict[int, int]
+) -> pa.Table:
     """The bad rows with line, column, reason and raw line. The file is read again only if there are any.
 
-    Raises :class:`DeliveryError` if there are more than the quarantine can hold.
+    ``counts``: rows by verdict. Raises :class:`DeliveryError` if there are more bad ones than the quarantine can hold.
     """
-    bad_rows = backend.con.execute("SELECT count(*) FROM judged WHERE verdict > 0").fetchall()[0][0]
-    if bad_rows + len(reading.bad_lines) > reader.MOST_BAD:
-        often = backend.con.execute(
-            "SELECT verdict FROM judged WHERE verdict > 0 GROUP BY ALL ORDER BY count(*) DESC, verdict LIMIT 1"
-        ).fetchall()
-        reason = (
-            f"{dataset.rules[often[0][0] - 1].column}, {dataset.rules[often[0][0] - 1].reason}" if often else "the line"
-        )
-        raise reader.too_many_bad(file, f"{bad_rows + len(reading.bad_lines)} of {reading.delivered_rows}", reason)
+    broken = {verdict: count for verdict, count in counts.items() if verdict > 0}
+    if (bad := sum(broken.values()) + len(reading.bad_lines)) > reader.MOST_BAD:
+        rule = dataset.rules[min(broken, key=lambda k: (-broken[k], k)) - 1] if broken else None
+        reason = f"{rule.column}, {rule.reason}" if rule else "the line"
+        raise reader.too_many_bad(file, f"{bad} of {reading.delivered_rows}", reason)
+    schema = schemas.QUARANTINE.schema
+    if not bad:
+        return schema.empty_table()
     found = backend.con.execute("SELECT rowid AS row, verdict FROM judged WHERE verdict > 0 ORDER BY row").fetchnumpy()
     faults = {k: (reading.columns.delivered_name(rule.column), rule.reason) for k, rule in enumerate(dataset.rules, 1)}
     verdicts = dict(zip(found["row"].tolist(), found["verdict"].tolist(), strict=True))
-    if not verdicts and not reading.bad_lines:
-        return schemas.QUARANTINE.schema.empty_table()
     if file.text is None:
         rows = ((row + 1, *faults[verdicts[row]], raw) for row, raw in reader.parquet_rows(backend, file, found["row"]))
     else:
-        reasons = {bad.number: bad.reason for bad in reading.bad_lines}
         rows = (
-            (number, *(("", reasons[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
-            for ordinal, number, raw in reader.locate(file, reasons, verdicts)
+            (number, *(("", reading.bad_lines[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
+            for ordinal, number, raw in reader.locate(file, reading.bad_lines, verdicts)
         )
+    within_bounds = _within_bounds(file, rows)
     with files.readable(file.path):
-        batches = map(_batch, batched(_within_bounds(file, rows), 100_000))
-        return pa.Table.from_batches(batches, schemas.QUARANTINE.schema)
+        pieces = iter(lambda: list(islice(within_bounds, 100_000)), [])
+        columns = (dict(zip(schema.names, zip(*piece, strict=True), strict=True)) for piece in pieces)
+        return pa.Table.from_batches((pa.RecordBatch.from_pydict(each, schema) for each in columns), schema)
 
 
-def _within_bounds(
-    file: files.DeliveredFile, rows: Iterable[tuple[int, str, str, str]]
-) -> Iterator[tuple[int, str, str, str]]:
+def _within_bounds(file: files.DeliveredFile, rows: Iterable[BadRow]) -> Iterator[BadRow]:
     """The same rows. Raises :class:`DeliveryError` if their raw lines do not fit into memory."""
     total = 0
     for row in rows:
@@ -423,21 +403,6 @@ def _within_bounds(
         yield row
 
 
-def _batch(rows: Sequence[tuple[int, str, str, str]]) -> pa.RecordBatch:
-    arrays = [
-        pa.array(values, field.type)
-        for values, field in zip(zip(*rows, strict=True), schemas.QUARANTINE.schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schemas.QUARANTINE.schema)
-
-
 def _by_reason(quarantine: pa.Table) -> dict[str, int]:
     counts = quarantine.group_by(["column", "reason"]).aggregate([([], "count_all")]).to_pylist()
     return dict(sorted((f"{row['column'] or 'line'}: {row['reason']}", row["count_all"]) for row in counts))
-
-
-def batched(rows: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """``itertools.batched``, which Python 3.11 does not have yet."""
-    iterator = iter(rows)
-    while batch := tuple(islice(iterator, size)):
-        yield batch
