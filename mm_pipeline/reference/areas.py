@@ -46,10 +46,10 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
         rows.append((unit.level, unit.code, unit.parent_code or COUNTRY[1], *names))
         if unit.code == BRUSSELS:
             rows.append(("province", BRUSSELS, BRUSSELS, *names))
-    table = sectors.table_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
-    if table is not None:
+    if path := _sector_file(reference_dir, year):
         municipalities = {row[1] for row in rows if row[0] == "municipality"}
-        rows += [("sector", *sector) for sector in table.sectors if sector.municipality_code in municipalities]
+        found = sectors.read_sectors(path)
+        rows += [("sector", *sector) for sector in found if sector.municipality_code in municipalities]
     return in_order(pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA))
 
 
@@ -72,18 +72,20 @@ def reference_files(reference_dir: Path, year: int) -> list[Path]:
     The hierarchy, the sector table if there is one, and files probably meant as either under another name. Raises
     ReferenceDataError where two files claim the same place.
     """
-    table = sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+    table = _sector_file(reference_dir, year)
     refused = [path for path, _error in _misnamed(reference_dir, year)]
     return [refnis_file(reference_dir), *([table] if table else []), *refused]
 
 
+def _sector_file(reference_dir: Path, year: int) -> Path | None:
+    return sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+
+
 def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, ReferenceDataError]]:
     """Files probably meant as the hierarchy or the sector table of the year, each with its error."""
-    for path in refnis.lookalikes(reference_dir):
-        yield path, refnis.misnamed(path)
+    yield from refnis.misnamed(reference_dir)
     if year >= FIRST_SECTOR_YEAR:
-        for path in geojson.lookalikes(reference_dir, "sectors", year):
-            yield path, geojson.misnamed(path, "sectors")
+        yield from geojson.misnamed(reference_dir, "sectors", year)
 
 
 def refnis_file(reference_dir: Path) -> Path:
@@ -95,15 +97,10 @@ def refnis_file(reference_dir: Path) -> Path:
     """
     names = refnis.statbel_files(reference_dir)
     if len(names) > 1:
-        raise refusal(
-            reference_dir,
-            "",
-            f"several Statbel hierarchies ({', '.join(path.name for path in names)})",
-            "at most one TU_COM_REFNIS*.txt",
-            "Keep the newest and remove the others.",
-        )
-    candidates = [*names, reference_dir / "refnis.csv", *_shipped()]
-    for path in candidates:
+        found = f"several Statbel hierarchies ({', '.join(path.name for path in names)})"
+        todo = "Keep the newest and remove the others."
+        raise refusal(reference_dir, "", found, "at most one TU_COM_REFNIS*.txt", todo)
+    for path in (*names, reference_dir / "refnis.csv", *_shipped()):
         if path.exists():
             return path
     raise refusal(reference_dir, "", "no refnis.csv", "the hierarchy of areas", "Install the package again.")

@@ -89,19 +89,14 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
     are not longitude and latitude of Belgium, and a hierarchy that does not have the vintage.
     """
     for kind in _KINDS:
-        for path in geojson.lookalikes(reference_dir, kind):
-            raise geojson.misnamed(path, kind)
+        for _path, error in geojson.misnamed(reference_dir, kind):
+            raise error
     files = _files(reference_dir)
     wanted = sorted(set(years))
-    oldest = min(files, default=None)
-    vintages = {year: max((first for first in files if first <= year), default=oldest) for year in wanted}
-
-    def made(vintage: int | None) -> Outlines:
-        if vintage is None:
-            return _shipped(reference_dir, wanted[-1])
-        return _outlines(reference_dir, vintage, files[vintage])
-
-    outlines = {vintage: made(vintage) for vintage in set(vintages.values())}
+    if not files:
+        return dict.fromkeys(wanted, _shipped(reference_dir, wanted[-1])) if wanted else {}
+    vintages = {year: max((first for first in files if first <= year), default=min(files)) for year in wanted}
+    outlines = {vintage: _outlines(reference_dir, vintage, files[vintage]) for vintage in set(vintages.values())}
     return {year: outlines[vintage] for year, vintage in vintages.items()}
 
 
@@ -111,7 +106,7 @@ def outline_files(reference_dir: Path) -> list[Path]:
     Raises ReferenceDataError where two files claim the same place.
     """
     files = _files(reference_dir)
-    refused = [path for kind in _KINDS for path in geojson.lookalikes(reference_dir, kind)]
+    refused = [path for kind in _KINDS for path, _error in geojson.misnamed(reference_dir, kind)]
     return [refnis_file(reference_dir), *([files[year] for year in sorted(files)] or [PROVINCES]), *refused]
 
 
@@ -128,10 +123,14 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
     parents = _parents(reference_dir, year)
     areas: dict[str, Mapping[str, BaseGeometry]] = {}
     if path.name.startswith("sectors"):
-        found = list(_sectors(path))
-        fine = _simplified(_coverage([polygon for _, _, polygon in found]), SECTOR_DETAIL)
-        areas["sector"] = _in_degrees(dict(zip([code for code, _, _ in found], fine, strict=True)))
-        whole = _dissolved(fine, [municipality for _, municipality, _ in found])
+        found, polygons = [], []
+        for number, sector, geometry in sectors.each_sector(path, geometry=True):
+            found.append(sector)
+            whose = f"feature {number} (sector {safe_names.shown(sector.code)})"
+            polygons.append(_polygon(path, whose, geometry))
+        fine = _simplified(_coverage(polygons), SECTOR_DETAIL)
+        areas["sector"] = _in_degrees(dict(zip([sector.code for sector in found], fine, strict=True)))
+        whole = _dissolved(fine, [sector.municipality_code for sector in found])
         what = "statistical sectors"
     else:
         listed = dict(_municipalities(path))
@@ -181,15 +180,6 @@ def _dissolved(polygons: Iterable[BaseGeometry], groups: Iterable[str]) -> dict[
     return {group: shapely.union_all(members[group]) for group in sorted(members)}
 
 
-def _sectors(path: Path) -> Iterator[tuple[str, str, BaseGeometry]]:
-    for number, sector, geometry in sectors.each_sector(path, geometry=True):
-        yield (
-            sector.code,
-            sector.municipality_code,
-            _polygon(path, f"feature {number} (sector {safe_names.shown(sector.code)})", geometry),
-        )
-
-
 def _municipalities(path: Path) -> Iterator[tuple[str, BaseGeometry]]:
     seen: set[str] = set()
     for number, feature in enumerate(geojson.features(path, geometry=True), start=1):
@@ -212,9 +202,8 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
     try:
         polygon = shapely.force_2d(shape(geometry))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
-        raise wrong(
-            "coordinates", f"no {kind} ({safe_names.shown(str(error), 100)})", "closed rings of at least four positions"
-        ) from error
+        found = f"no {kind} ({safe_names.shown(str(error), 100)})"
+        raise wrong("coordinates", found, "closed rings of at least four positions") from error
     points = shapely.get_coordinates(polygon)
     if not len(points):
         raise wrong("coordinates", "none", "closed rings of at least four positions")
@@ -223,12 +212,9 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
     if outside.any():
         west, south, east, north = _BELGIUM
         x, y = points[outside][0]
-        raise wrong(
-            "coordinates",
-            f"[{x:g}, {y:g}]",
-            f"WGS84, longitude {west} to {east} first, then latitude {south} to {north}",
-            "Reproject the file to WGS84 (EPSG:4326): Statbel also has it in Lambert metres.",
-        )
+        expected = f"WGS84, longitude {west} to {east} first, then latitude {south} to {north}"
+        todo = "Reproject the file to WGS84 (EPSG:4326): Statbel also has it in Lambert metres."
+        raise wrong("coordinates", f"[{x:g}, {y:g}]", expected, todo)
     return polygon
 
 
@@ -262,9 +248,8 @@ def _scaled(polygons: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _valid(polygons: np.ndarray) -> np.ndarray:
-    return np.where(
-        shapely.is_valid(polygons), polygons, shapely.make_valid(polygons, method="structure", keep_collapsed=False)
-    )
+    mended = shapely.make_valid(polygons, method="structure", keep_collapsed=False)
+    return np.where(shapely.is_valid(polygons), polygons, mended)
 
 
 def _none_lost(polygons: np.ndarray, before: np.ndarray) -> np.ndarray:

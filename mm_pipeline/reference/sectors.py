@@ -9,35 +9,17 @@ gets a new one, so the first five characters of the code are wrong for 839 secto
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.files.safe_names import short, shown
-from mm_pipeline.reference.geojson import (
-    AGAIN,
-    FILE_NAME,
-    features,
-    files_by_year,
-    municipality_of,
-    properties_of,
-    required,
-    text_of,
-    twice,
-    year_of,
-)
+from mm_pipeline.reference import geojson
 from mm_pipeline.reference.refnis import refusal
 
 # What Statbel calls them, in capitals or not: as in 2021, as since, and in its files with a year in the names.
 _SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR", "CS0101<YYYY>", "CS01<YYYY>")
-_NAMES = (
-    ("TX_SECTOR_DESCR_FR", "T_SEC_FR"),
-    ("TX_SECTOR_DESCR_NL", "T_SEC_NL"),
-    ("TX_SECTOR_DESCR_DE", "T_SEC_DE"),
-)
-
-#: Suffix of the code for "somewhere in this municipality", which people have and places do not.
+_NAMES = tuple((f"TX_SECTOR_DESCR_{language}", f"T_SEC_{language}") for language in ("FR", "NL", "DE"))
 
 
 class Sector(NamedTuple):
@@ -50,67 +32,45 @@ class Sector(NamedTuple):
     name_de: str
 
 
-@dataclass(frozen=True)
-class SectorTable:
-    """The sectors as one file has them; ``year`` is the year in its name."""
-
-    path: Path
-    year: int
-    sectors: list[Sector]
-
-
 def file_for(reference_dir: Path, year: int) -> Path | None:
     """The newest ``sectors_<YYYY>.geojson`` or ``.geojson.zip`` that is not after the year, or None.
 
     Raises ReferenceDataError where that year has both: they may differ, and figures would depend on the choice.
     """
-    found = files_by_year(reference_dir, "sectors", year)
+    found = geojson.files_by_year(reference_dir, "sectors", year)
     return found[max(found)] if found else None
 
 
-def table_for(reference_dir: Path, year: int) -> SectorTable | None:
-    """The sector table of a year: the newest that is not after it, or None where there is none.
-
-    Raises ReferenceDataError, with file, feature and property, on a broken archive, broken JSON, a file without
-    features, a missing or malformed code, or a code that comes twice. ``<NIS5>ZZZZ`` rows are left out.
-    """
-    path = file_for(reference_dir, year)
-    return None if path is None else read_sectors(path)
-
-
-def read_sectors(path: Path) -> SectorTable:
-    """Read one sector table; its name gives its year. Errors as in ``table_for``."""
-    match = FILE_NAME.fullmatch(path.name)
-    if match is None or match[1] != "sectors":
-        raise refusal(path, "", f"the name {path.name}", "sectors_<YYYY>.geojson[.zip]", "Rename the file.")
-    return SectorTable(path, int(match[2]), [sector for _, sector, _ in each_sector(path)])
+def read_sectors(path: Path) -> list[Sector]:
+    """The sectors of a file. Errors as in ``each_sector``."""
+    return [sector for _, sector, _ in each_sector(path)]
 
 
 def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Sector, Any]]:
     """The sectors of a file: the number of the feature, the sector, and its GeoJSON geometry if that is asked for.
 
-    ``<NIS5>ZZZZ`` rows are left out. Errors as in ``table_for``.
+    ``<NIS5>ZZZZ`` rows are left out. Raises ReferenceDataError, with file, feature and property, on what
+    ``geojson.features`` refuses, a missing or malformed code, or a code that comes twice.
     """
     seen: set[str] = set()
-    for number, feature in enumerate(features(path, geometry), start=1):
-        sector = _sector(path, number, properties_of(feature))
+    for number, feature in enumerate(geojson.features(path, geometry), start=1):
+        sector = _sector(path, number, geojson.properties_of(feature))
         if sector.code.endswith(UNKNOWN_SECTOR):
             continue
         if sector.code in seen:
-            raise twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")
+            raise geojson.twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")
         seen.add(sector.code)
         yield number, sector, feature.get("geometry")
 
 
 def _sector(path: Path, number: int, properties: dict[str, Any]) -> Sector:
-    code = required(path, number, properties, _SECTOR_CODE, year_of(path))
+    code = geojson.required(path, number, properties, _SECTOR_CODE)
     if len(code) != 9 or not code.isprintable():
-        raise refusal(
-            path, f"feature {number}, property {_SECTOR_CODE[0]}", short(code), "a code of nine characters", AGAIN
-        )
-    municipality = municipality_of(path, number, properties, f" (sector {shown(code)})")
+        where = f"feature {number}, property {_SECTOR_CODE[0]}"
+        raise refusal(path, where, short(code), "a code of nine characters", geojson.AGAIN)
+    municipality = geojson.municipality_of(path, number, properties, f" (sector {shown(code)})")
     # Statbel's table of 2021 writes a missing name as "<NA>".
-    names = [text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
+    names = [geojson.text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
     # An empty name takes another language's: every sector has a label in every language.
     spare = next(filter(None, names), "")
     return Sector(code, municipality, *(name or spare for name in names))
