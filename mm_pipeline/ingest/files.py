@@ -327,7 +327,6 @@ class _TextPass:
         self._blanks = self._blanks or b" " in text or b"\t" in text
         self._hold_lines(text)
         text = self._tail + text
-        self._empty_lines += _repeated_newlines(text)
         whole = len(text.rstrip(b' \t"'))
         if self._quotes and self._blanks:
             self._irregular = self._irregular or _has_blanks_outside_quotes(text[:whole])
@@ -335,19 +334,17 @@ class _TextPass:
 
     def _hold_lines(self, text: bytes) -> None:
         """Count the lines. Raises :class:`DeliveryError` if one is too long, or they are too many."""
-        last = text.rfind(b"\n")
-        lengths = [self._line + (text.find(b"\n") if last >= 0 else len(text))]
-        if len(text) > _LONGEST_LINE:  # else none that is whole in it is longer
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-            lengths += [*(np.diff(ends) - 1), len(text) - 1 - last]
-        for number, length in enumerate(lengths, self._newlines + 1):
-            if length > _LONGEST_LINE:
-                raise DeliveryError(
-                    f"{label(self._path)}, line {number}: longer than {size(_LONGEST_LINE)}; expected one row a line. "
-                    "The file is damaged, or no CSV: ask the sender to deliver it again."
-                )
-        self._line = len(text) - 1 - last if last >= 0 else lengths[0]
-        self._newlines += text.count(b"\n")
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+        lengths = np.diff(ends, prepend=-1 - self._line, append=len(text)) - 1
+        if lengths.max() > _LONGEST_LINE:
+            number = self._newlines + int(np.argmax(lengths > _LONGEST_LINE)) + 1
+            raise DeliveryError(
+                f"{label(self._path)}, line {number}: longer than {size(_LONGEST_LINE)}; expected one row a line. "
+                "The file is damaged, or no CSV: ask the sender to deliver it again."
+            )
+        self._newlines += len(ends)
+        self._empty_lines += int(np.count_nonzero(lengths[:-1] == 0))
+        self._line = int(lengths[-1])
         if self._newlines > MOST_ROWS:
             raise too_many_rows(self._path, "more")
 
@@ -382,7 +379,7 @@ class _TextPass:
             or self._head.startswith(b"\n")
             or _has_blanks_outside_quotes(self._tail + b"\n")
         )
-        lines = self._newlines - self._empty_lines + (self._tail != b"\n")
+        lines = self._newlines - self._empty_lines + (self._line > 0)
         if lines == 0:
             raise DeliveryError(f"{label(self._path)} holds no line; expected a header and rows. Deliver it again.")
         head = self._head[:_LONGEST_HEADER].lstrip(b"\n").split(b"\n", 1)[0]
@@ -394,12 +391,6 @@ def _has_blanks_outside_quotes(text: bytes) -> bool:
     """Whether blanks are before an opening or after a closing quote; some blanks inside quotes count as well."""
     near = any(pair in text for pair in (b' "', b'" ', b'\t"', b'"\t'))
     return near and _BLANKS_OUTSIDE_QUOTES.search(text) is not None
-
-
-def _repeated_newlines(text: bytes) -> int:
-    """The number of newlines that directly follow a newline (each ends an empty line)."""
-    newline = np.frombuffer(text, np.uint8) == ord("\n")  # searching for two bytes would take three times as long
-    return int(np.count_nonzero(newline[1:] & newline[:-1]))
 
 
 def too_many_rows(path: Path, rows: object) -> DeliveryError:
