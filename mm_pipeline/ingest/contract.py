@@ -82,8 +82,7 @@ class Key:
     mark: str
 
 
-PATIENT = Key("patient_key", "patient_id", ":")
-HOUSEHOLD = Key("household_key", "household_id", ":household:")
+KEYS = (Key("patient_key", "patient_id", ":"), Key("household_key", "household_id", ":household:"))
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ class Dataset:
     fail, as it is computed for bad rows too). In ``rules`` and ``ignored``, a delivered column goes by its name and a typed
     one by ``typed.<name>``. ``ignored``: condition of a legal row that the statistic does not use (``ignored_reason``). It
     is evaluated after the first ``rules_first`` rules, so that such a row need only be right in what the condition reads.
-    ``keys``: the pseudonyms that are replaced by keys and not kept.
     """
 
     name: str
@@ -105,7 +103,11 @@ class Dataset:
     ignored: str = "FALSE"
     ignored_reason: str = ""
     rules_first: int = 0
-    keys: tuple[Key, ...] = (PATIENT,)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The pseudonyms that are replaced by keys and not kept."""
+        return tuple(key for key in KEYS if key.pseudonym in self.columns)
 
     @property
     def identifiers(self) -> dict[str, str]:
@@ -260,7 +262,6 @@ def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
             *_identifier("house_id", legal_ids),
             _unreadable("amount_eur", _NO_AMOUNT),
         ),
-        keys=(PATIENT, HOUSEHOLD),
     )
 
 

@@ -165,7 +165,7 @@ def _taken(
     scratch: Path,
 ) -> tuple[Account, ir.Table, pa.Table]:
     """Read a delivered file. Returns the account of its rows, the kept rows and the quarantined rows."""
-    _hold_against_manifest(file, announced, None)
+    _hold_against_manifest(file, announced)
     try:
         secret = settings.patient_key_secret(synthetic=announced.synthetic)
     except SettingsError as error:
@@ -173,7 +173,9 @@ def _taken(
     judge = partial(_judge, backend, dataset, secret, _one_in(file))
     with files.readable(file.path):
         reading = reader.read(backend, settings, file, dataset, judge, scratch)
-    _hold_against_manifest(file, announced, reading.delivered_rows)
+    rows = announced.of(file.path).rows
+    if rows not in (None, reading.delivered_rows):
+        raise _not_as_announced(file, f"it has {reading.delivered_rows} rows", rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     _refuse_lost_digits(backend, file, dataset, reading.columns, settings.legal_ids)
     quarantine = _quarantined(backend, file, dataset, reading, counts)
@@ -212,24 +214,10 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
         )
 
 
-def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest, rows: int | None) -> None:
-    """Raise :class:`DeliveryError` if the file is not as announced: names and bytes without ``rows``, else their number."""
-    if rows is None:
-        _hold_names(file, announced)
-    expected = announced.files.get(file.path.name, manifest.Announced(None, None))
-    advice = "The file or its manifest is not the right one: ask the sender, or copy both again."
-    if rows is None and expected.sha256 is not None and expected.sha256 != file.sha256:
-        raise DeliveryError(
-            f"{file.label}: its SHA-256 is {file.sha256}; {manifest.NAME} announces {expected.sha256}. {advice}"
-        )
-    if rows is not None and expected.rows is not None and expected.rows != rows:
-        raise DeliveryError(f"{file.label}: it has {rows} rows; {manifest.NAME} announces {expected.rows}. {advice}")
+def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
+    """Raise :class:`DeliveryError` if the manifest announces other bytes.
 
-
-def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
-    """Raise :class:`DeliveryError` if the manifest announces this dataset under another name, or a missing file of none.
-
-    Files of other datasets are checked with these.
+    Or if it announces this dataset under another name, or a missing file of none; files of others are checked with these.
     """
     own = file.path.name.partition(".")[0]
     others = DATASETS.keys() - {own}
@@ -242,6 +230,16 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
                 f"{'not what is read' if is_there else 'not there'}; expected every file as it was announced. Put it there "
                 "as it was sent (packed or not, under this name), or ask the sender for the right manifest."
             )
+    sha256 = announced.of(file.path).sha256
+    if sha256 not in (None, file.sha256):
+        raise _not_as_announced(file, f"its SHA-256 is {file.sha256}", sha256)
+
+
+def _not_as_announced(file: files.DeliveredFile, found: str, announced: object) -> DeliveryError:
+    return DeliveryError(
+        f"{file.label}: {found}; {manifest.NAME} announces {announced}. "
+        "The file or its manifest is not the right one: ask the sender, or copy both again."
+    )
 
 
 def _judge(backend: Backend, dataset: Dataset, secret: str, every: int, delivered: str) -> int:

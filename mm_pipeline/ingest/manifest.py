@@ -21,8 +21,8 @@ _LARGEST = 1 << 20
 class Announced:
     """Data rows (without the header) and SHA-256 of one file; None where the manifest does not say."""
 
-    rows: int | None
-    sha256: str | None
+    rows: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Manifest:
     """Share of the population that the delivery holds."""
     sha256: str = ""
     """Of the manifest itself; empty when there is none."""
+
+    def of(self, path: Path) -> Announced:
+        """What is announced of a file."""
+        return self.files.get(path.name, Announced())
 
     def hold_unchanged(self, folder: Path) -> None:
         """Raise :class:`DeliveryError` if the folder has another manifest by now, or none, or one only now."""
