@@ -1,7 +1,6 @@
 """The area table of a year: every area of the statistic, its parent and its names.
 
-Here: which files of the reference folder count for a year, and the table made of them. Not here: how the files are
-read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
+Not here: how the files are read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
 """
 
 import hashlib

@@ -1,8 +1,6 @@
 """Outlines of areas for maps: read from GeoJSON, made into one coverage, dissolved up the hierarchy and simplified.
 
-Here: which file of the reference folder draws a year, the checks of its polygons, and the levels made of them. Not here:
-the reading of GeoJSON (``geojson``) and of sector codes (``sectors``), the hierarchy (``refnis``), and drawing
-(``mm_pipeline.release``). Nothing of the statistic depends on an outline.
+Nothing of the statistic depends on an outline. Not here: drawing (``mm_pipeline.release``).
 
 How the levels fit together. The finest file of a vintage is the only source: where there are sectors, the municipalities
 are dissolved from them, even if a municipality file of that year lies beside them, because two files never agree on a

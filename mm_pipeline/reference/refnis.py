@@ -1,8 +1,6 @@
 """REFNIS, the official hierarchy of Belgian areas: reading its files, and the vintage of a year.
 
-Here: the two file formats, their validation, and which units are in force in a year. Not here: which file a data
-folder uses and the area table made of it (``areas``), statistical sectors (``sectors``), and whether a vintage is
-complete (``areas.expected_counts`` says what a check compares with).
+Not here: which file a data folder uses, the area table made of it, and whether a vintage is complete (``areas``).
 
 Source of the rules: Statbel, REFNIS (``TU_COM_REFNIS``). A code is valid between its two dates, both included; the
 vintage of a year is what is in force on its 31 December. A code says nothing by itself: one may have several rows (a
@@ -57,7 +55,7 @@ class _Format:
     """The format of a unit in one kind of file."""
 
     delimiter: str
-    quoted: bool  # whether " may stand around a field
+    quoting: Literal[0, 3]  # csv.QUOTE_MINIMAL: " may stand around a field; csv.QUOTE_NONE
     columns: dict[str, str]  # ours -> as written
     levels: dict[str, str]  # as written -> ours
     no_parent: str
@@ -68,7 +66,7 @@ class _Format:
 
 _PROJECT = _Format(
     delimiter=",",
-    quoted=True,
+    quoting=csv.QUOTE_MINIMAL,
     columns={column: column for column in COLUMNS},
     levels={level: level for level in LEVELS},
     no_parent="",
@@ -78,16 +76,11 @@ _PROJECT = _Format(
 )
 _STATBEL = _Format(
     delimiter="|",
-    quoted=False,
+    quoting=csv.QUOTE_NONE,
     columns={
-        "level": "LVL_REFNIS",
-        "code": "CD_REFNIS",
-        "parent_code": "CD_SUP_REFNIS",
-        "name_fr": "TX_REFNIS_FR",
-        "name_nl": "TX_REFNIS_NL",
-        "name_de": "TX_REFNIS_DE",
-        "valid_from": "DT_VLDT_START",
-        "valid_to": "DT_VLDT_END",
+        **{"level": "LVL_REFNIS", "code": "CD_REFNIS", "parent_code": "CD_SUP_REFNIS"},
+        **{f"name_{language}": f"TX_REFNIS_{language.upper()}" for language in ("fr", "nl", "de")},
+        **{"valid_from": "DT_VLDT_START", "valid_to": "DT_VLDT_END"},
     },
     levels={str(number): level for number, level in enumerate(LEVELS, start=1)},
     no_parent="-",
@@ -243,8 +236,7 @@ def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
     """The rows of the file with their line numbers, without blank lines."""
     text = decoded(path, read_bytes(path, LARGEST))
     # Strict: a quote that is never closed would otherwise swallow the rest of the file as one name.
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, quoting=form.quoting, strict=True)
     line = 1  # where the row begins: the reader only knows where it ends
     try:
         for row in reader:

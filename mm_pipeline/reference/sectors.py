@@ -1,7 +1,7 @@
 """The table of statistical sectors: codes, municipalities and names, from Statbel's open data.
 
-Here: finding the table of a year and reading its properties. Not here: the form of the file (``geojson``), polygons
-(nothing of the statistic needs them; the map's are in ``outlines``), and which sectors are areas of a year (``areas``).
+Not here: polygons (nothing of the statistic needs them; the map's are in ``outlines``), and which are areas of a year
+(``areas``).
 
 Source of the rules: Statbel's statistical sectors, one GeoJSON a year with Statbel's own property names. The
 municipality of a sector is its own property: since the mergers of 2019 a sector keeps its code when its municipality
@@ -54,23 +54,19 @@ def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Secto
     """
     seen: set[str] = set()
     for number, feature in enumerate(geojson.features(path, geometry), start=1):
-        sector = _sector(path, number, geojson.properties_of(feature))
-        if sector.code.endswith(UNKNOWN_SECTOR):
+        properties = geojson.properties_of(feature)
+        code = geojson.required(path, number, properties, _SECTOR_CODE)
+        if len(code) != 9 or not code.isprintable():
+            where = f"feature {number}, property {_SECTOR_CODE[0]}"
+            raise refusal(path, where, short(code), "a code of nine characters", geojson.AGAIN)
+        municipality = geojson.municipality_of(path, number, properties, f" (sector {shown(code)})")
+        if code.endswith(UNKNOWN_SECTOR):
             continue
-        if sector.code in seen:
-            raise geojson.twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")
-        seen.add(sector.code)
-        yield number, sector, feature.get("geometry")
-
-
-def _sector(path: Path, number: int, properties: dict[str, Any]) -> Sector:
-    code = geojson.required(path, number, properties, _SECTOR_CODE)
-    if len(code) != 9 or not code.isprintable():
-        where = f"feature {number}, property {_SECTOR_CODE[0]}"
-        raise refusal(path, where, short(code), "a code of nine characters", geojson.AGAIN)
-    municipality = geojson.municipality_of(path, number, properties, f" (sector {shown(code)})")
-    # Statbel's table of 2021 writes a missing name as "<NA>".
-    names = [geojson.text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
-    # An empty name takes another language's: every sector has a label in every language.
-    spare = next(filter(None, names), "")
-    return Sector(code, municipality, *(name or spare for name in names))
+        if code in seen:
+            raise geojson.twice(path, number, _SECTOR_CODE[0], f"sector {shown(code)}")
+        seen.add(code)
+        # Statbel's table of 2021 writes a missing name as "<NA>".
+        names = [geojson.text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
+        # An empty name takes another language's: every sector has a label in every language.
+        spare = next(filter(None, names), "")
+        yield number, Sector(code, municipality, *(name or spare for name in names)), feature.get("geometry")
