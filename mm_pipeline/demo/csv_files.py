@@ -1,19 +1,25 @@
-"""CSV files of a delivery: compressed, written piece by piece, with bad lines among the good ones."""
+"""CSV files of a delivery: compressed, written piece by piece, with a few bad lines, as every real one has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from mm_pipeline.demo.bad_lines import Damage
-from mm_pipeline.demo.hashing import Ints
+from mm_pipeline.demo.hashing import Dice, Ints
 
 #: The gzip of pyarrow, not that of Python: its zlib comes inside the wheel, so that the locked version gives the same
 #: bytes everywhere, and it writes no name and no time into the header. Level 4 has 1.1 times the size of the default
 #: (9) in a fifth of the time.
 GZIP = pa.Codec("gzip", compression_level=4)
+
+#: Function from the fields of a good line to those of a bad one.
+Damage = Callable[[list[str]], list[str]]
+
+#: Bad lines in a file: at least the first number, fewer than the second more, at most the third per 1000 lines.
+BAD_LINES, MORE_BAD_LINES, BAD_PER_1000 = 3, 4, 3
 
 
 def write(file: BinaryIO, table: pa.Table, delimiter: str, damages: Mapping[int, Damage]) -> int:
@@ -44,3 +50,41 @@ def euros(cents: Ints) -> pa.Array:
     known, which = np.unique(cents, return_inverse=True)
     texts = [f"{'-' if amount < 0 else ''}{abs(amount) // 100}.{abs(amount) % 100:02d}" for amount in known.tolist()]
     return pa.array(texts, pa.string()).take(pa.array(which))
+
+
+class BadLines:
+    """The bad lines of one file, ``forfaits`` or ``beneficiaries``, that is written in pieces."""
+
+    def __init__(self, dice: Dice, file: str, year: int, pieces: int) -> None:
+        count = BAD_LINES + int(dice.below(f"bad lines of {file}", np.zeros(1, np.int64), MORE_BAD_LINES, year)[0])
+        self._dice, self._file, self._year = dice, file, year
+        self._numbers = np.arange(count)
+        self._piece = dice.below(f"piece of a bad line of {file}", self._numbers, pieces, year)
+        kinds = _damages(file, year)
+        # Each year begins with the next kind, so that a few years have all kinds.
+        self._damages = [kinds[(year + number) % len(kinds)] for number in range(count)]
+
+    def of(self, piece: int, rows: int) -> Mapping[int, Damage]:
+        """The damages of a piece, by the row before which the bad line stands."""
+        row = self._dice.below(f"row of a bad line of {self._file}", self._numbers, rows, self._year)
+        here = self._numbers[self._piece == piece][: rows * BAD_PER_1000 // 1000]
+        return {int(row[number]): self._damages[number] for number in here}
+
+
+def _damages(file: str, year: int) -> list[Damage]:
+    """The kinds of damage in a file: a wrong value in a column, and wrong numbers of fields."""
+    wrong = {
+        # an unparseable date, one of another year, half a forfait, no patient
+        "forfaits": [(2, f"{year}0231"), (2, f"{year - 1}0701"), (4, "1.5"), (0, "")],
+        # an unknown sex, a future birth, an unparseable date, no patient
+        "beneficiaries": [(2, "X"), (1, str(year + 1)), (6, f"{year}-13-01"), (0, "")],
+    }
+
+    def replaced(column: int, value: str, fields: list[str]) -> list[str]:
+        return [*fields[:column], value, *fields[column + 1 :]]
+
+    return [
+        *(partial(replaced, column, value) for column, value in wrong[file]),
+        lambda fields: [*fields, "?"],
+        lambda fields: fields[:-2],
+    ]

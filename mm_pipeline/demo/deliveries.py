@@ -1,8 +1,4 @@
-"""Synthetic deliveries: the content of ``data/raw/<year>/``, made from hashes and published figures.
-
-Here: the folders, files and manifests. The country, its people, their houses and what is billed are made in the other
-modules of this package, in that order. Nothing here is, or is derived from, data on real persons.
-"""
+"""Synthetic deliveries: the content of ``data/raw/<year>/``. Nothing in it is derived from data on real persons."""
 
 import hashlib
 import json
@@ -16,8 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mm_pipeline.demo import billing, contributions, facts
-from mm_pipeline.demo.bad_lines import BadLines
-from mm_pipeline.demo.csv_files import write
+from mm_pipeline.demo.csv_files import BadLines, write
 from mm_pipeline.demo.hashing import Dice
 from mm_pipeline.demo.houses import Houses, Paid, amounts, houses_of
 from mm_pipeline.demo.identifiers import providers

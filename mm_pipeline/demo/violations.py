@@ -1,8 +1,8 @@
 """Planted violations: each year a known, small number of cases that break a rule of ``docs/capitation.md``.
 
 Everything else in the deliveries obeys these rules, so that a check of one finds the cases made here and no others. They
-are chosen by draws among the *steady* patients of the first piece of persons: registered all year with one house that
-has some more of them. Each kind has persons of its own, and in the other months nothing happens to these.
+are drawn among the *steady* patients of the first piece of persons: registered all year with one house that has some more
+of them. Each kind has persons of its own, and in the other months nothing happens to these.
 
 In a small delivery there are fewer: at most one in 100 of the steady patients for each kind, one in 50 for the ghost
 house, half of the changes of house, and one in 20 of those who pay a contribution. Below a scale of 0.01 the rules on
@@ -25,39 +25,20 @@ from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations, only_ones
 
 #: Cases of each kind in a year, if the delivery is large enough; ``planted`` has the differences between years.
-#: - one_forfait_a_month: patients billed twice in a month, in two rows or with a quantity of 2;
-#: - one_house_a_month: patients with a forfait of another house too, in the midst of their registration;
-#: - gaps_in_registrations: patients with a month that was not billed, or billed and taken back;
-#: - registration_in_month_of_leaving: changes of house with a month that both bill;
-#: - forfaits_of_beneficiaries: patients who are no beneficiaries;
-#: - one_amount_a_house: rows with another amount than those of their house;
-#: - one_amount_for_beginners: months of a beginner house, one house, that is paid another amount than the others;
-#: - one_amount_before_may_2013: months of a mature house, in the same way;
-#: - houses_come_and_go, patients_near_their_house: the ghost house, which is there in this year only;
-#: - contribution_per_patient, contribution_per_household: patients and households who pay too much.
 PLANTED = {
-    "one_forfait_a_month": 6,
-    "one_house_a_month": 6,
-    "gaps_in_registrations": 6,
-    "registration_in_month_of_leaving": 6,
-    "forfaits_of_beneficiaries": 6,
-    "one_amount_a_house": 6,
-    "one_amount_for_beginners": 12,
-    "one_amount_before_may_2013": 12,
-    "houses_come_and_go": 1,
-    "patients_near_their_house": 1,
-    "contribution_per_patient": 6,
-    "contribution_per_household": 6,
+    "one_forfait_a_month": 6,  # patients billed twice in a month, in two rows or with a quantity of 2
+    "one_house_a_month": 6,  # patients with a forfait of another house too, in the midst of their registration
+    "gaps_in_registrations": 6,  # patients with a month that was not billed, or billed and taken back
+    "registration_in_month_of_leaving": 6,  # changes of house with a month that both bill
+    "forfaits_of_beneficiaries": 6,  # patients who are no beneficiaries
+    "one_amount_a_house": 6,  # rows with another amount than those of their house
+    "one_amount_for_beginners": 12,  # months of a beginner house, one house, that is paid another amount than the others
+    "one_amount_before_may_2013": 12,  # months of a mature house, in the same way
+    "houses_come_and_go": 1,  # the ghost house, which is there in this year only
+    "patients_near_their_house": 1,  # the same
+    "contribution_per_patient": 6,  # patients who pay too much
+    "contribution_per_household": 6,  # households who pay too much
 }
-
-#: The kinds whose cases are chosen among the steady patients in turn.
-OF_STEADY_PATIENTS = (
-    "one_forfait_a_month",
-    "gaps_in_registrations",
-    "one_amount_a_house",
-    "forfaits_of_beneficiaries",
-    "one_house_a_month",
-)
 
 #: Patients of the ghost house.
 GHOST_PATIENTS = 20
@@ -120,23 +101,23 @@ def plant(
     haunted = _scattered(country, people, registrations, steady)
     haunted = haunted[: min(GHOST_PATIENTS, len(steady) // ONE_OF_FOR_GHOST)]
     others = steady[~np.isin(steady, haunted)]
-    sizes = [min(PLANTED[check], len(steady) // ONE_OF) for check in OF_STEADY_PATIENTS]
+    checks = ("one_forfait_a_month", "gaps_in_registrations", "one_amount_a_house", "forfaits_of_beneficiaries")
+    sizes = [min(PLANTED[check], len(steady) // ONE_OF) for check in (*checks, "one_house_a_month")]
     *chosen, _ = np.split(others, np.cumsum(sizes))
     person, house = registrations.person, registrations.house
     twice, unbilled, unusual, unlisted = (person[rows] for rows in chosen[:-1])
-    inner = _inner_months(dice, unbilled, year)
+    inner = 2 + dice.below("month of a violation", person, 10, year)  # February to November
     months = [
         *(Month(who, 6, TWO_AT_ONCE if case % 2 else TWICE, 0) for case, who in enumerate(twice.tolist())),
         *(
             Month(who, month, TAKEN_BACK if case % 2 else NOTHING, 0)
-            for case, (who, month) in enumerate(zip(unbilled.tolist(), inner.tolist(), strict=True))
+            for case, (who, month) in enumerate(zip(unbilled.tolist(), inner[chosen[1]].tolist(), strict=True))
         ),
         # Each in another month, so that no house has two in one month.
         *(Month(who, 12 - case, ONCE, MORE_IN_A_ROW) for case, who in enumerate(unusual.tolist())),
     ]
     elsewhere = _other_houses(house[chosen[-1]].tolist(), house[others[::-1]].tolist())
     doubled = chosen[-1][: len(elsewhere)]
-    months_elsewhere = _inner_months(dice, person[doubled], year)
     changes = _in_drawn_order(dice, person, _changes(registrations), year)
     changes = changes[: min(PLANTED["registration_in_month_of_leaving"], len(changes) // ONE_OF_CHANGES)]
 
@@ -147,8 +128,8 @@ def plant(
     result = Registrations(
         np.insert(person, at, person[doubled]),
         np.insert(house, at, elsewhere),
-        np.insert(first, at, months_elsewhere),
-        np.insert(registrations.last, at, months_elsewhere),
+        np.insert(first, at, inner[doubled]),
+        np.insert(registrations.last, at, inner[doubled]),
     )
     concerned = np.concatenate([haunted, *chosen, changes])
     return result, Violations(np.unique(person[concerned]), unlisted, months)
@@ -214,11 +195,6 @@ def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Con
 def _in_drawn_order(dice: Dice, person: Ints, rows: Ints, year: int) -> Ints:
     """The rows in random order, another one each year."""
     return rows[np.argsort(dice.roll("violation", person[rows], year))]
-
-
-def _inner_months(dice: Dice, person: Ints, year: int) -> Ints:
-    """A month from February to November for each person."""
-    return 2 + dice.below("month of a violation", person, 10, year)
 
 
 def _steady(registrations: Registrations) -> Ints:
