@@ -400,19 +400,19 @@ def _as_text(backend: Backend, file: files.DeliveredFile, delivered: str, name: 
             f"{file.label}, column {delivered}: the identifiers are stored as {type_}; expected whole numbers or text "
             "(other types lose digits). Ask the sender to deliver them as text."
         )
-    if pa.types.is_timestamp(type_) and type_.tz:  # an instant; its day depends on where one stands
-        return f"CAST(CAST(timezone('{BRUSSELS.key}', {column}) AS DATE) AS VARCHAR)"
     if pa.types.is_timestamp(type_):
-        return f"CAST(CAST({column} AS DATE) AS VARCHAR)"
+        # The day of an instant depends on where one stands.
+        local = f"timezone('{BRUSSELS.key}', {column})" if type_.tz else column
+        return f"CAST(CAST({local} AS DATE) AS VARCHAR)"
     if pa.types.is_boolean(type_):
         return f"CAST(CAST({column} AS INTEGER) AS VARCHAR)"
+    text = f"CAST({column} AS VARCHAR)"
     if pa.types.is_floating(type_):
         # In many tools a missing value becomes NaN, and a whole number beside it 1.0; 1.5 must stay recognisably wrong.
         # (Only isnan: comparisons with NaN go wrong where the statistics of the file leave it out.)
-        return f"CASE WHEN NOT isnan({column}) THEN regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '') END"
-    if pa.types.is_decimal(type_):  # databases write whole numbers with a scale: 21004.0000000000
-        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
-    return f"CAST({column} AS VARCHAR)"
+        return f"CASE WHEN NOT isnan({column}) THEN regexp_replace({text}, '\\.0$', '') END"
+    # Databases write whole numbers with a scale: 21004.0000000000.
+    return f"regexp_replace({text}, '\\.0+$', '')" if pa.types.is_decimal(type_) else text
 
 
 def _no_rows(file: files.DeliveredFile) -> DeliveryError:
