@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,54 @@ def misnamed(reference_dir: Path, kind: str, until: int = 9999) -> Iterator[tupl
             yield path, not_read(path, kind, f"{kind}_<YYYY>.geojson or .geojson.zip, in WGS84", todo)
 
 
-def features(path: Path, geometry: bool = False) -> list[Any]:
+@dataclass(frozen=True)
+class Feature:
+    """A feature of a file: its number, from 1, its properties, and its GeoJSON geometry if that was asked for."""
+
+    path: Path
+    number: int
+    properties: dict[str, Any]
+    geometry: Any
+
+    def text(self, names: tuple[str, ...]) -> str:
+        """The text of the first of these properties that there is, in upper or lower case; empty where there is none.
+
+        ``<YYYY>`` in a name stands for the year of the file or, where there is only one other year, for that.
+        """
+        match = FILE_NAME.fullmatch(self.path.name)
+        for key in _spelt(tuple(self.properties), names, match[2] if match else ""):
+            if (value := self.properties[key]) is not None:
+                is_whole = (
+                    isinstance(value, float) and value.is_integer()
+                )  # a code that went through a column of numbers
+                return str(int(value) if is_whole else value).strip()
+        return ""
+
+    def required(self, names: tuple[str, ...]) -> str:
+        """The text of the first of these properties that there is. Raises ReferenceDataError where there is none."""
+        if value := self.text(names):
+            return value
+        found = f"no value (properties: {safe_names.listed(sorted(self.properties)) or 'none'})"
+        expected = f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}"
+        raise self.wrong(names[0], found, expected, f"Rename the property if another one holds it. {AGAIN}")
+
+    def municipality(self, whose: str = "") -> str:
+        """The code of the municipality. Raises ReferenceDataError where that is not five digits."""
+        code = self.required(MUNICIPALITY_CODE)
+        if not _MUNICIPALITY.fullmatch(code):
+            raise self.wrong(MUNICIPALITY_CODE[0], short(code), "a code of five digits", whose=whose)
+        return code
+
+    def twice(self, name: str, area: str) -> ReferenceDataError:
+        """The error of an area that the file has twice."""
+        return self.wrong(name, f"{area} for the second time", f"each {area.split()[0]} once")
+
+    def wrong(self, name: str, found: str, expected: str, todo: str = AGAIN, whose: str = "") -> ReferenceDataError:
+        """The error of a property."""
+        return refusal(self.path, f"feature {self.number}{whose}, property {name}", found, expected, todo)
+
+
+def features(path: Path, geometry: bool = False) -> list[Feature]:
     """The features of a GeoJSON file, zipped or not. Without ``geometry``, geometries are None.
 
     Raises ReferenceDataError on a broken archive, another encoding, broken JSON, or no features.
@@ -103,7 +151,11 @@ def features(path: Path, geometry: bool = False) -> list[Any]:
     if not isinstance(found, list) or not found:
         expected = "a GeoJSON FeatureCollection, one feature an area"
         raise refusal(path, "member 'features'", "no features", expected, AGAIN)
-    return found
+    members = (member if isinstance(member, dict) else {} for member in found)
+    each = ((member.get("properties"), member.get("geometry")) for member in members)
+    return [
+        Feature(path, n, own if isinstance(own, dict) else {}, shape) for n, (own, shape) in enumerate(each, start=1)
+    ]
 
 
 def _without_geometry(member: dict[str, Any]) -> dict[str, Any] | None:
@@ -129,53 +181,6 @@ def _unzipped(path: Path) -> bytes:
     except (*_BROKEN, OSError, EOFError, RuntimeError, ValueError) as error:
         found = f"a broken archive ({safe_names.shown(str(error), 100)})"
         raise refusal(path, "", found, "a zip file with one GeoJSON", AGAIN) from error
-
-
-def municipality_of(path: Path, number: int, properties: dict[str, Any], whose: str = "") -> str:
-    """The code of a feature's municipality. Raises ReferenceDataError where that is not five digits."""
-    code = required(path, number, properties, MUNICIPALITY_CODE)
-    if not _MUNICIPALITY.fullmatch(code):
-        where = f"feature {number}{whose}, property {MUNICIPALITY_CODE[0]}"
-        raise refusal(path, where, short(code), "a code of five digits", AGAIN)
-    return code
-
-
-def twice(path: Path, number: int, name: str, area: str) -> ReferenceDataError:
-    """The error of an area that a file has twice."""
-    expected = f"each {area.split()[0]} once"
-    return refusal(path, f"feature {number}, property {name}", f"{area} for the second time", expected, AGAIN)
-
-
-def properties_of(feature: Any) -> dict[str, Any]:
-    """The properties of a GeoJSON feature; empty where they are no object."""
-    properties = feature.get("properties") if isinstance(feature, dict) else None
-    return properties if isinstance(properties, dict) else {}
-
-
-def required(path: Path, number: int, properties: dict[str, Any], names: tuple[str, ...]) -> str:
-    """The text of the first of these properties that a feature has. Raises ReferenceDataError where it has none."""
-    match = FILE_NAME.fullmatch(path.name)
-    if value := text_of(properties, names, match[2] if match else ""):
-        return value
-    raise refusal(
-        path,
-        f"feature {number}, property {names[0]}",
-        f"no value (properties: {safe_names.listed(sorted(properties)) or 'none'})",
-        f"one of {', '.join(spelling for name in names for spelling in (name, name.lower()))}",
-        f"Rename the property if another one holds it. {AGAIN}",
-    )
-
-
-def text_of(properties: dict[str, Any], names: tuple[str, ...], year: str = "") -> str:
-    """The text of the first of these properties that there is, in upper or lower case; empty where there is none.
-
-    ``<YYYY>`` in a name stands for the year of the table or, where there is only one other year, for that.
-    """
-    for key in _spelt(tuple(properties), names, year):
-        if (value := properties[key]) is not None:
-            is_whole = isinstance(value, float) and value.is_integer()  # a code that went through a column of numbers
-            return str(int(value) if is_whole else value).strip()
-    return ""
 
 
 @lru_cache(maxsize=1000)  # of a hostile file each feature may have other properties

@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -122,10 +121,9 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
     areas: dict[str, Mapping[str, BaseGeometry]] = {}
     if path.name.startswith("sectors"):
         found, polygons = [], []
-        for number, sector, geometry in sectors.each_sector(path, geometry=True):
+        for feature, sector in sectors.each_sector(path, geometry=True):
             found.append(sector)
-            whose = f"feature {number} (sector {safe_names.shown(sector.code)})"
-            polygons.append(_polygon(path, whose, geometry))
+            polygons.append(_polygon(feature, f"sector {safe_names.shown(sector.code)}"))
         fine = _simplified(_coverage(polygons), SECTOR_DETAIL)
         areas["sector"] = _in_degrees(dict(zip([sector.code for sector in found], fine, strict=True)))
         whole = _dissolved(fine, [sector.municipality_code for sector in found])
@@ -142,7 +140,9 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
 
 def _shipped(reference_dir: Path, year: int) -> Outlines:
     """The outlines that come with the project: provinces, already simplified, and the levels dissolved from them."""
-    plane = {feature["properties"]["code"]: shape(feature["geometry"]) for feature in geojson.features(PROVINCES, True)}
+    plane = {
+        feature.properties["code"]: shape(feature.geometry) for feature in geojson.features(PROVINCES, geometry=True)
+    }
     polygons = _scaled(np.array(list(plane.values()), dtype=object), _PLANE)
     areas = _upwards("province", dict(zip(plane, polygons, strict=True)), _parents(reference_dir, year))
     return Outlines(None, _finest_last(areas), "Natural Earth (public domain)")
@@ -180,25 +180,25 @@ def _dissolved(polygons: Iterable[BaseGeometry], groups: Iterable[str]) -> dict[
 
 def _municipalities(path: Path) -> Iterator[tuple[str, BaseGeometry]]:
     seen: set[str] = set()
-    for number, feature in enumerate(geojson.features(path, geometry=True), start=1):
-        code = geojson.municipality_of(path, number, geojson.properties_of(feature))
+    for feature in geojson.features(path, geometry=True):
+        code = feature.municipality()
         if code in seen:
-            raise geojson.twice(path, number, geojson.MUNICIPALITY_CODE[0], f"municipality {code}")
+            raise feature.twice(geojson.MUNICIPALITY_CODE[0], f"municipality {code}")
         seen.add(code)
-        yield code, _polygon(path, f"feature {number} (municipality {code})", feature.get("geometry"))
+        yield code, _polygon(feature, f"municipality {code}")
 
 
-def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
+def _polygon(feature: geojson.Feature, area: str) -> BaseGeometry:
     """The geometry of a feature, unchanged. Raises ReferenceDataError where it is no polygon in Belgium."""
 
     def wrong(member: str, found: str, expected: str, todo: str = _MEND) -> ReferenceDataError:
-        return refusal(path, f"{whose}, member '{member}'", found, expected, todo)
+        return refusal(feature.path, f"feature {feature.number} ({area}), member '{member}'", found, expected, todo)
 
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    kind = feature.geometry.get("type") if isinstance(feature.geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise wrong("geometry", safe_names.short(kind) if kind else "no geometry", "a Polygon or a MultiPolygon")
     try:
-        polygon = shapely.force_2d(shape(geometry))
+        polygon = shapely.force_2d(shape(feature.geometry))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
         found = f"no {kind} ({safe_names.shown(str(error), 100)})"
         raise wrong("coordinates", found, "closed rings of at least four positions") from error

@@ -10,12 +10,11 @@ gets a new one, so the first five characters of the code are wrong for 839 secto
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.files.safe_names import short, shown
 from mm_pipeline.reference import geojson
-from mm_pipeline.reference.refnis import refusal
 
 # What Statbel calls them, in capitals or not: as in 2021, as since, and in its files with a year in the names.
 _SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR", "CS0101<YYYY>", "CS01<YYYY>")
@@ -43,30 +42,28 @@ def file_for(reference_dir: Path, year: int) -> Path | None:
 
 def read_sectors(path: Path) -> list[Sector]:
     """The sectors of a file. Errors as in ``each_sector``."""
-    return [sector for _, sector, _ in each_sector(path)]
+    return [sector for _, sector in each_sector(path)]
 
 
-def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Sector, Any]]:
-    """The sectors of a file: the number of the feature, the sector, and its GeoJSON geometry if that is asked for.
+def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[geojson.Feature, Sector]]:
+    """The sectors of a file, each with its feature, and with the geometry if that is asked for.
 
     ``<NIS5>ZZZZ`` rows are left out. Raises ReferenceDataError, with file, feature and property, on what
     ``geojson.features`` refuses, a missing or malformed code, or a code that comes twice.
     """
     seen: set[str] = set()
-    for number, feature in enumerate(geojson.features(path, geometry), start=1):
-        properties = geojson.properties_of(feature)
-        code = geojson.required(path, number, properties, _SECTOR_CODE)
+    for feature in geojson.features(path, geometry):
+        code = feature.required(_SECTOR_CODE)
         if len(code) != 9 or not code.isprintable():
-            where = f"feature {number}, property {_SECTOR_CODE[0]}"
-            raise refusal(path, where, short(code), "a code of nine characters", geojson.AGAIN)
-        municipality = geojson.municipality_of(path, number, properties, f" (sector {shown(code)})")
+            raise feature.wrong(_SECTOR_CODE[0], short(code), "a code of nine characters")
+        municipality = feature.municipality(f" (sector {shown(code)})")
         if code.endswith(UNKNOWN_SECTOR):
             continue
         if code in seen:
-            raise geojson.twice(path, number, _SECTOR_CODE[0], f"sector {shown(code)}")
+            raise feature.twice(_SECTOR_CODE[0], f"sector {shown(code)}")
         seen.add(code)
         # Statbel's table of 2021 writes a missing name as "<NA>".
-        names = [geojson.text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
+        names = [feature.text(spellings).replace("<NA>", "") for spellings in _NAMES]
         # An empty name takes another language's: every sector has a label in every language.
         spare = next(filter(None, names), "")
-        yield number, Sector(code, municipality, *(name or spare for name in names)), feature.get("geometry")
+        yield feature, Sector(code, municipality, *(name or spare for name in names))
