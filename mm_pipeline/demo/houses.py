@@ -110,16 +110,14 @@ def _sites(country: Country, region: int) -> list[tuple[int, int]]:
 
 
 def attraction(country: Country, houses: Houses, year: int) -> Ints:
-    """Patients whom the houses of a year attract from each municipality, in relative units.
-
-    A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
-    """
+    """Patients whom the houses of a year attract from each municipality, in relative units."""
     age = np.clip(year - houses.opening, 0, len(GROWTH) - 1)
     size = np.where(houses.opening <= year, np.array(GROWTH)[age] * 1_000_000, 0)
     own, drawn, people = (np.zeros(len(country.codes), np.int64) for _ in range(3))
     np.add.at(own, houses.municipality, size)
     np.add.at(drawn, country.arrondissement, own)
     np.add.at(people, country.arrondissement, country.population)
+    # A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
     shared = drawn[country.arrondissement] * country.population // people[country.arrondissement] // 3
     return np.where(own > 0, own, np.where(houses.sharing, shared, 0))
 
@@ -143,10 +141,7 @@ def mature(paid: Paid, year: int, scale: float) -> Bools:
 
 
 def amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
-    """The amount that each house is paid for a patient and month, in cents [house, month less 1].
-
-    Indexed once a year, 10 to 25 euro over the period.
-    """
+    """The amount that each house is paid for a patient and month, in cents [house, month less 1]: 10 to 25 euro, indexed."""
     elapsed = year - facts.FIRST_YEAR
     own = dice.below("amount", np.arange(len(paid.opening)), 400) - 200
     has_own = np.array([(year, month) >= OWN_AMOUNTS_SINCE for month in range(1, 13)])

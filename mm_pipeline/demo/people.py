@@ -73,12 +73,7 @@ def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) ->
     rank = dice.below("death", index, _ALIVE[age_known])
     death_year = birth_year + np.searchsorted(-_ALIVE, -rank)
     insured = (entry_year <= year) & (death_year >= year)
-    index, birth_year, entry_year, death_year = (
-        index[insured],
-        birth_year[insured],
-        entry_year[insured],
-        death_year[insured],
-    )
+    index, birth_year, entry_year, death_year = np.stack([index, birth_year, entry_year, death_year])[:, insured]
 
     move_year = facts.FIRST_YEAR + dice.below("move", index, MOVE_CYCLE)
     moves = (entry_year < move_year) & (move_year < death_year)

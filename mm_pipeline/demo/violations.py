@@ -40,7 +40,7 @@ PLANTED = {
     "contribution_per_household": 6,  # households who pay too much
 }
 
-#: Patients of the ghost house.
+#: Patients of the ghost house, who come from all over the country.
 GHOST_PATIENTS = 20
 
 #: First year in which a house can be known to be mature, two years after the first year of all.
@@ -92,10 +92,7 @@ def planted(year: int) -> dict[str, int]:
 def plant(
     dice: Dice, country: Country, people: People, registrations: Registrations, ghost: int
 ) -> tuple[Registrations, Violations]:
-    """The registrations with the planted ones among them, and the other violations of their persons.
-
-    ``ghost``: the number of the house that has patients from all over the country in this year only.
-    """
+    """The registrations with the planted ones, and the other violations. ``ghost``: the number of the ghost house."""
     year = people.year
     steady = _in_drawn_order(dice, registrations.person, _steady(registrations), year)
     haunted = _scattered(country, people, registrations, steady)

@@ -72,16 +72,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Key:
-    """A pseudonym and the key that replaces it: 64 bits of SHA-256 over secret, ``mark`` and pseudonym.
-
-    The mark keeps a person and a household with equal pseudonyms apart.
-    """
+    """A pseudonym and the key that replaces it: 64 bits of SHA-256 over secret, ``mark`` and pseudonym."""
 
     column: str
     pseudonym: str
     mark: str
 
 
+# The marks keep a person and a household with equal pseudonyms apart.
 KEYS = (Key("patient_key", "patient_id", ":"), Key("household_key", "household_id", ":household:"))
 
 

@@ -35,6 +35,8 @@ from mm_pipeline.files.safe_names import size
 FORMATS = (".parquet", ".csv", ".csv.gz")
 _IS_DATA = re.compile(r"\.(csv|parquet|txt|tsv|xlsx?|sas7bdat|dat|zip|gz)$", re.IGNORECASE)
 BOM = b"\xef\xbb\xbf"
+EMPTY = (b"", b"\r")
+"""Lines, without their newline, that are empty and so no row."""
 _CHUNK = 1 << 22
 _PIECE = 1 << 12
 _LONGEST_HEADER = 1 << 16
@@ -173,10 +175,7 @@ def find(folder: Path, dataset: str) -> Path:
 
 
 def lookalikes(folder: Path, dataset: str) -> list[str]:
-    """The names, safe to show, of files probably meant as this dataset when there are no candidates.
-
-    Files that are still being copied are left out.
-    """
+    """The names, safe to show, of files probably meant as this dataset, without those that are still being copied."""
     alike = [name for name in names_in(folder) if is_like(name, dataset)]
     return [safe_names.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
 
@@ -474,14 +473,9 @@ def blocks_of_lines(path: Path) -> Iterator[bytes]:
     yield rest.removeprefix(mark)
 
 
-def is_empty(line: bytes) -> bool:
-    """Whether a line, without its newline, is empty and so no row."""
-    return line in (b"", b"\r")
-
-
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The number (from 1) and the bytes, without line end, of every line that is not empty, header included."""
     lines = (line for block in blocks_of_lines(path) for line in block.split(b"\n"))
     for number, line in enumerate(lines, 1):
-        if not is_empty(line):
+        if line not in EMPTY:
             yield number, line.removesuffix(b"\r")

@@ -28,6 +28,7 @@ from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
 from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files, manifest, reader
 from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
+from mm_pipeline.ingest.files import DeliveredFile
 from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
@@ -132,7 +133,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
 
 
 @contextmanager
-def _at_rest(file: files.DeliveredFile, settings: Settings) -> Iterator[None]:
+def _at_rest(file: DeliveredFile, settings: Settings) -> Iterator[None]:
     """Require that the file stays the same while it is read: by the scan, by the engine, and for the quarantine.
 
     Errors during the block are only examined if it did, else the change is the error.
@@ -160,7 +161,7 @@ def _taken(
     backend: Backend,
     settings: Settings,
     dataset: Dataset,
-    file: files.DeliveredFile,
+    file: DeliveredFile,
     announced: manifest.Manifest,
     scratch: Path,
 ) -> tuple[Account, ir.Table, pa.Table]:
@@ -214,11 +215,9 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
         )
 
 
-def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
-    """Raise :class:`DeliveryError` if the manifest announces other bytes.
-
-    Or if it announces this dataset under another name, or a missing file of none; files of others are checked with these.
-    """
+def _hold_against_manifest(file: DeliveredFile, announced: manifest.Manifest) -> None:
+    """Raise :class:`DeliveryError` if the manifest announces other bytes, another name, or a missing file of no dataset."""
+    # Files of other datasets are checked with these.
     own = file.path.name.partition(".")[0]
     others = DATASETS.keys() - {own}
     for name in announced.files.keys() - {file.path.name}:
@@ -235,7 +234,7 @@ def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manife
         raise _not_as_announced(file, f"its SHA-256 is {file.sha256}", sha256)
 
 
-def _not_as_announced(file: files.DeliveredFile, found: str, announced: object) -> DeliveryError:
+def _not_as_announced(file: DeliveredFile, found: str, announced: object) -> DeliveryError:
     return DeliveryError(
         f"{file.label}: {found}; {manifest.NAME} announces {announced}. "
         "The file or its manifest is not the right one: ask the sender, or copy both again."
@@ -268,7 +267,7 @@ def _key(key: Key) -> str:
     )
 
 
-def _one_in(file: files.DeliveredFile) -> int:
+def _one_in(file: DeliveredFile) -> int:
     """The n of "one in n identifiers is checked for lost digits"."""
     return 1 + file.unpacked.stat().st_size // LOOKED_AT_WHOLE
 
@@ -292,7 +291,7 @@ def _digits_lost(column: str, every: int) -> str:
 
 
 def _refuse_lost_digits(
-    backend: Backend, file: files.DeliveredFile, dataset: Dataset, columns: reader.Columns, legal: Collection[str]
+    backend: Backend, file: DeliveredFile, dataset: Dataset, columns: reader.Columns, legal: Collection[str]
 ) -> None:
     """Raise :class:`DeliveryError` if a column of identifiers went through a spreadsheet or a floating-point number.
 
@@ -357,7 +356,7 @@ def _drop_superseded(backend: Backend) -> int:
 
 
 def _quarantined(
-    backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading, counts: dict[int, int]
+    backend: Backend, file: DeliveredFile, dataset: Dataset, reading: reader.Reading, counts: dict[int, int]
 ) -> pa.Table:
     """The bad rows with line, column, reason and raw line. The file is read again only if there are any.
 
@@ -388,7 +387,7 @@ def _quarantined(
         return pa.Table.from_batches((pa.RecordBatch.from_pydict(each, schema) for each in columns), schema)
 
 
-def _within_bounds(file: files.DeliveredFile, rows: Iterable[BadRow]) -> Iterator[BadRow]:
+def _within_bounds(file: DeliveredFile, rows: Iterable[BadRow]) -> Iterator[BadRow]:
     """The same rows. Raises :class:`DeliveryError` if their raw lines do not fit into memory."""
     total = 0
     for row in rows:

@@ -27,6 +27,7 @@ from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files.safe_names import listed, size
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import AGENCY_NAMES, DATES, Dataset
+from mm_pipeline.ingest.files import DeliveredFile
 from mm_pipeline.settings import Settings
 
 _STRUCTURE = {
@@ -87,12 +88,11 @@ class Reading:
 
 
 def read(
-    backend: Backend, settings: Settings, file: files.DeliveredFile, dataset: Dataset, judge: Judge, scratch: Path
+    backend: Backend, settings: Settings, file: DeliveredFile, dataset: Dataset, judge: Judge, scratch: Path
 ) -> Reading:
     """Judge every row of the file. ``scratch``: a restricted folder for a cleaned copy, if one is needed.
 
-    Raises :class:`DeliveryError` for a missing or repeated column, a file without rows, and rows that cannot be accounted
-    for.
+    Raises :class:`DeliveryError` for a missing or repeated column, no rows, and rows that cannot be accounted for.
     """
     if file.text is None:
         with _readable(file):
@@ -109,7 +109,7 @@ def read(
 
 
 def locate(
-    file: files.DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
+    file: DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
 ) -> Iterator[tuple[int | None, int, str]]:
     """The ordinal, line number and raw text of judged rows (ordinal from 0) and of bad lines (ordinal None), in order.
 
@@ -123,7 +123,7 @@ def locate(
     for block in files.blocks_of_lines(file.unpacked):
         lines = block.split(b"\n")
         bad_here = [number - line for number in _between(bad, line, line + len(lines))]
-        empty = [i for i, text in enumerate(lines) if files.is_empty(text)] if may_be_empty or not block else []
+        empty = [i for i, text in enumerate(lines) if text in files.EMPTY] if may_be_empty or not block else []
         rows = np.delete(np.arange(len(lines)), bad_here + empty)  # the lines of the block that are rows
         here = _between(wanted, row, row + len(rows))
         found: list[tuple[int, int | None]] = [(i, None) for i in bad_here]
@@ -138,7 +138,7 @@ def _between(numbers: list[int], first: int, end: int) -> list[int]:
     return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
-def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
+def parquet_rows(backend: Backend, file: DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
     """The row number (from 0) and content, as JSON, of the wanted rows of a Parquet file, in order."""
     backend.con.register("wanted", pa.table({"row": pa.array(wanted, pa.int64())}))
     with _readable(file):
@@ -151,7 +151,7 @@ def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray
             yield from rows
 
 
-def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, aliases: Mapping[str, str]) -> Columns:
+def _columns(file: DeliveredFile, delivered: list[str], dataset: Dataset, aliases: Mapping[str, str]) -> Columns:
     others = {alias: name for alias, name in {**AGENCY_NAMES, **aliases}.items() if name in dataset.columns}
     known = {name.upper(): name for name in dataset.columns} | others
     canonical = [known.get(name.upper()) for name in delivered]
@@ -182,7 +182,7 @@ def shown_names(names: list[str]) -> str:
     return ", ".join([*([listed(plain, 40)] if plain else []), *others])
 
 
-def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryError:
+def too_many_bad(file: DeliveredFile, rows: str, reason: str) -> DeliveryError:
     """The error of a file with more than ``MOST_BAD`` bad rows. ``reason``: the most frequent one."""
     return DeliveryError(
         f"{file.label}: {rows} rows are bad, most often {reason}; expected at most {MOST_BAD}. Nothing was kept: ask the "
@@ -199,9 +199,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read_csv(
-    backend: Backend, file: files.DeliveredFile, columns: Columns, judge: Judge, expected: int
-) -> Reading | None:
+def _read_csv(backend: Backend, file: DeliveredFile, columns: Columns, judge: Judge, expected: int) -> Reading | None:
     """Read a CSV file with the engine. None if it may have joined or split lines, as a wrong quote can swallow lines.
 
     Then rows and bad lines do not add up to the ``expected`` number; or the engine reports the wrong quote, and may have
@@ -238,7 +236,7 @@ def _read_csv(
     return Reading(rows, bad, columns)
 
 
-def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int, bad_lines: int) -> None:
+def _hold_against_header(file: DeliveredFile, columns: Columns, rows: int, bad_lines: int) -> None:
     assert file.text is not None
     if bad_lines > rows:
         width, delimiter = len(columns.delivered), file.text.delimiter
@@ -250,7 +248,7 @@ def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int,
 
 
 def _read_line_by_line(
-    backend: Backend, file: files.DeliveredFile, columns: Columns, judge: Judge, expected: int, cleaned: Path
+    backend: Backend, file: DeliveredFile, columns: Columns, judge: Judge, expected: int, cleaned: Path
 ) -> Reading:
     """Read a CSV file with each line as a row, whatever its quotes say: lines that are no row by themselves are bad."""
     assert file.text is not None
@@ -303,9 +301,7 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
     return values
 
 
-def _read_parquet(
-    backend: Backend, settings: Settings, file: files.DeliveredFile, dataset: Dataset, judge: Judge
-) -> Reading:
+def _read_parquet(backend: Backend, settings: Settings, file: DeliveredFile, dataset: Dataset, judge: Judge) -> Reading:
     metadata = pq.read_metadata(file.path)
     rows, schema = metadata.num_rows, metadata.schema.to_arrow_schema()
     # A few kilobytes may hold any number of rows.
@@ -329,7 +325,7 @@ def _read_parquet(
 
 
 @contextmanager
-def _readable(file: files.DeliveredFile) -> Iterator[None]:
+def _readable(file: DeliveredFile) -> Iterator[None]:
     """Turn errors on a broken Parquet file into :class:`DeliveryError`, without their texts, which may quote a value."""
     try:
         yield
@@ -342,7 +338,7 @@ def _readable(file: files.DeliveredFile) -> Iterator[None]:
         ) from None
 
 
-def _holds_instants(backend: Backend, file: files.DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
+def _holds_instants(backend: Backend, file: DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
     """Whether times without a time zone are instants in UTC, so that midnight in Brussels is 22:00 or 23:00.
 
     Spark writes them like that (INT96). Where both readings give the same days it does not matter. Raises
@@ -381,7 +377,7 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _as_text(backend: Backend, file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
+def _as_text(backend: Backend, file: DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
     """SQL of a Parquet value as the text that a CSV file would have."""
     holds_instants = _holds_instants(backend, file, delivered, type_)
     column = _in_brussels(delivered) if holds_instants else _name(delivered)
@@ -415,5 +411,5 @@ def _as_text(backend: Backend, file: files.DeliveredFile, delivered: str, name: 
     return f"regexp_replace({text}, '\\.0+$', '')" if pa.types.is_decimal(type_) else text
 
 
-def _no_rows(file: files.DeliveredFile) -> DeliveryError:
+def _no_rows(file: DeliveredFile) -> DeliveryError:
     return DeliveryError(f"{file.label} holds a header and no rows; expected rows. Ask the sender to deliver it again.")

@@ -54,9 +54,8 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
 
 def in_order(table: pa.Table) -> pa.Table:
     """The areas sorted by level, from the country down, then by code."""
-    keys = zip(table["level"].to_pylist(), table["area_code"].to_pylist(), strict=True)
-    order = [(LEVELS.index(level), code, row) for row, (level, code) in enumerate(keys)]
-    return table.take([row for _level, _code, row in sorted(order)])
+    levels, codes = table["level"].to_pylist(), table["area_code"].to_pylist()
+    return table.take(sorted(range(len(table)), key=lambda row: (LEVELS.index(levels[row]), codes[row])))
 
 
 def sector_vintage(files: Iterable[str]) -> int | None:
@@ -66,10 +65,9 @@ def sector_vintage(files: Iterable[str]) -> int | None:
 
 
 def reference_files(reference_dir: Path, year: int) -> list[Path]:
-    """The files that ``areas`` reads or refuses for the year.
+    """The files that ``areas`` reads or refuses for the year: hierarchy, any sector table, misnamed ones.
 
-    The hierarchy, the sector table if there is one, and files probably meant as either under another name. Raises
-    ReferenceDataError where two files claim the same place.
+    Raises ReferenceDataError where two files claim the same place.
     """
     table = _sector_file(reference_dir, year)
     refused = [path for path, _error in _misnamed(reference_dir, year)]
@@ -106,12 +104,10 @@ def refnis_file(reference_dir: Path) -> Path:
 
 
 def expected_counts(year: int) -> dict[str, int]:
-    """The number of areas per level in a complete table of the year, without sectors.
-
-    The provinces are ten and Brussels. A year before the oldest known number has the oldest.
-    """
+    """The number of areas per level in a complete table of the year, without sectors. Before 1983 it is that of 1983."""
     since = max((first for first in MUNICIPALITIES_SINCE if first <= year), default=min(MUNICIPALITIES_SINCE))
     municipalities = MUNICIPALITIES_SINCE[since]
+    # The provinces are ten and Brussels.
     return {"country": 1, "region": 3, "province": 11, "arrondissement": 43, "municipality": municipalities}
 
 
@@ -123,10 +119,7 @@ def _shipped() -> tuple[Path, Path]:
 
 def geography_version(reference_dir: Path, year: int) -> str:
     """Data version of the geography of a year: a hash over the reference files it is read from."""
-    digest = hashlib.sha256()
-    for path in reference_files(reference_dir, year):
-        digest.update(fingerprint(path).encode())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256("".join(reference_sources(reference_dir, year).values()).encode()).hexdigest()[:16]
 
 
 def reference_sources(reference_dir: Path, year: int) -> dict[str, str]:

@@ -47,10 +47,7 @@ AGAIN = "Take the table again from the open data of Statbel, or remove the file 
 
 
 def files_by_year(reference_dir: Path, kind: str, until: int = 9999) -> dict[int, Path]:
-    """The files ``<kind>_<YYYY>.geojson[.zip]`` of a folder by year, up to the year ``until``.
-
-    Raises ReferenceDataError where one of these years has both forms.
-    """
+    """The files ``<kind>_<YYYY>.geojson[.zip]`` by year, up to ``until``. Raises ReferenceDataError if a year has both."""
     found: dict[int, Path] = {}
     for path in paths_in(reference_dir):
         match = FILE_NAME.fullmatch(path.name)

@@ -124,7 +124,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
         for feature, sector in sectors.each_sector(path, geometry=True):
             found.append(sector)
             polygons.append(_polygon(feature, f"sector {safe_names.shown(sector.code)}"))
-        fine = _simplified(_coverage(polygons), SECTOR_DETAIL)
+        fine = shapely.coverage_simplify(_coverage(polygons), SECTOR_DETAIL)
         areas["sector"] = _in_degrees(dict(zip([sector.code for sector in found], fine, strict=True)))
         whole = _dissolved(fine, [sector.municipality_code for sector in found])
         what = "statistical sectors"
@@ -132,7 +132,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
         listed = dict(_municipalities(path))
         whole = dict(zip(listed, _coverage(list(listed.values())), strict=True))
         what = "municipalities"
-    coarse = _simplified(np.array(list(whole.values()), dtype=object), MUNICIPALITY_DETAIL)
+    coarse = shapely.coverage_simplify(np.array(list(whole.values()), dtype=object), MUNICIPALITY_DETAIL)
     areas |= _upwards("municipality", dict(zip(whole, coarse, strict=True)), parents)
     source = f"Statbel (Directorate-general Statistics - Statistics Belgium), {what} {year}, CC BY 4.0, simplified"
     return Outlines(year, _finest_last(areas), source)
@@ -223,10 +223,6 @@ def _coverage(polygons: list[BaseGeometry]) -> np.ndarray:
     if not shapely.coverage_is_valid(valid, gap_width=_CRACK):
         valid = shapely.coverage_clean(valid, gap_width=_CRACK)
     return _none_lost(valid, given)
-
-
-def _simplified(coverage: np.ndarray, detail: float) -> np.ndarray:
-    return np.asarray(shapely.coverage_simplify(coverage, detail))
 
 
 def _in_degrees(polygons: Mapping[str, BaseGeometry]) -> dict[str, BaseGeometry]:

@@ -98,10 +98,7 @@ def statbel_files(reference_dir: Path) -> list[Path]:
 
 
 def misnamed(reference_dir: Path) -> Iterator[tuple[Path, ReferenceDataError]]:
-    """Files probably meant as the hierarchy, under names that are not read, each with its error.
-
-    There are none if there is one of Statbel's.
-    """
+    """Files probably meant as the hierarchy, under names that are not read, each with its error; none beside Statbel's."""
     if statbel_files(reference_dir):
         return
     for path in paths_in(reference_dir):

@@ -62,10 +62,7 @@ def patients_by_month() -> dict[str, ibis.Deferred]:
 
 
 def of_several_houses(registrations: ir.Table) -> ir.Table:
-    """Registrations with a counted month of patients who have several such.
-
-    Columns ``patient_key``, ``house_id``, ``months``, ``last_month``.
-    """
+    """Registrations of patients who count at several houses: ``patient_key``, ``house_id``, ``months``, ``last_month``."""
     counted = registrations.filter(_.months > 0)
     several = counted.group_by("patient_key").agg(houses=_.count()).filter(_.houses > 1)
     return counted.semi_join(several, "patient_key").select("patient_key", "house_id", "months", "last_month")
