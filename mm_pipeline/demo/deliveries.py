@@ -1,6 +1,5 @@
 """Synthetic deliveries: the content of ``data/raw/<year>/``. Nothing in it is derived from data on real persons."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -14,14 +13,15 @@ from pyarrow import parquet
 from mm_pipeline.demo import billing, contributions, facts
 from mm_pipeline.demo.csv_files import BadLines, write
 from mm_pipeline.demo.hashing import Dice
-from mm_pipeline.demo.houses import Houses, Paid, amounts, houses_of
+from mm_pipeline.demo.houses import Houses, Paid, houses_of
 from mm_pipeline.demo.identifiers import providers
 from mm_pipeline.demo.people import ever_insured, people_of
 from mm_pipeline.demo.places import Country, country_of, vintage_of
-from mm_pipeline.demo.registrations import Registrations, rates, registered, registrations_of, with_a_patient_each
+from mm_pipeline.demo.registrations import Registrations, registered, registrations_of, with_a_patient_each
 from mm_pipeline.demo.residents import beneficiaries
 from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, with_other_contributions
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.files.permissions import making_private_files
 
 #: Persons, or registrations, in a piece: some 500 MB of memory, and nearly as fast as larger pieces.
@@ -103,19 +103,14 @@ def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
         with (folder / "contributions.csv.gz").open("wb") as file:
             table = contributions.table(world.dice, asked, world.providers(year))
             rows["contributions.csv.gz"] = write(file, table, ",", {})
-    files = {}
-    for name, count in sorted(rows.items()):
-        with (folder / name).open("rb") as file:
-            files[name] = {"rows": count, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    manifest: dict[str, object] = {
+    manifest = {
         "extracted_on": f"{year + 1}-03-31",
         "version": f"synthetic, seed {world.dice.seed}, scale {world.scale:g}",
         "synthetic": True,
-        "files": files,
-    }
-    if world.scale < 1:
+        "files": {name: {"rows": rows[name], "sha256": fingerprint(folder / name)} for name in sorted(rows)},
         # Rules that depend on the size of the population, like the maturity at 500 patients, are scaled by the sample.
-        manifest["sample"] = world.scale
+        **({"sample": world.scale} if world.scale < 1 else {}),
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
@@ -129,7 +124,6 @@ def _write_people(
     dice, country, houses = world.dice, world.country, world.houses
     vintage = vintage_of(country, areas, world.scale)
     identifiers = world.providers(year)
-    rates_before, rates_now = rates(country, houses, year - 1), rates(country, houses, year)
     persons = ever_insured(world.scale)
     starts = range(0, persons, PERSONS_AT_A_TIME)
     bad_lines = BadLines(dice, "beneficiaries", year, len(starts))
@@ -140,7 +134,7 @@ def _write_people(
     ):
         for piece, start in enumerate(starts):
             people = people_of(dice, country, year, start, min(start + PERSONS_AT_A_TIME, persons))
-            part = registrations_of(dice, country, houses, rates_before, rates_now, people)
+            part = registrations_of(dice, country, houses, people)
             table = billing.dmg(dice, people, part, identifiers, world.ghost + 1)
             dmg_file.write_table(table)
             rows["dmg.parquet"] += len(table)
@@ -159,7 +153,7 @@ def _write_forfaits(world: World, path: Path, year: int, registrations: Registra
     dice, identifiers, rows = world.dice, world.providers(year), 0
     # The ghost house opens in the year.
     paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
-    cents = with_other_amounts(dice, paid, amounts(dice, paid, year, world.scale), year, world.scale)
+    cents = with_other_amounts(dice, paid, year, world.scale)
     starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
     bad_lines = BadLines(dice, "forfaits", year, len(starts))
     with path.open("wb") as file:

@@ -100,14 +100,12 @@ def rates(country: Country, houses: Houses, year: int) -> Ints:
     return (share[:, np.newaxis, np.newaxis] * factors // (10_000_000 * 1000 * 100 * 100)).astype(np.int64)
 
 
-def registrations_of(
-    dice: Dice, country: Country, houses: Houses, rates_before: Ints, rates_now: Ints, people: People
-) -> Registrations:
-    """The registrations of the people in their year, given the rates of the year before and of the year."""
+def registrations_of(dice: Dice, country: Country, houses: Houses, people: People) -> Registrations:
+    """The registrations of the people in their year."""
     year = people.year
-    house_before = _house(dice, country, houses, rates_before, people, people.point_before, year - 1)
+    house_before = _house(dice, country, houses, people, people.point_before, year - 1)
     house_before[people.entry_year == year] = -1
-    house_now = _house(dice, country, houses, rates_now, people, people.point, year)
+    house_now = _house(dice, country, houses, people, people.point, year)
     concerned = (house_before >= 0) | (house_now >= 0)
     house_before, house_now, index = house_before[concerned], house_now[concerned], people.index[concerned]
     was, is_, stays = house_before >= 0, house_now >= 0, house_before == house_now
@@ -135,11 +133,11 @@ def registrations_of(
     return Registrations(*(column[held] for column in columns))
 
 
-def _house(dice: Dice, country: Country, houses: Houses, rates: Ints, people: People, points: Ints, year: int) -> Ints:
+def _house(dice: Dice, country: Country, houses: Houses, people: People, points: Ints, year: int) -> Ints:
     """The house of each person at the end of a year, -1 for none."""
     municipality = country.municipality_of(points)
     preferential = people.preferential(dice, country.region[municipality], year)
-    limit = rates[municipality, people.ages(year), preferential.astype(np.int64)]
+    limit = rates(country, houses, year)[municipality, people.ages(year), preferential.astype(np.int64)]
     phase = dice.below("phase of the era", people.index, ERA)
     era = (year + phase) // ERA
     # The person and the era in one number; a person has 36 bits.

@@ -19,7 +19,7 @@ import numpy as np
 from mm_pipeline.demo import contributions
 from mm_pipeline.demo.contributions import Contributions
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
-from mm_pipeline.demo.houses import BEGINNER_PATIENTS, OWN_AMOUNTS_SINCE, Paid, in_first_month, mature
+from mm_pipeline.demo.houses import BEGINNER_PATIENTS, OWN_AMOUNTS_SINCE, Paid, amounts, in_first_month, mature
 from mm_pipeline.demo.people import People
 from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations, only_ones
@@ -132,13 +132,13 @@ def plant(
     return result, Violations(np.unique(person[concerned]), unlisted, months)
 
 
-def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: float) -> Ints:
-    """The amounts [house, month less 1], changed for one beginner house and one mature house.
+def with_other_amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
+    """The amounts in cents [house, month less 1], others than the rules have for one beginner and one mature house.
 
     The beginner house has too few patients to be mature at any age. Each needs another one of its kind to be compared with:
     of two equally frequent amounts the smaller counts as usual, and the planted one is larger.
     """
-    result = amounts.copy()
+    result = amounts(dice, paid, year, scale)
     numbers = np.arange(len(paid.opening))
     registered, limit = in_first_month(paid.registered), BEGINNER_PATIENTS * scale
     # The last number is that of the ghost house.

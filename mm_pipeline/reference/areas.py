@@ -15,9 +15,7 @@ from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de")]
-)
+SCHEMA = pa.schema(dict.fromkeys(("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de"), pa.string()))
 
 COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
 

@@ -93,9 +93,8 @@ class Feature:
         match = FILE_NAME.fullmatch(self.path.name)
         for key in _spelt(tuple(self.properties), names, match[2] if match else ""):
             if (value := self.properties[key]) is not None:
-                is_whole = (
-                    isinstance(value, float) and value.is_integer()
-                )  # a code that went through a column of numbers
+                # A code that went through a column of numbers is a float.
+                is_whole = isinstance(value, float) and value.is_integer()
                 return str(int(value) if is_whole else value).strip()
         return ""
 
@@ -150,9 +149,7 @@ def features(path: Path, geometry: bool = False) -> list[Feature]:
         raise refusal(path, "member 'features'", "no features", expected, AGAIN)
     members = (member if isinstance(member, dict) else {} for member in found)
     each = ((member.get("properties"), member.get("geometry")) for member in members)
-    return [
-        Feature(path, n, own if isinstance(own, dict) else {}, shape) for n, (own, shape) in enumerate(each, start=1)
-    ]
+    return [Feature(path, n, own if isinstance(own, dict) else {}, shape) for n, (own, shape) in enumerate(each, 1)]
 
 
 def _without_geometry(member: dict[str, Any]) -> dict[str, Any] | None:

@@ -140,9 +140,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
 
 def _shipped(reference_dir: Path, year: int) -> Outlines:
     """The outlines that come with the project: provinces, already simplified, and the levels dissolved from them."""
-    plane = {
-        feature.properties["code"]: shape(feature.geometry) for feature in geojson.features(PROVINCES, geometry=True)
-    }
+    plane = {each.properties["code"]: shape(each.geometry) for each in geojson.features(PROVINCES, geometry=True)}
     polygons = _scaled(np.array(list(plane.values()), dtype=object), _PLANE)
     areas = _upwards("province", dict(zip(plane, polygons, strict=True)), _parents(reference_dir, year))
     return Outlines(None, _finest_last(areas), "Natural Earth (public domain)")

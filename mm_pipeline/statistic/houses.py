@@ -65,7 +65,8 @@ def houses(
     for part in (
         _amounts(raw_forfaits),
         attributed_patients.group_by("house_id").agg(attributed=_.count()),
-        _since(earlier_houses),
+        # The first month in the earlier tables, counted from year 0.
+        earlier_houses.group_by("house_id").agg(since=(12 * _.year + _.first_month).min()),
         _zones(living),
     ):
         known = known.left_join(part, "house_id").drop("house_id_right")
@@ -154,11 +155,6 @@ def _most_frequent(lines: ir.Table, keys: list[str]) -> ir.Table:
     best_first = ibis.row_number().over(group_by=keys, order_by=[_.lines.desc(), _.amount])
     ranked = lines.mutate(rank=best_first, all_lines=_.lines.sum().over(group_by=keys))
     return ranked.filter(_.rank == 0).drop("rank")
-
-
-def _since(earlier_houses: ir.Table) -> ir.Table:
-    """Per house: its first month in the earlier tables, counted from year 0."""
-    return earlier_houses.group_by("house_id").agg(since=(12 * _.year + _.first_month).min())
 
 
 def _living(registrations: ir.Table, raw_beneficiaries: ir.Table, geography: ir.Table) -> ir.Table:
