@@ -52,23 +52,16 @@ def euros(cents: Ints) -> pa.Array:
     return pa.array(texts, pa.string()).take(pa.array(which))
 
 
-class BadLines:
-    """The bad lines of one file, ``forfaits`` or ``beneficiaries``, that is written in pieces."""
-
-    def __init__(self, dice: Dice, file: str, year: int, pieces: int) -> None:
-        count = BAD_LINES + int(dice.below(f"bad lines of {file}", np.zeros(1, np.int64), MORE_BAD_LINES, year)[0])
-        self._dice, self._file, self._year = dice, file, year
-        self._numbers = np.arange(count)
-        self._piece = dice.below(f"piece of a bad line of {file}", self._numbers, pieces, year)
-        kinds = _damages(file, year)
-        # Each year begins with the next kind, so that a few years have all kinds.
-        self._damages = [kinds[(year + number) % len(kinds)] for number in range(count)]
-
-    def of(self, piece: int, rows: int) -> Mapping[int, Damage]:
-        """The damages of a piece, by the row before which the bad line stands."""
-        row = self._dice.below(f"row of a bad line of {self._file}", self._numbers, rows, self._year)
-        here = self._numbers[self._piece == piece][: rows * BAD_PER_1000 // 1000]
-        return {int(row[number]): self._damages[number] for number in here}
+def bad_lines(dice: Dice, file: str, year: int, piece: int, pieces: int, rows: int) -> Mapping[int, Damage]:
+    """The damages of a piece of a file, ``forfaits`` or ``beneficiaries``, by the row before which the bad line stands."""
+    count = BAD_LINES + int(dice.below(f"bad lines of {file}", np.zeros(1, np.int64), MORE_BAD_LINES, year)[0])
+    numbers = np.arange(count)
+    here = numbers[dice.below(f"piece of a bad line of {file}", numbers, pieces, year) == piece]
+    here = here[: rows * BAD_PER_1000 // 1000]
+    row = dice.below(f"row of a bad line of {file}", here, rows, year)
+    kinds = _damages(file, year)
+    # Each year begins with the next kind, so that a few years have all kinds.
+    return {at: kinds[(year + number) % len(kinds)] for at, number in zip(row.tolist(), here.tolist(), strict=True)}
 
 
 def _damages(file: str, year: int) -> list[Damage]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mm_pipeline.demo import billing, contributions, facts
-from mm_pipeline.demo.csv_files import BadLines, write
+from mm_pipeline.demo.csv_files import bad_lines, write
 from mm_pipeline.demo.hashing import Dice
 from mm_pipeline.demo.houses import Houses, Paid, houses_of
 from mm_pipeline.demo.identifiers import providers
@@ -126,7 +126,6 @@ def _write_people(
     identifiers = world.providers(year)
     persons = ever_insured(world.scale)
     starts = range(0, persons, PERSONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "beneficiaries", year, len(starts))
     parts, rows = [], {"beneficiaries.csv.gz": 0, "dmg.parquet": 0}
     with (
         (folder / "beneficiaries.csv.gz").open("wb") as people_file,
@@ -142,7 +141,8 @@ def _write_people(
                 part, violations = plant(dice, country, people, part, world.ghost)
             parts.append(part)
             table = beneficiaries(dice, country, vintage, people, violations.unlisted)
-            rows["beneficiaries.csv.gz"] += write(people_file, table, ",", bad_lines.of(piece, len(table)))
+            bad = bad_lines(dice, "beneficiaries", year, piece, len(starts), len(table))
+            rows["beneficiaries.csv.gz"] += write(people_file, table, ",", bad)
     registrations = Registrations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     registrations = with_a_patient_each(dice, country, houses, registrations, violations.persons, year)
     return registrations, violations, rows
@@ -155,10 +155,9 @@ def _write_forfaits(world: World, path: Path, year: int, registrations: Registra
     paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
     cents = with_other_amounts(dice, paid, year, world.scale)
     starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "forfaits", year, len(starts))
     with path.open("wb") as file:
         for piece, start in enumerate(starts):
             part = Registrations(*(column[start : start + REGISTRATIONS_AT_A_TIME] for column in registrations))
             table = billing.forfaits(dice, part, violations, identifiers, cents, year)
-            rows += write(file, table, ";", bad_lines.of(piece, len(table)))
+            rows += write(file, table, ";", bad_lines(dice, "forfaits", year, piece, len(starts), len(table)))
     return rows

@@ -228,8 +228,7 @@ def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
     """Another house for each house, until there is no other."""
     others = []
     for case, house in enumerate(own):
-        other = next((candidate for candidate in candidates[case:] if candidate != house), None)
-        if other is None:
+        if (other := next((candidate for candidate in candidates[case:] if candidate != house), None)) is None:
             break
         others.append(other)
     return others

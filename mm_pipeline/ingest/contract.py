@@ -70,17 +70,11 @@ class Rule:
     reason: str
 
 
-@dataclass(frozen=True)
-class Key:
-    """A pseudonym and the key that replaces it: 64 bits of SHA-256 over secret, ``mark`` and pseudonym."""
+KEYS = {"patient_id": ("patient_key", ":"), "household_id": ("household_key", ":household:")}
+"""Pseudonyms that are not kept -> the key that replaces them: 64 bits of SHA-256 over secret, mark and pseudonym.
 
-    column: str
-    pseudonym: str
-    mark: str
-
-
-# The marks keep a person and a household with equal pseudonyms apart.
-KEYS = (Key("patient_key", "patient_id", ":"), Key("household_key", "household_id", ":household:"))
+Column and mark of the key. The marks keep a person and a household with equal pseudonyms apart.
+"""
 
 
 @dataclass(frozen=True)
@@ -103,15 +97,9 @@ class Dataset:
     rules_first: int = 0
 
     @property
-    def keys(self) -> tuple[Key, ...]:
-        """The pseudonyms that are replaced by keys and not kept."""
-        return tuple(key for key in KEYS if key.pseudonym in self.columns)
-
-    @property
     def identifiers(self) -> dict[str, str]:
-        """Column of pseudonyms -> the column of the raw table that distinguishes them."""
-        keyed = {key.pseudonym: key.column for key in self.keys}
-        return {name: keyed.get(name, name) for name in self.columns if name.endswith("_id")}
+        """Column of pseudonyms -> the column of the raw table that distinguishes them: their key, or they themselves."""
+        return {name: KEYS.get(name, (name,))[0] for name in self.columns if name.endswith("_id")}
 
 
 def _like(column: str, pattern: str, value: str) -> str:

@@ -27,7 +27,7 @@ from mm_pipeline import schemas
 from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
 from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files, manifest, reader
-from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
+from mm_pipeline.ingest.contract import DATASETS, KEYS, OPTIONAL, Dataset
 from mm_pipeline.ingest.files import DeliveredFile
 from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
@@ -180,7 +180,7 @@ def _taken(
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     _refuse_lost_digits(backend, file, dataset, reading.columns, settings.legal_ids)
     quarantine = _quarantined(backend, file, dataset, reading, counts)
-    collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
+    collisions = sum(_find_repeated(backend, name) for name in dataset.identifiers if name in KEYS)
     if dataset.name == "beneficiaries":
         earlier = _drop_superseded(backend)
         counts = {KEPT: counts.get(KEPT, 0) - earlier, IGNORED: earlier}
@@ -251,20 +251,21 @@ def _judge(backend: Backend, dataset: Dataset, secret: str, every: int, delivere
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
-    keys = ", ".join([*map(_key, dataset.keys), *(_digits_lost(column, every) for column in dataset.identifiers)])
+    keys = [_key(name) for name in dataset.identifiers if name in KEYS]
+    lost = [_digits_lost(name, every) for name in dataset.identifiers]
     verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
-    query = f"SELECT {verdict} AS verdict, {keys}, {columns} FROM (SELECT *, {typed} FROM ({delivered}))"
+    query = (
+        f"SELECT {verdict} AS verdict, {', '.join(keys + lost)}, {columns} FROM (SELECT *, {typed} FROM ({delivered}))"
+    )
     backend.con.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}", {"secret": secret})
     return backend.con.execute("SELECT count(*) FROM judged").fetchall()[0][0]
 
 
-def _key(key: Key) -> str:
+def _key(pseudonym: str) -> str:
     """SQL of a key, and of a second, independent hash that distinguishes two pseudonyms with the same key."""
-    digest = f"('0x' || left(sha256($secret || '{key.mark}' || {key.pseudonym}), 16))::UBIGINT"
-    return (
-        f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key.column}, "
-        f"hash({key.pseudonym}) AS hash_of_{key.pseudonym}"
-    )
+    key, mark = KEYS[pseudonym]
+    digest = f"('0x' || left(sha256($secret || '{mark}' || {pseudonym}), 16))::UBIGINT"
+    return f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key}, hash({pseudonym}) AS hash_of_{pseudonym}"
 
 
 def _one_in(file: DeliveredFile) -> int:
@@ -330,18 +331,18 @@ def _refuse_lost_digits(
             )
 
 
-def _find_repeated(backend: Backend, key: Key) -> int:
+def _find_repeated(backend: Backend, pseudonym: str) -> int:
     """Make ``repeated_<key>``: keys with several kept rows. Returns the number of keys that stand for two pseudonyms."""
+    key, _mark = KEYS[pseudonym]
     # Collisions are sought only among these: two more hashes for everybody would cost a third of the time.
     backend.con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE repeated_{key.column} AS
-        SELECT {key.column} FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
+        f"""CREATE OR REPLACE TEMP TABLE repeated_{key} AS
+        SELECT {key} FROM judged WHERE verdict = {KEPT} GROUP BY {key} HAVING count(*) > 1"""
     )
-    pseudonym = f"hash_of_{key.pseudonym}"
     return backend.con.execute(
         f"""SELECT count(*) FROM (
-            SELECT {key.column} FROM judged SEMI JOIN repeated_{key.column} USING ({key.column}) WHERE verdict = {KEPT}
-            GROUP BY {key.column} HAVING min({pseudonym}) <> max({pseudonym}))"""
+            SELECT {key} FROM judged SEMI JOIN repeated_{key} USING ({key}) WHERE verdict = {KEPT}
+            GROUP BY {key} HAVING min(hash_of_{pseudonym}) <> max(hash_of_{pseudonym}))"""
     ).fetchall()[0][0]
 
 
