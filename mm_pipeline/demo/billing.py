@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from mm_pipeline.demo.csv_files import euros
-from mm_pipeline.demo.hashing import POINTS, Bools, Dice, Ints
+from mm_pipeline.demo.hashing import POINTS, Dice, Ints
 from mm_pipeline.demo.identifiers import pseudonyms
 from mm_pipeline.demo.people import People
 from mm_pipeline.demo.registrations import Registrations
@@ -63,7 +63,12 @@ def forfaits(
     pattern = np.searchsorted(np.cumsum(list(MONTHS.values())), dice.below("pattern", key, 10_000, year), side="right")
     spared = np.isin(registrations.person, violations.persons)
     pattern[spared[row]] = PATTERNS.index(PLAIN)
-    pattern[ends[_one_too_many(dice, registrations, year) & ~spared] - 1] = PATTERNS.index(REGULARISED)
+    # Only in the midst of a year and of a registration: what is billed in January, and in a patient's first month, is never
+    # taken back.
+    first, last = registrations.first, registrations.last
+    drawn = dice.chance("one too many", registrations.person + (registrations.house << 40), ONE_TOO_MANY, year)
+    one_too_many = drawn & (last > 1) & (last < 12) & (last > first) & ~spared
+    pattern[ends[one_too_many] - 1] = PATTERNS.index(REGULARISED)
     more = np.zeros_like(month)
     for planted in violations.months:
         position = np.searchsorted(registrations.person, planted.person)
@@ -89,17 +94,6 @@ def forfaits(
     )
 
 
-def _one_too_many(dice: Dice, registrations: Registrations, year: int) -> Bools:
-    """Whether each registration is billed one month too many, which is taken back later.
-
-    Only those that end before December and have another month: what is billed in January, and in a patient's first month,
-    is never taken back.
-    """
-    person, house, first, last = registrations
-    several = (last > 1) & (last < 12) & (last > first)
-    return several & dice.chance("one too many", person + (house << 40), ONE_TOO_MANY, year)
-
-
 def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.StringArray, houses: int) -> pa.Table:
     """The records (DMG) by person. ``houses``: number of houses in ``providers`` before the practices, ghost house included.
 
@@ -117,12 +111,9 @@ def dmg(dice: Dice, people: People, registrations: Registrations, providers: pa.
     # Behind the groups of a tuple: those who hold none.
     patient = np.searchsorted(np.cumsum(DMG_REGISTERED), draw, side="right")
     other = np.searchsorted(np.cumsum(DMG_OTHERS), draw, side="right")
-    first = np.where(
-        own >= 0, np.choose(patient, [own, own, nearby, none]), np.choose(other, [nearby, nearby, nearby, none])
-    )
-    second = np.where(
-        own >= 0, np.choose(patient, [none, nearby, none, none]), np.choose(other, [none, another, nearby, none])
-    )
+    group = np.where(own >= 0, patient, len(DMG_REGISTERED) + 1 + other)
+    first = np.choose(group, [own, own, nearby, none, nearby, nearby, nearby, none])
+    second = np.choose(group, [none, nearby, none, none, none, another, nearby, none])
     held = np.column_stack([first, second]).ravel()
     index = np.repeat(people.index, 2)
     columns = [pseudonyms(dice, index[held >= 0]), providers.take(pa.array(held[held >= 0]))]

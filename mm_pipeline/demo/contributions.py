@@ -1,7 +1,4 @@
-"""Contributions that houses ask of their patients: what each patient paid in the year, by household.
-
-About a third of the houses ask for one. They were first delivered some years after the forfaits.
-"""
+"""Contributions that houses ask of their patients: what each patient paid in the year, by household."""
 
 from typing import NamedTuple
 
@@ -13,7 +10,7 @@ from mm_pipeline.demo.hashing import Dice, Ints
 from mm_pipeline.demo.identifiers import household_pseudonyms, pseudonyms
 from mm_pipeline.demo.registrations import Registrations
 
-#: The first year with a delivery.
+#: The first year with a delivery, some years after that of the forfaits.
 FIRST_YEAR = 2010
 
 #: Shares in 1/10 000 of houses that ask for a contribution, of their patients who pay it, and of patients who live in
@@ -37,10 +34,7 @@ class Contributions(NamedTuple):
 
 
 def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, year: int) -> Contributions:
-    """The payments of patients to their first house of the year, by house. Persons in ``spared`` pay nothing.
-
-    A household consists of consecutive patients of one house.
-    """
+    """The payments of patients to their first house of the year, by house. Persons in ``spared`` pay nothing."""
     # Of all registrations of a person, the first one.
     person, row = np.unique(registrations.person, return_index=True)
     house = registrations.house[row]
@@ -50,6 +44,7 @@ def contributions_of(dice: Dice, registrations: Registrations, spared: Ints, yea
     order = np.argsort(house, kind="stable")
     person, house = person[order], house[order]
     _, starts, counts = np.unique(house, return_index=True, return_counts=True)
+    # A household consists of consecutive patients of one house.
     place = np.arange(len(house)) - np.repeat(starts, counts)
     begins = (place % MEMBERS == 0) | ~dice.chance("same household", person, SAME_HOUSEHOLD)
     household = person[np.maximum.accumulate(np.where(begins, np.arange(len(person)), 0))]

@@ -1,10 +1,5 @@
-"""Synthetic deliveries: the content of ``data/raw/<year>/``, made from hashes and published figures.
+"""Synthetic deliveries: the content of ``data/raw/<year>/``. Nothing in it is derived from data on real persons."""
 
-Here: the folders, files and manifests. The country, its people, their houses and what is billed are made in the other
-modules of this package, in that order. Nothing here is, or is derived from, data on real persons.
-"""
-
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -16,17 +11,17 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mm_pipeline.demo import billing, contributions, facts
-from mm_pipeline.demo.bad_lines import BadLines, of_beneficiaries, of_forfaits
-from mm_pipeline.demo.csv_files import CsvFile
+from mm_pipeline.demo.csv_files import bad_lines, write
 from mm_pipeline.demo.hashing import Dice
-from mm_pipeline.demo.houses import Houses, Paid, amounts, houses_of
+from mm_pipeline.demo.houses import Houses, Paid, houses_of
 from mm_pipeline.demo.identifiers import providers
 from mm_pipeline.demo.people import ever_insured, people_of
 from mm_pipeline.demo.places import Country, country_of, vintage_of
-from mm_pipeline.demo.registrations import Registrations, rates, registered, registrations_of, with_a_patient_each
+from mm_pipeline.demo.registrations import Registrations, registered, registrations_of, with_a_patient_each
 from mm_pipeline.demo.residents import beneficiaries
 from mm_pipeline.demo.violations import Violations, plant, with_other_amounts, with_other_contributions
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.files.permissions import making_private_files
 
 #: Persons, or registrations, in a piece: some 500 MB of memory, and nearly as fast as larger pieces.
@@ -41,7 +36,6 @@ class World:
     scale: float
     country: Country
     houses: Houses
-    practices: int
 
     @property
     def ghost(self) -> int:
@@ -50,9 +44,10 @@ class World:
 
     def providers(self, year: int) -> pa.StringArray:
         """The identifiers of a year by number."""
-        return providers(self.ghost, self.practices, year)
+        return providers(self.ghost, max(round(billing.PRACTICES * self.scale), 2), year)
 
 
+@making_private_files()
 def synthesize(
     raw_dir: Path,
     years: Iterable[int],
@@ -60,7 +55,7 @@ def synthesize(
     scale: float,
     seed: int,
     areas: Callable[[int], pa.Table],
-    on_year: Callable[[int], None] | None = None,
+    on_year: Callable[[int], object] = lambda year: None,
 ) -> None:
     """Write a synthetic delivery for each year: ``raw_dir/<year>/`` with its datasets and their manifest.
 
@@ -71,18 +66,7 @@ def synthesize(
 
     Raises OperatorError when the scale is out of bounds or a year cannot be made.
     """
-    with making_private_files():
-        _synthesize(raw_dir, list(years), scale, seed, areas, on_year or (lambda year: None))
-
-
-def _synthesize(
-    raw_dir: Path,
-    years: list[int],
-    scale: float,
-    seed: int,
-    areas: Callable[[int], pa.Table],
-    on_year: Callable[[int], None],
-) -> None:
+    years = list(years)
     if not 0 < scale <= 1:
         raise OperatorError(f"scale {scale}: expected more than 0 and at most 1 (national size); give another --scale.")
     for year in years:
@@ -92,9 +76,7 @@ def _synthesize(
                 "give other --years."
             )
     country = country_of(areas(facts.BASE_YEAR))
-    houses = houses_of(country)
-    practices = max(round(billing.PRACTICES * scale), 2)
-    world = World(Dice(seed), scale, country, houses, practices)
+    world = World(Dice(seed), scale, country, houses_of(country))
     for year in years:
         # Written beside its place and renamed, the former one renamed away: a reader sees either all of one or of the other.
         folder, unfinished, former = raw_dir / str(year), raw_dir / f".{year}.tmp", raw_dir / f".{year}.old"
@@ -116,21 +98,19 @@ def _deliver(world: World, folder: Path, year: int, areas: pa.Table) -> None:
     registrations, violations, rows = _write_people(world, folder, year, areas)
     rows["forfaits.csv.gz"] = _write_forfaits(world, folder / "forfaits.csv.gz", year, registrations, violations)
     if year >= contributions.FIRST_YEAR:
-        path = folder / "contributions.csv.gz"
-        rows[path.name] = _write_contributions(world, path, year, registrations, violations)
-    files = {}
-    for name, count in sorted(rows.items()):
-        with (folder / name).open("rb") as file:
-            files[name] = {"rows": count, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    manifest: dict[str, object] = {
+        asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
+        asked = with_other_contributions(world.dice, asked, year)
+        with (folder / "contributions.csv.gz").open("wb") as file:
+            table = contributions.table(world.dice, asked, world.providers(year))
+            rows["contributions.csv.gz"] = write(file, table, ",", {})
+    manifest = {
         "extracted_on": f"{year + 1}-03-31",
         "version": f"synthetic, seed {world.dice.seed}, scale {world.scale:g}",
         "synthetic": True,
-        "files": files,
-    }
-    if world.scale < 1:
+        "files": {name: {"rows": rows[name], "sha256": fingerprint(folder / name)} for name in sorted(rows)},
         # Rules that depend on the size of the population, like the maturity at 500 patients, are scaled by the sample.
-        manifest["sample"] = world.scale
+        **({"sample": world.scale} if world.scale < 1 else {}),
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
@@ -144,53 +124,40 @@ def _write_people(
     dice, country, houses = world.dice, world.country, world.houses
     vintage = vintage_of(country, areas, world.scale)
     identifiers = world.providers(year)
-    rates_before, rates_now = rates(country, houses, year - 1), rates(country, houses, year)
     persons = ever_insured(world.scale)
     starts = range(0, persons, PERSONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "beneficiaries", year, len(starts), of_beneficiaries(year))
-    parts, records = [], 0
+    parts, rows = [], {"beneficiaries.csv.gz": 0, "dmg.parquet": 0}
     with (
-        CsvFile(folder / "beneficiaries.csv.gz", ",") as people_file,
+        (folder / "beneficiaries.csv.gz").open("wb") as people_file,
         parquet.ParquetWriter(folder / "dmg.parquet", billing.DMG_SCHEMA, compression="zstd") as dmg_file,
     ):
         for piece, start in enumerate(starts):
             people = people_of(dice, country, year, start, min(start + PERSONS_AT_A_TIME, persons))
-            part = registrations_of(dice, country, houses, rates_before, rates_now, people)
+            part = registrations_of(dice, country, houses, people)
             table = billing.dmg(dice, people, part, identifiers, world.ghost + 1)
             dmg_file.write_table(table)
-            records += len(table)
+            rows["dmg.parquet"] += len(table)
             if piece == 0:
                 part, violations = plant(dice, country, people, part, world.ghost)
             parts.append(part)
             table = beneficiaries(dice, country, vintage, people, violations.unlisted)
-            people_file.write(table, bad_lines.of(piece, len(table)))
+            bad = bad_lines(dice, "beneficiaries", year, piece, len(starts), len(table))
+            rows["beneficiaries.csv.gz"] += write(people_file, table, ",", bad)
     registrations = Registrations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     registrations = with_a_patient_each(dice, country, houses, registrations, violations.persons, year)
-    return registrations, violations, {"beneficiaries.csv.gz": people_file.rows, "dmg.parquet": records}
+    return registrations, violations, rows
 
 
 def _write_forfaits(world: World, path: Path, year: int, registrations: Registrations, violations: Violations) -> int:
     """Write the forfaits of the registrations. Returns the number of rows."""
-    dice, identifiers = world.dice, world.providers(year)
+    dice, identifiers, rows = world.dice, world.providers(year), 0
     # The ghost house opens in the year.
     paid = Paid(np.append(world.houses.opening, year), registered(registrations, world.ghost + 1))
-    cents = with_other_amounts(dice, paid, amounts(dice, paid, year, world.scale), year, world.scale)
+    cents = with_other_amounts(dice, paid, year, world.scale)
     starts = range(0, max(len(registrations.person), 1), REGISTRATIONS_AT_A_TIME)
-    bad_lines = BadLines(dice, "forfaits", year, len(starts), of_forfaits(year))
-    with CsvFile(path, ";") as file:
+    with path.open("wb") as file:
         for piece, start in enumerate(starts):
             part = Registrations(*(column[start : start + REGISTRATIONS_AT_A_TIME] for column in registrations))
             table = billing.forfaits(dice, part, violations, identifiers, cents, year)
-            file.write(table, bad_lines.of(piece, len(table)))
-    return file.rows
-
-
-def _write_contributions(
-    world: World, path: Path, year: int, registrations: Registrations, violations: Violations
-) -> int:
-    """Write the contributions of the patients without other planted cases. Returns the number of rows."""
-    asked = contributions.contributions_of(world.dice, registrations, violations.persons, year)
-    asked = with_other_contributions(world.dice, asked, year)
-    with CsvFile(path, ",") as file:
-        file.write(contributions.table(world.dice, asked, world.providers(year)), {})
-    return file.rows
+            rows += write(file, table, ";", bad_lines(dice, "forfaits", year, piece, len(starts), len(table)))
+    return rows

@@ -87,9 +87,6 @@ REGIONS = tuple(RATES)
 SECTOR_MEAN = 590
 SECTOR_SIZES = (45, 81, 114, 148, 183, 223, 267, 318, 378, 450, 540, 656, 815, 1053, 1478, 2691)
 
-#: Youngest age (at 31 December) of the age classes after the first.
-AGE_CLASSES = (18, 25, 45, 65, 75, 85)
-
 
 def interpolate(figures: Mapping[int, int], at: int, unit: int = 1) -> int:
     """The figure at a year (or an age), in 1/``unit``: linear between the known ones, constant before the first."""

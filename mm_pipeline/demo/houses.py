@@ -3,7 +3,6 @@
 A house is a number, in order of opening. Sites do not depend on the seed: they follow from the populations.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from math import isqrt
@@ -73,23 +72,15 @@ def houses_of(country: Country) -> Houses:
     offset = np.zeros((len(numbers), len(years)), np.int64)
     count = np.zeros_like(offset)
     for number in numbers.tolist():
-        lists = [np.flatnonzero(municipality == number)]
-        if sharing[number]:
-            lists.append(np.flatnonzero(country.arrondissement[municipality] == country.arrondissement[number]))
-        # From the last year to the first, so that a year without any house has those of the next year with one.
-        for column in reversed(range(len(years))):
-            start = len(reachable)
-            for houses in lists:
-                usable = bisect_right(opening[houses].tolist(), years[column])
-                if usable:
-                    offset[number, column], count[number, column] = start, usable
-                    break
-                start += len(houses)
-            else:
-                if column + 1 < len(years):
-                    offset[number, column], count[number, column] = offset[number, column + 1], 1
-        for houses in lists:
-            reachable += houses.tolist()
+        shared = country.arrondissement[municipality] == country.arrondissement[number]
+        # Its own houses, where there is one, take the place of those that it shares.
+        for near in (np.flatnonzero(shared & sharing[number]), np.flatnonzero(municipality == number)):
+            usable = np.searchsorted(opening[near], years, side="right")
+            offset[number, usable > 0] = len(reachable)
+            count[number, usable > 0] = usable[usable > 0]
+            reachable += near.tolist()
+        first = np.argmax(count[number] > 0)
+        offset[number, :first], count[number, :first] = offset[number, first], 1
     return Houses(municipality, opening, sharing, np.array(reachable), offset, count)
 
 
@@ -118,21 +109,17 @@ def _sites(country: Country, region: int) -> list[tuple[int, int]]:
     return sites
 
 
-def attraction(country: Country, houses: Houses, year: int) -> list[int]:
-    """Patients whom the houses of a year attract from each municipality, in relative units.
-
-    A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
-    """
+def attraction(country: Country, houses: Houses, year: int) -> Ints:
+    """Patients whom the houses of a year attract from each municipality, in relative units."""
     age = np.clip(year - houses.opening, 0, len(GROWTH) - 1)
     size = np.where(houses.opening <= year, np.array(GROWTH)[age] * 1_000_000, 0)
-    own = np.zeros(len(country.codes), np.int64)
+    own, drawn, people = (np.zeros(len(country.codes), np.int64) for _ in range(3))
     np.add.at(own, houses.municipality, size)
-    drawn = np.zeros(country.arrondissement.max() + 1, np.int64)
     np.add.at(drawn, country.arrondissement, own)
-    people = np.zeros_like(drawn)
     np.add.at(people, country.arrondissement, country.population)
+    # A municipality that shares the houses of its arrondissement has a third of the rate of the arrondissement.
     shared = drawn[country.arrondissement] * country.population // people[country.arrondissement] // 3
-    return np.where(own > 0, own, np.where(houses.sharing, shared, 0)).tolist()
+    return np.where(own > 0, own, np.where(houses.sharing, shared, 0))
 
 
 class Paid(NamedTuple):
@@ -154,16 +141,9 @@ def mature(paid: Paid, year: int, scale: float) -> Bools:
 
 
 def amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
-    """The amount that each house is paid for a patient and month, in cents [house, month less 1].
-
-    Indexed once a year, 10 to 25 euro over the period.
-    """
-    numbers = np.arange(len(paid.opening))
+    """The amount that each house is paid for a patient and month, in cents [house, month less 1]: 10 to 25 euro, indexed."""
     elapsed = year - facts.FIRST_YEAR
-    grown = mature(paid, year, scale)
-    own = dice.below("amount", numbers, 400) - 200
-    result = np.empty((len(numbers), 12), np.int64)
-    for month in range(1, 13):
-        spread = own if (year, month) >= OWN_AMOUNTS_SINCE else 0
-        result[:, month - 1] = np.where(grown, 1137 + 48 * elapsed + spread, 1052 + 45 * elapsed)
-    return result
+    own = dice.below("amount", np.arange(len(paid.opening)), 400) - 200
+    has_own = np.array([(year, month) >= OWN_AMOUNTS_SINCE for month in range(1, 13)])
+    of_mature = 1137 + 48 * elapsed + np.outer(own, has_own)
+    return np.where(mature(paid, year, scale)[:, np.newaxis], of_mature, 1052 + 45 * elapsed)

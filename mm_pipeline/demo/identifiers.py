@@ -1,21 +1,21 @@
 """Pseudonyms of persons and households, and identifiers of houses and practices, which share one space."""
 
-import numpy as np
+from binascii import hexlify
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mm_pipeline.demo.hashing import Dice, Hashes, Ints
-
-_HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def pseudonyms(dice: Dice, index: Ints) -> pa.StringArray:
     """Pseudonyms of persons, ``syn`` and 16 hexadecimal digits: opaque, distinct, and visibly not real ones."""
-    return _opaque(b"syn", dice.roll("pseudonym", index))
+    return _opaque("syn", dice.roll("pseudonym", index))
 
 
 def household_pseudonyms(dice: Dice, number: Ints) -> pa.StringArray:
     """Pseudonyms of households, ``synh`` and 16 hexadecimal digits."""
-    return _opaque(b"synh", dice.roll("pseudonym of a household", number))
+    return _opaque("synh", dice.roll("pseudonym of a household", number))
 
 
 def providers(houses: int, practices: int, year: int) -> pa.StringArray:
@@ -24,13 +24,8 @@ def providers(houses: int, practices: int, year: int) -> pa.StringArray:
     return pa.array([*own, f"H{7000 + year}", *(f"P{n + 1:05d}" for n in range(practices))])
 
 
-def _opaque(prefix: bytes, hashes: Hashes) -> pa.StringArray:
+def _opaque(prefix: str, hashes: Hashes) -> pa.StringArray:
     """Texts of the prefix and the digits of each hash."""
-    octets = hashes.astype(">u8").view(np.uint8).reshape(-1, 8)
-    width = len(prefix) + 16
-    text = np.empty((len(hashes), width), np.uint8)
-    text[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
-    text[:, len(prefix) :: 2] = _HEXADECIMAL[octets >> 4]
-    text[:, len(prefix) + 1 :: 2] = _HEXADECIMAL[octets & 15]
-    offsets = np.arange(len(hashes) + 1, dtype=np.int32) * np.int32(width)
-    return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(offsets), pa.py_buffer(text))
+    digits = pa.py_buffer(hexlify(hashes.astype(">u8").tobytes()))
+    texts = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, digits]).cast(pa.string())
+    return pc.binary_join_element_wise(prefix, texts, "")

@@ -11,6 +11,7 @@ import numpy as np
 from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.places import Country
+from mm_pipeline.dimensions import AGE_CLASS_STARTS
 
 #: Chances in all, and those of them to arrive from abroad, one for each age from 0 to 44; the others are to be born here.
 ARRIVAL_CHANCES, ARRIVAL_AGES = 160, 45
@@ -46,7 +47,7 @@ class People:
 
     def ages(self, year: int) -> Ints:
         """The position of each person's age class, at 31 December of the year."""
-        return np.searchsorted(facts.AGE_CLASSES, year - self.birth_year, side="right")
+        return np.searchsorted(AGE_CLASS_STARTS, year - self.birth_year, side="right")
 
     def preferential(self, dice: Dice, region: Ints, year: int) -> Bools:
         """Whether each person has the preferential tariff; the share grows from 18 % to 20 % in twenty years."""
@@ -72,9 +73,7 @@ def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) ->
     rank = dice.below("death", index, _ALIVE[age_known])
     death_year = birth_year + np.searchsorted(-_ALIVE, -rank)
     insured = (entry_year <= year) & (death_year >= year)
-    index, birth_year, entry_year, death_year = (
-        values[insured] for values in (index, birth_year, entry_year, death_year)
-    )
+    index, birth_year, entry_year, death_year = np.stack([index, birth_year, entry_year, death_year])[:, insured]
 
     move_year = facts.FIRST_YEAR + dice.below("move", index, MOVE_CYCLE)
     moves = (entry_year < move_year) & (move_year < death_year)
@@ -85,16 +84,6 @@ def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) ->
     point = point_before.copy()
     point[moved] = country.move(dice, index[moved], point[moved])
     return People(year, index, birth_year, entry_year, death_year, point, point_before, moved)
-
-
-def entry_month(dice: Dice, index: Ints) -> Ints:
-    """The month of birth or arrival, 1 to 12."""
-    return 1 + dice.below("month of entry", index, 12)
-
-
-def death_month(dice: Dice, index: Ints) -> Ints:
-    """The month of death, 1 to 12, of those who die in the year."""
-    return 1 + dice.below("month of death", index, 12)
 
 
 def move_month(dice: Dice, index: Ints) -> Ints:

@@ -44,15 +44,11 @@ class Country:
         municipality = self.municipality_of(points)
         arrondissement = self.arrondissement[municipality]
         reach = dice.below("reach of the move", index, 100)
-        first = np.select(
-            [reach < 50, reach < 85], [municipality, np.searchsorted(self.arrondissement, arrondissement)], 0
-        )
-        after = np.select(
-            [reach < 50, reach < 85],
-            [municipality + 1, np.searchsorted(self.arrondissement, arrondissement, side="right")],
-            len(self.codes),
-        )
-        start, end = self.bounds[first], self.bounds[after]
+        near = [reach < 50, reach < 85]
+        first = np.select(near, [municipality, np.searchsorted(self.arrondissement, arrondissement)], 0)
+        following = np.searchsorted(self.arrondissement, arrondissement, side="right")
+        start = self.bounds[first]
+        end = self.bounds[np.select(near, [municipality + 1, following], len(self.codes))]
         # In 1/2^31 of the way from start to end: the whole line times 2^31 just fits 63 bits.
         return start + (dice.below("end of the move", index, 1 << 31) * (end - start) >> 31)
 
@@ -60,20 +56,14 @@ class Country:
 def country_of(areas: pa.Table) -> Country:
     """Lay out the municipalities of the area table of facts.BASE_YEAR."""
     parents = {(row["level"], row["area_code"]): row["parent_code"] for row in areas.to_pylist()}
-    chains = []
-    for level, code in parents:
-        if level == "municipality":
-            arrondissement = parents[level, code]
-            region = parents["province", parents["arrondissement", arrondissement]]
-            chains.append((arrondissement, code, facts.REGIONS.index(region)))
-    chains.sort()
-    names = sorted({arrondissement for arrondissement, _, _ in chains})
-    population = np.array(_populations([chain[:2] for chain in chains]), np.int64)
+    placed = sorted((above, code) for (level, code), above in parents.items() if level == "municipality")
+    regions = [parents["province", parents["arrondissement", arrondissement]] for arrondissement, _ in placed]
+    population = np.array(_populations(placed), np.int64)
     ends = np.cumsum(population)
     return Country(
-        codes=[code for _, code, _ in chains],
-        region=np.array([region for _, _, region in chains], np.int64),
-        arrondissement=np.array([names.index(arrondissement) for arrondissement, _, _ in chains], np.int64),
+        codes=[code for _, code in placed],
+        region=np.array([facts.REGIONS.index(region) for region in regions]),
+        arrondissement=np.unique([arrondissement for arrondissement, _ in placed], return_inverse=True)[1],
         population=population,
         bounds=np.concatenate([[0], ends * POINTS // ends[-1]]),
     )
@@ -92,14 +82,13 @@ def _populations(municipalities: list[tuple[str, str]]) -> list[int]:
             remaining[arrondissement] -= 1000 * facts.TOWNS[code]
         else:
             shares[arrondissement] += sizes[code]
-    result = []
-    for arrondissement, code in municipalities:
+
+    def inhabitants(arrondissement: str, code: str) -> int:
         if code in facts.TOWNS:
-            inhabitants = 1000 * facts.TOWNS[code]
-        else:
-            inhabitants = max(remaining[arrondissement] * sizes[code] // shares[arrondissement], FEWEST_INHABITANTS)
-        result.append(inhabitants * facts.INSURED.get(arrondissement, 100) // 100)
-    return result
+            return 1000 * facts.TOWNS[code]
+        return max(remaining[arrondissement] * sizes[code] // shares[arrondissement], FEWEST_INHABITANTS)
+
+    return [inhabitants(above, code) * facts.INSURED.get(above, 100) // 100 for above, code in municipalities]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from mm_pipeline.demo import facts
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
 from mm_pipeline.demo.houses import Houses, attraction
-from mm_pipeline.demo.people import People, death_month, entry_month, move_month
+from mm_pipeline.demo.people import People, move_month
 from mm_pipeline.demo.places import Country
 
 #: Length of an era: years after which a person draws anew.
@@ -88,69 +88,62 @@ def with_a_patient_each(
 
 def rates(country: Country, houses: Houses, year: int) -> Ints:
     """The shares of people who register, in 1/2^32 [municipality, age class, preferential]."""
-    drawn = attraction(country, houses, year)
-    population = country.population.tolist()
-    region = country.region.tolist()
-    drawn_in = [sum(drawn[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
-    people_in = [sum(population[m] for m in range(len(drawn)) if region[m] == r) for r in range(len(facts.REGIONS))]
+    # Objects, as Python's integers are exact at any size.
+    drawn, population = attraction(country, houses, year).astype(object), country.population.astype(object)
+    share = np.zeros_like(drawn)
+    for number, code in enumerate(facts.REGIONS):
+        here = country.region == number
+        target = facts.interpolate(facts.RATES[code], year, unit=1000) * REGISTERED[number]
+        share[here] = (drawn[here] * population[here].sum() * target << 32) // (drawn[here].sum() * population[here])
     # All fractions of the formula are whole numbers: per 10 million, and so on.
-    target = [facts.interpolate(facts.RATES[code], year, unit=1000) for code in facts.REGIONS]
-    unit = 10_000_000 * 1000 * 100 * 100
-    result = np.empty((len(drawn), len(BY_AGE), len(BY_PREFERENTIAL)), np.int64)
-    for number, r in enumerate(region):
-        # Python's integers are exact at any size.
-        share = (drawn[number] * people_in[r] * target[r] * REGISTERED[r] << 32) // (drawn_in[r] * population[number])
-        for age, by_age in enumerate(BY_AGE):
-            for preferential, by_preferential in enumerate(BY_PREFERENTIAL):
-                result[number, age, preferential] = share * by_age * by_preferential // unit
-    return result
+    factors = np.outer(np.array(BY_AGE, object), np.array(BY_PREFERENTIAL, object))
+    return (share[:, np.newaxis, np.newaxis] * factors // (10_000_000 * 1000 * 100 * 100)).astype(np.int64)
 
 
-def registrations_of(
-    dice: Dice, country: Country, houses: Houses, rates_before: Ints, rates_now: Ints, people: People
-) -> Registrations:
-    """The registrations of the people in their year, given the rates of the year before and of the year."""
+def registrations_of(dice: Dice, country: Country, houses: Houses, people: People) -> Registrations:
+    """The registrations of the people in their year."""
     year = people.year
-    house_before = _house(dice, country, houses, rates_before, people, people.point_before, year - 1)
+    house_before = _house(dice, country, houses, people, people.point_before, year - 1)
     house_before[people.entry_year == year] = -1
-    house_now = _house(dice, country, houses, rates_now, people, people.point, year)
+    house_now = _house(dice, country, houses, people, people.point, year)
     concerned = (house_before >= 0) | (house_now >= 0)
     house_before, house_now, index = house_before[concerned], house_now[concerned], people.index[concerned]
     was, is_, stays = house_before >= 0, house_now >= 0, house_before == house_now
 
     # A signature counts from the next month, a notice at the end of it; 0 is December of the year before.
     signature = np.where(people.moved[concerned], move_month(dice, index), dice.below("signature", index, 12, year))
-    signature = np.where(people.entry_year[concerned] == year, entry_month(dice, index), signature)
+    entry = 1 + dice.below("month of entry", index, 12)
+    signature = np.where(people.entry_year[concerned] == year, entry, signature)
     trial = dice.chance("trial", index, TRIAL, year) * (1 + dice.below("months of trial", index, 3, year))
     joined = np.where(signature < 12, np.minimum(signature + 1 + trial, 12), 13)
     # Nobody can sign before the house opens, on 1 January. Without a house, the value is not used.
     joined = np.maximum(joined, np.where(houses.opening[house_now] == year, 2, 1))
     end_before = np.where(stays, 12, signature + 1)
     start_now = np.where(was, end_before + 1, joined)
-    death = np.where(people.death_year[concerned] == year, death_month(dice, index), 12)
+    death = np.where(people.death_year[concerned] == year, 1 + dice.below("month of death", index, 12), 12)
 
-    columns = (
-        np.column_stack([index, index]),
-        np.column_stack([house_before, house_now]),
-        np.column_stack([np.ones_like(index), start_now]),
-        np.column_stack([np.minimum(end_before, death), death]),
+    pairs = (
+        (index, index),
+        (house_before, house_now),
+        (np.ones_like(index), start_now),
+        (np.minimum(end_before, death), death),
     )
-    held = np.column_stack([was, is_ & ~stays]) & (columns[2] <= columns[3])
+    columns = Registrations(*map(np.column_stack, pairs))
+    held = np.column_stack([was, is_ & ~stays]) & (columns.first <= columns.last)
     return Registrations(*(column[held] for column in columns))
 
 
-def _house(dice: Dice, country: Country, houses: Houses, rates: Ints, people: People, points: Ints, year: int) -> Ints:
+def _house(dice: Dice, country: Country, houses: Houses, people: People, points: Ints, year: int) -> Ints:
     """The house of each person at the end of a year, -1 for none."""
     municipality = country.municipality_of(points)
     preferential = people.preferential(dice, country.region[municipality], year)
-    limit = rates[municipality, people.ages(year), preferential.astype(np.int64)]
+    limit = rates(country, houses, year)[municipality, people.ages(year), preferential.astype(np.int64)]
     phase = dice.below("phase of the era", people.index, ERA)
     era = (year + phase) // ERA
     # The person and the era in one number; a person has 36 bits.
     choice = people.index + (era << 36)
     registered = dice.below("affinity", choice, 1 << 31) * 2 < limit
     result = np.full(len(people.index), -1, np.int64)
-    result[registered] = houses.chosen(
-        dice, choice[registered], municipality[registered], (era * ERA - phase)[registered]
-    )
+    since = (era * ERA - phase)[registered]
+    result[registered] = houses.chosen(dice, choice[registered], municipality[registered], since)
     return result

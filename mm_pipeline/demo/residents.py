@@ -18,11 +18,6 @@ UNKNOWN_SECTOR, UNKNOWN_MUNICIPALITY = 50, 20
 NO_MUNICIPALITY = ("0", "995", "999", None)
 
 
-def sex_codes(year: int) -> list[str]:
-    """The sender's codes for male and female, which change every third year."""
-    return ["1", "2"] if year % 3 == 0 else ["M", "F"]
-
-
 def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People, unlisted: Ints) -> pa.Table:
     """The insured with their residences, without the ``unlisted``: one row, or two in the year of a move, in any order."""
     year = people.year
@@ -31,15 +26,15 @@ def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People
     index, moved = people.index[row], people.moved[row]
     second = np.concatenate([[False], row[1:] == row[:-1]])
     after = moved & (second ^ dice.chance("order of rows", index, 5000, year))
+    sex_codes = ["1", "2"] if year % 3 == 0 else ["M", "F"]  # every third year others
     region = country.region[country.municipality_of(people.point)]
-    municipality_code, sector_code = _places(
-        dice, country, vintage, index, np.where(after, people.point[row], people.point_before[row])
-    )
+    points = np.where(after, people.point[row], people.point_before[row])
+    municipality_code, sector_code = _places(dice, country, vintage, index, points)
     return pa.table(
         {
             "patient_id": pseudonyms(dice, index),
             "birth_year": people.birth_year[row],
-            "sex": pa.array(sex_codes(year)).take(pa.array(dice.chance("female", index, WOMEN).astype(np.int64))),
+            "sex": pa.array(sex_codes).take(pa.array(dice.chance("female", index, WOMEN).astype(np.int64))),
             "preferential": people.preferential(dice, region, year)[row].astype(np.int64),
             "municipality_code": municipality_code,
             "sector_code": sector_code,

@@ -1,8 +1,8 @@
 """Planted violations: each year a known, small number of cases that break a rule of ``docs/capitation.md``.
 
 Everything else in the deliveries obeys these rules, so that a check of one finds the cases made here and no others. They
-are chosen by draws among the *steady* patients of the first piece of persons: registered all year with one house that
-has some more of them. Each kind has persons of its own, and in the other months nothing happens to these.
+are drawn among the *steady* patients of the first piece of persons: registered all year with one house that has some more
+of them. Each kind has persons of its own, and in the other months nothing happens to these.
 
 In a small delivery there are fewer: at most one in 100 of the steady patients for each kind, one in 50 for the ghost
 house, half of the changes of house, and one in 20 of those who pay a contribution. Below a scale of 0.01 the rules on
@@ -19,38 +19,28 @@ import numpy as np
 from mm_pipeline.demo import contributions
 from mm_pipeline.demo.contributions import Contributions
 from mm_pipeline.demo.hashing import Bools, Dice, Ints
-from mm_pipeline.demo.houses import BEGINNER_PATIENTS, OWN_AMOUNTS_SINCE, Paid, in_first_month, mature
+from mm_pipeline.demo.houses import BEGINNER_PATIENTS, OWN_AMOUNTS_SINCE, Paid, amounts, in_first_month, mature
 from mm_pipeline.demo.people import People
 from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations, only_ones
 
 #: Cases of each kind in a year, if the delivery is large enough; ``planted`` has the differences between years.
-#: - one_forfait_a_month: patients billed twice in a month, in two rows or with a quantity of 2;
-#: - one_house_a_month: patients with a forfait of another house too, in the midst of their registration;
-#: - gaps_in_registrations: patients with a month that was not billed, or billed and taken back;
-#: - registration_in_month_of_leaving: changes of house with a month that both bill;
-#: - forfaits_of_beneficiaries: patients who are no beneficiaries;
-#: - one_amount_a_house: rows with another amount than those of their house;
-#: - one_amount_for_beginners: months of a beginner house, one house, that is paid another amount than the others;
-#: - one_amount_before_may_2013: months of a mature house, in the same way;
-#: - houses_come_and_go, patients_near_their_house: the ghost house, which is there in this year only;
-#: - contribution_per_patient, contribution_per_household: patients and households who pay too much.
 PLANTED = {
-    "one_forfait_a_month": 6,
-    "one_house_a_month": 6,
-    "gaps_in_registrations": 6,
-    "registration_in_month_of_leaving": 6,
-    "forfaits_of_beneficiaries": 6,
-    "one_amount_a_house": 6,
-    "one_amount_for_beginners": 12,
-    "one_amount_before_may_2013": 12,
-    "houses_come_and_go": 1,
-    "patients_near_their_house": 1,
-    "contribution_per_patient": 6,
-    "contribution_per_household": 6,
+    "one_forfait_a_month": 6,  # patients billed twice in a month, in two rows or with a quantity of 2
+    "one_house_a_month": 6,  # patients with a forfait of another house too, in the midst of their registration
+    "gaps_in_registrations": 6,  # patients with a month that was not billed, or billed and taken back
+    "registration_in_month_of_leaving": 6,  # changes of house with a month that both bill
+    "forfaits_of_beneficiaries": 6,  # patients who are no beneficiaries
+    "one_amount_a_house": 6,  # rows with another amount than those of their house
+    "one_amount_for_beginners": 12,  # months of a beginner house, one house, that is paid another amount than the others
+    "one_amount_before_may_2013": 12,  # months of a mature house, in the same way
+    "houses_come_and_go": 1,  # the ghost house, which is there in this year only
+    "patients_near_their_house": 1,  # the same
+    "contribution_per_patient": 6,  # patients who pay too much
+    "contribution_per_household": 6,  # households who pay too much
 }
 
-#: Patients of the ghost house.
+#: Patients of the ghost house, who come from all over the country.
 GHOST_PATIENTS = 20
 
 #: First year in which a house can be known to be mature, two years after the first year of all.
@@ -94,55 +84,37 @@ class Violations(NamedTuple):
 
 def planted(year: int) -> dict[str, int]:
     """The number of cases of each kind in the delivery of a year: ``PLANTED``, without the kinds that it cannot have."""
-    absent = {}
-    if year < MATURE_SINCE or year > OWN_AMOUNTS_SINCE[0]:
-        absent["one_amount_before_may_2013"] = 0
-    elif year == OWN_AMOUNTS_SINCE[0]:
-        absent["one_amount_before_may_2013"] = OWN_AMOUNTS_SINCE[1] - 1
-    if year < contributions.FIRST_YEAR:
-        absent |= {"contribution_per_patient": 0, "contribution_per_household": 0}
-    return PLANTED | absent
+    months = _months_before_own_amounts(year) if year >= MATURE_SINCE else 0
+    absent = ("contribution_per_patient", "contribution_per_household") if year < contributions.FIRST_YEAR else ()
+    return PLANTED | {"one_amount_before_may_2013": months} | dict.fromkeys(absent, 0)
 
 
 def plant(
     dice: Dice, country: Country, people: People, registrations: Registrations, ghost: int
 ) -> tuple[Registrations, Violations]:
-    """The registrations with the planted ones among them, and the other violations of their persons.
-
-    ``ghost``: the number of the house that has patients from all over the country in this year only.
-    """
+    """The registrations with the planted ones, and the other violations. ``ghost``: the number of the ghost house."""
     year = people.year
     steady = _in_drawn_order(dice, registrations.person, _steady(registrations), year)
-    number = {check: min(cases, len(steady) // ONE_OF) for check, cases in PLANTED.items()}
     haunted = _scattered(country, people, registrations, steady)
     haunted = haunted[: min(GHOST_PATIENTS, len(steady) // ONE_OF_FOR_GHOST)]
     others = steady[~np.isin(steady, haunted)]
-    taken = 0
-
-    def take(check: str) -> Ints:
-        nonlocal taken
-        taken += number[check]
-        return others[taken - number[check] : taken]
-
+    checks = ("one_forfait_a_month", "gaps_in_registrations", "one_amount_a_house", "forfaits_of_beneficiaries")
+    sizes = [min(PLANTED[check], len(steady) // ONE_OF) for check in (*checks, "one_house_a_month")]
+    *chosen, _ = np.split(others, np.cumsum(sizes))
     person, house = registrations.person, registrations.house
-    twice = person[take("one_forfait_a_month")]
-    unbilled = person[take("gaps_in_registrations")]
-    inner = _inner_months(dice, unbilled, year)
-    unusual = person[take("one_amount_a_house")]
+    twice, unbilled, unusual, unlisted = (person[rows] for rows in chosen[:-1])
+    inner = 2 + dice.below("month of a violation", person, 10, year)  # February to November
     months = [
         *(Month(who, 6, TWO_AT_ONCE if case % 2 else TWICE, 0) for case, who in enumerate(twice.tolist())),
         *(
             Month(who, month, TAKEN_BACK if case % 2 else NOTHING, 0)
-            for case, (who, month) in enumerate(zip(unbilled.tolist(), inner.tolist(), strict=True))
+            for case, (who, month) in enumerate(zip(unbilled.tolist(), inner[chosen[1]].tolist(), strict=True))
         ),
         # Each in another month, so that no house has two in one month.
         *(Month(who, 12 - case, ONCE, MORE_IN_A_ROW) for case, who in enumerate(unusual.tolist())),
     ]
-    unlisted = person[take("forfaits_of_beneficiaries")]
-    doubled = take("one_house_a_month")
-    elsewhere = _other_houses(house[doubled].tolist(), house[others[::-1]].tolist())
-    doubled = doubled[: len(elsewhere)]
-    months_elsewhere = _inner_months(dice, person[doubled], year)
+    elsewhere = _other_houses(house[chosen[-1]].tolist(), house[others[::-1]].tolist())
+    doubled = chosen[-1][: len(elsewhere)]
     changes = _in_drawn_order(dice, person, _changes(registrations), year)
     changes = changes[: min(PLANTED["registration_in_month_of_leaving"], len(changes) // ONE_OF_CHANGES)]
 
@@ -153,20 +125,20 @@ def plant(
     result = Registrations(
         np.insert(person, at, person[doubled]),
         np.insert(house, at, elsewhere),
-        np.insert(first, at, months_elsewhere),
-        np.insert(registrations.last, at, months_elsewhere),
+        np.insert(first, at, inner[doubled]),
+        np.insert(registrations.last, at, inner[doubled]),
     )
-    concerned = np.concatenate([haunted, others[:taken], changes])
+    concerned = np.concatenate([haunted, *chosen, changes])
     return result, Violations(np.unique(person[concerned]), unlisted, months)
 
 
-def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: float) -> Ints:
-    """The amounts [house, month less 1], changed for one beginner house and one mature house.
+def with_other_amounts(dice: Dice, paid: Paid, year: int, scale: float) -> Ints:
+    """The amounts in cents [house, month less 1], others than the rules have for one beginner and one mature house.
 
     The beginner house has too few patients to be mature at any age. Each needs another one of its kind to be compared with:
     of two equally frequent amounts the smaller counts as usual, and the planted one is larger.
     """
-    result = amounts.copy()
+    result = amounts(dice, paid, year, scale)
     numbers = np.arange(len(paid.opening))
     registered, limit = in_first_month(paid.registered), BEGINNER_PATIENTS * scale
     # The last number is that of the ghost house.
@@ -178,9 +150,13 @@ def with_other_amounts(dice: Dice, paid: Paid, amounts: Ints, year: int, scale: 
     if year >= MATURE_SINCE:
         large = all_year & mature(paid, year, scale)
         for house in _one_of(dice, large & (2 * registered >= 3 * limit) & (paid.opening <= year - 4), large, year):
-            months = [month for month in range(1, 13) if (year, month) < OWN_AMOUNTS_SINCE]
-            result[house, : len(months)] += MORE_FOR_A_HOUSE
+            result[house, : _months_before_own_amounts(year)] += MORE_FOR_A_HOUSE
     return result
+
+
+def _months_before_own_amounts(year: int) -> int:
+    """The number of months of the year in which mature houses are all paid the same amount."""
+    return sum((year, month) < OWN_AMOUNTS_SINCE for month in range(1, 13))
 
 
 def with_other_contributions(dice: Dice, asked: Contributions, year: int) -> Contributions:
@@ -218,11 +194,6 @@ def _in_drawn_order(dice: Dice, person: Ints, rows: Ints, year: int) -> Ints:
     return rows[np.argsort(dice.roll("violation", person[rows], year))]
 
 
-def _inner_months(dice: Dice, person: Ints, year: int) -> Ints:
-    """A month from February to November for each person."""
-    return 2 + dice.below("month of a violation", person, 10, year)
-
-
 def _steady(registrations: Registrations) -> Ints:
     """The rows of people registered with one house from January to December, where it has several such."""
     steady = only_ones(registrations) & (registrations.first == 1) & (registrations.last == 12)
@@ -245,23 +216,19 @@ def _scattered(country: Country, people: People, registrations: Registrations, r
     provinces: Counter[str] = Counter()
     rounds = []
     for number in municipality[one_of_each].tolist():
-        province = _province(country.codes[number])
+        code = country.codes[number]
+        # The codes of a province begin with a digit of its own, except in former Brabant.
+        province = code[:2] if code[:2] in ("21", "25") else code[:1]
         rounds.append(provinces[province])
         provinces[province] += 1
     return rows[one_of_each[np.argsort(np.array(rounds, np.int64), kind="stable")]]
-
-
-def _province(code: str) -> str:
-    """The beginning of the municipality codes of a province: one digit, except in former Brabant."""
-    return code[:2] if code[:2] in ("21", "25") else code[:1]
 
 
 def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
     """Another house for each house, until there is no other."""
     others = []
     for case, house in enumerate(own):
-        other = next((candidate for candidate in candidates[case:] if candidate != house), None)
-        if other is None:
+        if (other := next((candidate for candidate in candidates[case:] if candidate != house), None)) is None:
             break
         others.append(other)
     return others
@@ -269,7 +236,5 @@ def _other_houses(own: Iterable[int], candidates: list[int]) -> list[int]:
 
 def _one_of(dice: Dice, candidates: Bools, among: Bools, year: int) -> list[int]:
     """One random candidate, or none if it would be alone ``among`` those it is compared with."""
-    houses = np.flatnonzero(candidates)
-    if np.sum(among) < 2 or len(houses) == 0:
-        return []
-    return [int(houses[np.argmin(dice.roll("house of a violation", houses, year))])]
+    houses = np.flatnonzero(candidates) if np.sum(among) > 1 else np.empty(0, np.int64)
+    return houses[np.argsort(dice.roll("house of a violation", houses, year))][:1].tolist()

@@ -6,7 +6,7 @@ true of a bad row. The first rule that a row breaks gives its quarantine reason.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mm_pipeline import schemas
@@ -70,20 +70,11 @@ class Rule:
     reason: str
 
 
-@dataclass(frozen=True)
-class Key:
-    """A pseudonym and the key that replaces it: 64 bits of SHA-256 over secret, ``mark`` and pseudonym.
+KEYS = {"patient_id": ("patient_key", ":"), "household_id": ("household_key", ":household:")}
+"""Pseudonyms that are not kept -> the key that replaces them: 64 bits of SHA-256 over secret, mark and pseudonym.
 
-    The mark keeps a person and a household with equal pseudonyms apart.
-    """
-
-    column: str
-    pseudonym: str
-    mark: str
-
-
-PATIENT = Key("patient_key", "patient_id", ":")
-HOUSEHOLD = Key("household_key", "household_id", ":household:")
+Column and mark of the key. The marks keep a person and a household with equal pseudonyms apart.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,6 @@ class Dataset:
     fail, as it is computed for bad rows too). In ``rules`` and ``ignored``, a delivered column goes by its name and a typed
     one by ``typed.<name>``. ``ignored``: condition of a legal row that the statistic does not use (``ignored_reason``). It
     is evaluated after the first ``rules_first`` rules, so that such a row need only be right in what the condition reads.
-    ``keys``: the pseudonyms that are replaced by keys and not kept.
     """
 
     name: str
@@ -105,13 +95,11 @@ class Dataset:
     ignored: str = "FALSE"
     ignored_reason: str = ""
     rules_first: int = 0
-    keys: tuple[Key, ...] = (PATIENT,)
 
     @property
     def identifiers(self) -> dict[str, str]:
-        """Column of pseudonyms -> the column of the raw table that distinguishes them."""
-        keyed = {key.pseudonym: key.column for key in self.keys}
-        return {name: keyed.get(name, name) for name in self.columns if name.endswith("_id")}
+        """Column of pseudonyms -> the column of the raw table that distinguishes them: their key, or they themselves."""
+        return {name: KEYS.get(name, (name,))[0] for name in self.columns if name.endswith("_id")}
 
 
 def _like(column: str, pattern: str, value: str) -> str:
@@ -151,7 +139,7 @@ def _whole(column: str, digits: int) -> str:
 
 
 def _identifier(column: str, legal: Collection[str]) -> tuple[Rule, ...]:
-    """The rules of a column of pseudonyms. ``legal``: pseudonyms that break them but are right (``MM_LEGAL_IDS``)."""
+    """The rules of a column of pseudonyms. ``legal``: those that break them but are right (``MM_LEGAL_IDS``)."""
     # Length and single characters first: what follows costs ten times as much, and the country has millions of rows.
     ends_in_digit = f"right({column}, 1) BETWEEN '0' AND '9'"
     # With quotes or brackets around it; and marks alone: an identifier has a letter or a digit.
@@ -209,18 +197,11 @@ def forfaits(year: int, legal_ids: Collection[str] = ()) -> Dataset:
 def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
     """The contract of the beneficiaries of a year. ``legal_ids``: see ``MM_LEGAL_IDS``."""
     oldest = year - OLDEST_AGE
+    is_outside = f"typed.birth_year NOT BETWEEN {oldest} AND {year}"
     return Dataset(
         name="beneficiaries",
         table=schemas.RAW_BENEFICIARIES,
-        columns=(
-            "patient_id",
-            "birth_year",
-            "sex",
-            "preferential",
-            "municipality_code",
-            "sector_code",
-            "valid_from",
-        ),
+        columns=("patient_id", "birth_year", "sex", "preferential", "municipality_code", "sector_code", "valid_from"),
         typed={
             "birth_year": _like(_whole("birth_year", 4), r"\d{4}", f"try_cast({_whole('birth_year', 4)} AS INTEGER)"),
             "sex": _coded(_whole("sex", 1), {"M": "'M'", "m": "'M'", "1": "'M'", "F": "'F'", "f": "'F'", "2": "'F'"}),
@@ -232,11 +213,7 @@ def beneficiaries(year: int, legal_ids: Collection[str] = ()) -> Dataset:
         rules=(
             *_identifier("patient_id", legal_ids),
             _unreadable("birth_year", "not a year of four digits"),
-            Rule(
-                "birth_year",
-                f"typed.birth_year NOT BETWEEN {oldest} AND {year}",
-                f"a year of birth outside {oldest} to {year}",
-            ),
+            Rule("birth_year", is_outside, f"a year of birth outside {oldest} to {year}"),
             _unreadable("sex", "not M or F (or 1 or 2)"),
             _unreadable("preferential", "not 0 or 1"),
             _unreadable("valid_from", "not a date YYYY-MM-DD or YYYYMMDD"),
@@ -264,22 +241,17 @@ def contributions(year: int, legal_ids: Collection[str] = ()) -> Dataset:
         name="contributions",
         table=schemas.RAW_CONTRIBUTIONS,
         columns=("patient_id", "household_id", "house_id", "amount_eur"),
+        typed={"house_id": "house_id", "amount_eur": _amount("amount_eur")},
         rules=(
             *_identifier("patient_id", legal_ids),
             *_identifier("household_id", legal_ids),
             *_identifier("house_id", legal_ids),
             _unreadable("amount_eur", _NO_AMOUNT),
         ),
-        typed={"house_id": "house_id", "amount_eur": _amount("amount_eur")},
-        keys=(PATIENT, HOUSEHOLD),
     )
 
 
-DATASETS: dict[str, Callable[[int, Collection[str]], Dataset]] = {
-    "forfaits": forfaits,
-    "beneficiaries": beneficiaries,
-    "dmg": dmg,
-    "contributions": contributions,
-}
+DATASETS = {contract.__name__: contract for contract in (forfaits, beneficiaries, dmg, contributions)}
+"""Name of a dataset -> its contract, from the year and the legal pseudonyms."""
 OPTIONAL = frozenset({"contributions"})
 """Datasets that a year may be without: nothing of the statistic is made from them."""

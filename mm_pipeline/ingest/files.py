@@ -29,12 +29,14 @@ from isal.igzip_lib import IsalError
 
 from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files import safe_names
-from mm_pipeline.files.fingerprint import fingerprint
+from mm_pipeline.files.fingerprint import fingerprint, state
 from mm_pipeline.files.safe_names import size
 
 FORMATS = (".parquet", ".csv", ".csv.gz")
 _IS_DATA = re.compile(r"\.(csv|parquet|txt|tsv|xlsx?|sas7bdat|dat|zip|gz)$", re.IGNORECASE)
 BOM = b"\xef\xbb\xbf"
+EMPTY = (b"", b"\r")
+"""Lines, without their newline, that are empty and so no row."""
 _CHUNK = 1 << 22
 _PIECE = 1 << 12
 _LONGEST_HEADER = 1 << 16
@@ -72,25 +74,10 @@ class TextFacts:
     Only of a regular file can the engine be trusted to split lines and values as intended.
     """
 
-
-@dataclass(frozen=True)
-class Identity:
-    """Identity and state of a file: another file at its path, or a change of its content, has another identity."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-    """Change time in nanoseconds, like ``modified``, which unlike this one can be set."""
-
-    @classmethod
-    def of(cls, path: Path) -> "Identity":
-        """The identity of a file. Raises OSError if nothing is there, safe_names.NotAFileError if it is no regular file."""
-        if what := safe_names.irregular(path, follow=False):
-            raise safe_names.NotAFileError(0, what, str(path))
-        seen = path.stat(follow_symlinks=False)
-        return cls(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    @property
+    def delimiter(self) -> str:
+        """Comma or semicolon, whichever is more frequent in the header."""
+        return ";" if self.header.count(";") > self.header.count(",") else ","
 
 
 @dataclass(frozen=True)
@@ -103,26 +90,31 @@ class DeliveredFile:
     """Facts on the text; None for Parquet."""
     unpacked: Path
     """The file to read: ``path``, or the unpacked copy of a ``.csv.gz``."""
-    identity: Identity
-    """Identity before the scan."""
+    state: tuple[int, ...]
+    """State before the scan."""
     is_fresh: bool
     """Whether it changed so shortly before the scan that another change may have the same time."""
 
     def hold_unchanged(self) -> None:
         """Raise :class:`DeliveryError` if the file is no longer as it was scanned."""
-        try:
-            same = Identity.of(self.path) == self.identity and (
+        with suppress(OSError):
+            if state(_seen(self.path)) == self.state and (
                 not self.is_fresh or fingerprint(self.path, follow=False) == self.sha256
-            )
-        except OSError:
-            same = False
-        if not same:
-            raise changed(self.path)
+            ):
+                return
+        raise changed(self.path)
 
     @property
     def label(self) -> str:
         """The name of the file in messages: ``<year>/<file>``."""
         return label(self.path)
+
+
+def _seen(path: Path) -> os.stat_result:
+    """What the system says of a file. Raises OSError if nothing is there, safe_names.NotAFileError if it is no file."""
+    if what := safe_names.irregular(path, follow=False):
+        raise safe_names.NotAFileError(0, what, str(path))
+    return path.stat(follow_symlinks=False)
 
 
 def label(path: Path) -> str:
@@ -183,10 +175,7 @@ def find(folder: Path, dataset: str) -> Path:
 
 
 def lookalikes(folder: Path, dataset: str) -> list[str]:
-    """The names, safe to show, of files probably meant as this dataset when there are no candidates.
-
-    Files that are still being copied are left out.
-    """
+    """The names, safe to show, of files probably meant as this dataset, without those that are still being copied."""
     alike = [name for name in names_in(folder) if is_like(name, dataset)]
     return [safe_names.shown(name) for name in alike if not name.endswith((".part", ".tmp"))]
 
@@ -211,8 +200,8 @@ def names_in(folder: Path) -> list[str]:
 def state_of(path: Path, largest: int = LARGEST) -> str:
     """SHA-256 of a file under ``data/raw``; the reason, if it is refused without being read; empty if nothing is there."""
     try:
-        if (there := Identity.of(path)).size > largest:
-            return f"{there.size} bytes"
+        if (bytes_ := _seen(path).st_size) > largest:
+            return f"{bytes_} bytes"
         return fingerprint(path, follow=False)
     except FileNotFoundError:
         return ""
@@ -228,33 +217,32 @@ def scan(path: Path, scratch: Path, largest: int = LARGEST) -> DeliveredFile:
     gzip, text that is not UTF-8, and lines that are too long (naming the line) or too many.
     """
     with readable(path):
-        identity = Identity.of(path)
-        is_fresh = time.time_ns() - identity.changed < _COARSE
-        if identity.size == 0:
+        seen = _seen(path)
+        before, is_fresh = state(seen), time.time_ns() - seen.st_ctime_ns < _COARSE
+        if seen.st_size == 0:
             raise DeliveryError(
                 f"{label(path)} is empty (0 bytes); expected a header and rows. Ask the sender to deliver it again."
             )
-        if identity.size > largest:
-            raise too_large(path, f"has {size(identity.size)}", largest)
+        if seen.st_size > largest:
+            raise too_large(path, f"has {size(seen.st_size)}", largest)
         if path.suffix == ".parquet":
             _hold_footer(path)
-            return DeliveredFile(path, fingerprint(path, follow=False), None, path, identity, is_fresh)
-        digest = hashlib.sha256()
-        pass_ = _TextPass(path)
-        if path.suffix != ".gz":
+            return DeliveredFile(path, fingerprint(path, follow=False), None, path, before, is_fresh)
+        digest, text, unpacked = hashlib.sha256(), _TextPass(path), path
+        if path.suffix == ".gz":
+            unpacked = scratch / path.stem
+            with unpacked.open("wb") as copy:
+                for chunk in _ahead(_decompressed(path, digest.update)):
+                    if copy.tell() + len(chunk) > largest:
+                        raise too_large(path, f"unpacks to more than {size(largest)}", largest)
+                    hold_room(path, scratch)
+                    copy.write(chunk)
+                    text.feed(chunk)
+        else:
             for chunk in _blocks(path):
                 digest.update(chunk)
-                pass_.feed(chunk)
-            return DeliveredFile(path, digest.hexdigest(), pass_.finish(), path, identity, is_fresh)
-        unpacked = scratch / path.stem
-        with unpacked.open("wb") as copy:
-            for chunk in _ahead(_decompressed(path, digest.update)):
-                if copy.tell() + len(chunk) > largest:
-                    raise too_large(path, f"unpacks to more than {size(largest)}", largest)
-                hold_room(path, scratch)
-                copy.write(chunk)
-                pass_.feed(chunk)
-        return DeliveredFile(path, digest.hexdigest(), pass_.finish(), unpacked, identity, is_fresh)
+                text.feed(chunk)
+        return DeliveredFile(path, digest.hexdigest(), text.finish(), unpacked, before, is_fresh)
 
 
 @contextmanager
@@ -338,7 +326,6 @@ class _TextPass:
         self._blanks = self._blanks or b" " in text or b"\t" in text
         self._hold_lines(text)
         text = self._tail + text
-        self._empty_lines += _repeated_newlines(text)
         whole = len(text.rstrip(b' \t"'))
         if self._quotes and self._blanks:
             self._irregular = self._irregular or _has_blanks_outside_quotes(text[:whole])
@@ -346,19 +333,17 @@ class _TextPass:
 
     def _hold_lines(self, text: bytes) -> None:
         """Count the lines. Raises :class:`DeliveryError` if one is too long, or they are too many."""
-        last = text.rfind(b"\n")
-        lengths = [self._line + (text.find(b"\n") if last >= 0 else len(text))]
-        if len(text) > _LONGEST_LINE:  # else none that is whole in it is longer
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-            lengths += [*(np.diff(ends) - 1), len(text) - 1 - last]
-        for number, length in enumerate(lengths, self._newlines + 1):
-            if length > _LONGEST_LINE:
-                raise DeliveryError(
-                    f"{label(self._path)}, line {number}: longer than {size(_LONGEST_LINE)}; expected one row a line. "
-                    "The file is damaged, or no CSV: ask the sender to deliver it again."
-                )
-        self._line = len(text) - 1 - last if last >= 0 else lengths[0]
-        self._newlines += text.count(b"\n")
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+        lengths = np.diff(ends, prepend=-1 - self._line, append=len(text)) - 1
+        if lengths.max() > _LONGEST_LINE:
+            number = self._newlines + int(np.argmax(lengths > _LONGEST_LINE)) + 1
+            raise DeliveryError(
+                f"{label(self._path)}, line {number}: longer than {size(_LONGEST_LINE)}; expected one row a line. "
+                "The file is damaged, or no CSV: ask the sender to deliver it again."
+            )
+        self._newlines += len(ends)
+        self._empty_lines += int(np.count_nonzero(lengths[:-1] == 0))
+        self._line = int(lengths[-1])
         if self._newlines > MOST_ROWS:
             raise too_many_rows(self._path, "more")
 
@@ -393,30 +378,18 @@ class _TextPass:
             or self._head.startswith(b"\n")
             or _has_blanks_outside_quotes(self._tail + b"\n")
         )
-        lines = self._newlines - self._empty_lines + (self._tail != b"\n")
+        lines = self._newlines - self._empty_lines + (self._line > 0)
         if lines == 0:
             raise DeliveryError(f"{label(self._path)} holds no line; expected a header and rows. Deliver it again.")
-        header = self._head[:_LONGEST_HEADER].lstrip(b"\n").split(b"\n", 1)[0]
-        return TextFacts(
-            header=header.decode("utf-8", errors="replace"),
-            lines=lines,
-            empty_lines=self._empty_lines,
-            has_quotes=self._quotes,
-            has_blanks=self._blanks,
-            is_regular=is_regular,
-        )
+        head = self._head[:_LONGEST_HEADER].lstrip(b"\n").split(b"\n", 1)[0]
+        header = head.decode("utf-8", errors="replace")
+        return TextFacts(header, lines, self._empty_lines, self._quotes, self._blanks, is_regular)
 
 
 def _has_blanks_outside_quotes(text: bytes) -> bool:
     """Whether blanks are before an opening or after a closing quote; some blanks inside quotes count as well."""
     near = any(pair in text for pair in (b' "', b'" ', b'\t"', b'"\t'))
     return near and _BLANKS_OUTSIDE_QUOTES.search(text) is not None
-
-
-def _repeated_newlines(text: bytes) -> int:
-    """The number of newlines that directly follow a newline (each ends an empty line)."""
-    newline = np.frombuffer(text, np.uint8) == ord("\n")  # searching for two bytes would take three times as long
-    return int(np.count_nonzero(newline[1:] & newline[:-1]))
 
 
 def too_many_rows(path: Path, rows: object) -> DeliveryError:
@@ -473,19 +446,12 @@ def _damaged(path: Path, how: str) -> DeliveryError:
     )
 
 
-def delimiter_of(file: DeliveredFile) -> str:
-    """The delimiter: comma or semicolon, whichever is more frequent in the header."""
-    assert file.text is not None
-    header = file.text.header
-    return ";" if header.count(";") > header.count(",") else ","
-
-
 def header_of(file: DeliveredFile) -> list[str]:
     """The column names of a CSV file, as delivered."""
     assert file.text is not None
     header, names = file.text.header, None
     with suppress(csv.Error):
-        names = next(csv.reader([header], delimiter=delimiter_of(file), strict=True, skipinitialspace=True))
+        names = next(csv.reader([header], delimiter=file.text.delimiter, strict=True, skipinitialspace=True))
     if names is None or "\r" in header or len(header.encode()) >= _LONGEST_HEADER:
         raise DeliveryError(
             f"{file.label}, line 1: the header cannot be read (a quote that is not closed, a carriage return, or "
@@ -496,30 +462,20 @@ def header_of(file: DeliveredFile) -> list[str]:
 
 def blocks_of_lines(path: Path) -> Iterator[bytes]:
     """Blocks of whole lines of an unpacked CSV file, without BOM and without the last newline of each block."""
-    blocks = _cut_at_newlines(path)
-    yield next(blocks).removeprefix(BOM)
-    yield from blocks
-
-
-def _cut_at_newlines(path: Path) -> Iterator[bytes]:
-    rest = b""
+    mark, rest = BOM, b""
     for chunk in _blocks(path):
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if newline:
-            yield lines
+            yield lines.removeprefix(mark)
+            mark = b""
         if len(rest) > _LONGEST_LINE + len(BOM) + 1:  # there was no such line at the scan
             raise changed(path)
-    yield rest
-
-
-def is_empty(line: bytes) -> bool:
-    """Whether a line, without its newline, is empty and so no row."""
-    return line in (b"", b"\r")
+    yield rest.removeprefix(mark)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The number (from 1) and the bytes, without line end, of every line that is not empty, header included."""
     lines = (line for block in blocks_of_lines(path) for line in block.split(b"\n"))
     for number, line in enumerate(lines, 1):
-        if not is_empty(line):
+        if line not in EMPTY:
             yield number, line.removesuffix(b"\r")

@@ -8,12 +8,13 @@ An optional dataset that was not delivered becomes an empty table, whose account
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias
 
 import duckdb
 import ibis
@@ -26,13 +27,15 @@ from mm_pipeline import schemas
 from mm_pipeline.errors import DeliveryError, OperatorError, SettingsError
 from mm_pipeline.files import safe_names
 from mm_pipeline.ingest import files, manifest, reader
-from mm_pipeline.ingest.contract import DATASETS, OPTIONAL, Dataset, Key
+from mm_pipeline.ingest.contract import DATASETS, KEYS, OPTIONAL, Dataset
+from mm_pipeline.ingest.files import DeliveredFile
 from mm_pipeline.settings import Settings, check_value
 from mm_pipeline.statistic.residence import superseded
 from mm_pipeline.storage.lake import Lake, Provenance
 from mm_pipeline.storage.scratch import scratch
 
-T = TypeVar("T")
+BadRow: TypeAlias = tuple[int, str, str, str]
+"""Line, column, reason and raw line."""
 
 MOST_QUARANTINED_BYTES = 1 << 29
 """Bytes of raw lines in the quarantine, at most, as they are collected in memory."""
@@ -63,19 +66,19 @@ KEPT, IGNORED = 0, -1
 class Account:
     """Account of the rows of one delivered file, stored in the footer of the raw partition."""
 
-    file: str
+    file: str = ""
     """Name of the file; empty for an optional dataset that was not delivered."""
-    sha256: str
-    version: str
+    sha256: str = ""
+    version: str = ""
     """Version of the delivery in its manifest; empty without one."""
-    delivered: int
-    kept: int
-    ignored: int
-    ignored_reason: str
-    quarantined: int
-    quarantined_by_reason: dict[str, int]
-    extra_columns: list[str]
-    key_collisions: int
+    delivered: int = 0
+    kept: int = 0
+    ignored: int = 0
+    ignored_reason: str = ""
+    quarantined: int = 0
+    quarantined_by_reason: dict[str, int] = field(default_factory=dict)
+    extra_columns: list[str] = field(default_factory=list)
+    key_collisions: int = 0
     sample: float = 1.0
     """Share of the population that the delivery holds, as in its manifest."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -101,14 +104,22 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
         _refuse_if_sent(folder, name, announced)
-        account, kept, quarantine = _nothing(dataset, announced)
+        account, kept = Account(), ibis.memtable(dataset.table.schema.empty_table())
+        quarantine = schemas.QUARANTINE.schema.empty_table()
     else:
         with scratch(lake) as own:
             file = files.scan(files.find(folder, name), own, settings.largest_delivery_bytes)
             with _at_rest(file, settings):
                 account, kept, quarantine = _taken(backend, settings, dataset, file, announced, own)
     announced.hold_unchanged(folder)
-    account = replace(account, settings=settings.of_figures)
+    account = replace(
+        account,
+        version=announced.version,
+        ignored_reason=dataset.ignored_reason,
+        sample=announced.sample,
+        settings=settings.of_figures,
+        manifest_sha256=announced.sha256,
+    )
     sources = {account.file: account.sha256, manifest.NAME: announced.sha256}
     provenance = Provenance(
         synthetic=announced.synthetic,
@@ -122,7 +133,7 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
 
 
 @contextmanager
-def _at_rest(file: files.DeliveredFile, settings: Settings) -> Iterator[None]:
+def _at_rest(file: DeliveredFile, settings: Settings) -> Iterator[None]:
     """Require that the file stays the same while it is read: by the scan, by the engine, and for the quarantine.
 
     Errors during the block are only examined if it did, else the change is the error.
@@ -150,69 +161,42 @@ def _taken(
     backend: Backend,
     settings: Settings,
     dataset: Dataset,
-    file: files.DeliveredFile,
+    file: DeliveredFile,
     announced: manifest.Manifest,
     scratch: Path,
 ) -> tuple[Account, ir.Table, pa.Table]:
     """Read a delivered file. Returns the account of its rows, the kept rows and the quarantined rows."""
-    _hold_against_manifest(file, announced, None)
-    secret = _secret(settings, file, announced)
-    judgement = _judgement(dataset, secret, _one_in(file))
-    aliases, largest = dict(settings.aliases), settings.largest_delivery_bytes
+    _hold_against_manifest(file, announced)
+    try:
+        secret = settings.patient_key_secret(synthetic=announced.synthetic)
+    except SettingsError as error:
+        raise DeliveryError(f"{file.label} is not read: {error}") from None
+    judge = partial(_judge, backend, dataset, secret, _one_in(file))
     with files.readable(file.path):
-        reading = reader.read(backend, file, dataset, aliases, judgement, scratch, largest)
-    _hold_against_manifest(file, announced, reading.delivered_rows)
+        reading = reader.read(backend, settings, file, dataset, judge, scratch)
+    rows = announced.of(file.path).rows
+    if rows not in (None, reading.delivered_rows):
+        raise _not_as_announced(file, f"it has {reading.delivered_rows} rows", rows)
     counts = dict(backend.con.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
     _refuse_lost_digits(backend, file, dataset, reading.columns, settings.legal_ids)
-    quarantine = _quarantined(backend, file, dataset, reading)
-    collisions = sum(_find_repeated(backend, key) for key in dataset.keys)
+    quarantine = _quarantined(backend, file, dataset, reading, counts)
+    collisions = sum(_find_repeated(backend, name) for name in dataset.identifiers if name in KEYS)
     if dataset.name == "beneficiaries":
         earlier = _drop_superseded(backend)
         counts = {KEPT: counts.get(KEPT, 0) - earlier, IGNORED: earlier}
     account = Account(
         file=file.path.name,
         sha256=file.sha256,
-        version=announced.version,
         delivered=reading.delivered_rows,
         kept=counts.get(KEPT, 0),
         ignored=counts.get(IGNORED, 0),
-        ignored_reason=dataset.ignored_reason,
         quarantined=quarantine.num_rows,
         quarantined_by_reason=_by_reason(quarantine),
         extra_columns=reading.columns.extra,
         key_collisions=collisions,
-        sample=announced.sample,
-        manifest_sha256=announced.sha256,
         key_check=check_value(secret),
     )
     return account, backend.table("judged").filter(_.verdict == KEPT), quarantine
-
-
-def _secret(settings: Settings, file: files.DeliveredFile, announced: manifest.Manifest) -> str:
-    try:
-        return settings.patient_key_secret(synthetic=announced.synthetic)
-    except SettingsError as error:
-        raise DeliveryError(f"{file.label} is not read: {error}") from None
-
-
-def _nothing(dataset: Dataset, announced: manifest.Manifest) -> tuple[Account, ir.Table, pa.Table]:
-    """The account and empty tables of an optional dataset that was not delivered, or was withdrawn."""
-    account = Account(
-        file="",
-        sha256="",
-        version=announced.version,
-        delivered=0,
-        kept=0,
-        ignored=0,
-        ignored_reason=dataset.ignored_reason,
-        quarantined=0,
-        quarantined_by_reason={},
-        extra_columns=[],
-        key_collisions=0,
-        sample=announced.sample,
-        manifest_sha256=announced.sha256,
-    )
-    return account, ibis.memtable(dataset.table.schema.empty_table()), schemas.QUARANTINE.schema.empty_table()
 
 
 def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> None:
@@ -231,27 +215,9 @@ def _refuse_if_sent(folder: Path, name: str, announced: manifest.Manifest) -> No
         )
 
 
-def _hold_against_manifest(file: files.DeliveredFile, announced: manifest.Manifest, rows: int | None) -> None:
-    """Raise :class:`DeliveryError` if the file is not as announced: names and bytes without ``rows``, else their number."""
-    if rows is None:
-        _hold_names(file, announced)
-    if file.path.name not in announced.files:
-        return
-    expected = announced.files[file.path.name]
-    advice = "The file or its manifest is not the right one: ask the sender, or copy both again."
-    if rows is None and expected.sha256 is not None and expected.sha256 != file.sha256:
-        raise DeliveryError(
-            f"{file.label}: its SHA-256 is {file.sha256}; {manifest.NAME} announces {expected.sha256}. {advice}"
-        )
-    if rows is not None and expected.rows is not None and expected.rows != rows:
-        raise DeliveryError(f"{file.label}: it has {rows} rows; {manifest.NAME} announces {expected.rows}. {advice}")
-
-
-def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None:
-    """Raise :class:`DeliveryError` if the manifest announces this dataset under another name, or a missing file of none.
-
-    Files of other datasets are checked with these.
-    """
+def _hold_against_manifest(file: DeliveredFile, announced: manifest.Manifest) -> None:
+    """Raise :class:`DeliveryError` if the manifest announces other bytes, another name, or a missing file of no dataset."""
+    # Files of other datasets are checked with these.
     own = file.path.name.partition(".")[0]
     others = DATASETS.keys() - {own}
     for name in announced.files.keys() - {file.path.name}:
@@ -263,32 +229,46 @@ def _hold_names(file: files.DeliveredFile, announced: manifest.Manifest) -> None
                 f"{'not what is read' if is_there else 'not there'}; expected every file as it was announced. Put it there "
                 "as it was sent (packed or not, under this name), or ask the sender for the right manifest."
             )
+    sha256 = announced.of(file.path).sha256
+    if sha256 not in (None, file.sha256):
+        raise _not_as_announced(file, f"its SHA-256 is {file.sha256}", sha256)
 
 
-def _judgement(dataset: Dataset, secret: str, every: int) -> reader.Judgement:
-    """The definition of the table ``judged``: typed columns, keys, and the verdict on each row.
+def _not_as_announced(file: DeliveredFile, found: str, announced: object) -> DeliveryError:
+    return DeliveryError(
+        f"{file.label}: {found}; {manifest.NAME} announces {announced}. "
+        "The file or its manifest is not the right one: ask the sender, or copy both again."
+    )
 
-    For one identifier in ``every`` also whether it looks rounded.
+
+def _judge(backend: Backend, dataset: Dataset, secret: str, every: int, delivered: str) -> int:
+    """Make the table ``judged`` of the query ``delivered``, row by row and in order. Returns the number of rows.
+
+    Columns: the typed columns, the keys, the verdict on the row, and for one identifier in ``every`` whether it looks
+    rounded. A single statement, so that the engine types and hashes some rows while it reads others.
     """
     cases = [f"WHEN {rule.broken} THEN {k}" for k, rule in enumerate(dataset.rules, 1)]
     cases.insert(dataset.rules_first, f"WHEN {dataset.ignored} THEN {IGNORED}")
     typed = ", ".join(f"{sql} AS typed_{column}" for column, sql in dataset.typed.items())
     columns = ", ".join(f"typed_{column} AS {column}" for column in dataset.typed)
-    keys = ", ".join([*map(_key, dataset.keys), *(_digits_lost(column, every) for column in dataset.identifiers)])
+    keys = [_key(name) for name in dataset.identifiers if name in KEYS]
+    lost = [_digits_lost(name, every) for name in dataset.identifiers]
     verdict = f"(CASE {' '.join(cases).replace('typed.', 'typed_')} ELSE {KEPT} END)::SMALLINT"
-    return reader.Judgement("judged", f"{verdict} AS verdict, {keys}, {columns}", typed, {"secret": secret})
-
-
-def _key(key: Key) -> str:
-    """SQL of a key, and of a second, independent hash that distinguishes two pseudonyms with the same key."""
-    digest = f"('0x' || left(sha256($secret || '{key.mark}' || {key.pseudonym}), 16))::UBIGINT"
-    return (
-        f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key.column}, "
-        f"hash({key.pseudonym}) AS hash_of_{key.pseudonym}"
+    query = (
+        f"SELECT {verdict} AS verdict, {', '.join(keys + lost)}, {columns} FROM (SELECT *, {typed} FROM ({delivered}))"
     )
+    backend.con.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}", {"secret": secret})
+    return backend.con.execute("SELECT count(*) FROM judged").fetchall()[0][0]
 
 
-def _one_in(file: files.DeliveredFile) -> int:
+def _key(pseudonym: str) -> str:
+    """SQL of a key, and of a second, independent hash that distinguishes two pseudonyms with the same key."""
+    key, mark = KEYS[pseudonym]
+    digest = f"('0x' || left(sha256($secret || '{mark}' || {pseudonym}), 16))::UBIGINT"
+    return f"({digest}::HUGEINT - 9223372036854775808)::BIGINT AS {key}, hash({pseudonym}) AS hash_of_{pseudonym}"
+
+
+def _one_in(file: DeliveredFile) -> int:
     """The n of "one in n identifiers is checked for lost digits"."""
     return 1 + file.unpacked.stat().st_size // LOOKED_AT_WHOLE
 
@@ -312,7 +292,7 @@ def _digits_lost(column: str, every: int) -> str:
 
 
 def _refuse_lost_digits(
-    backend: Backend, file: files.DeliveredFile, dataset: Dataset, columns: reader.Columns, legal: Collection[str]
+    backend: Backend, file: DeliveredFile, dataset: Dataset, columns: reader.Columns, legal: Collection[str]
 ) -> None:
     """Raise :class:`DeliveryError` if a column of identifiers went through a spreadsheet or a floating-point number.
 
@@ -351,18 +331,18 @@ def _refuse_lost_digits(
             )
 
 
-def _find_repeated(backend: Backend, key: Key) -> int:
+def _find_repeated(backend: Backend, pseudonym: str) -> int:
     """Make ``repeated_<key>``: keys with several kept rows. Returns the number of keys that stand for two pseudonyms."""
+    key, _mark = KEYS[pseudonym]
     # Collisions are sought only among these: two more hashes for everybody would cost a third of the time.
     backend.con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE repeated_{key.column} AS
-        SELECT {key.column} FROM judged WHERE verdict = {KEPT} GROUP BY {key.column} HAVING count(*) > 1"""
+        f"""CREATE OR REPLACE TEMP TABLE repeated_{key} AS
+        SELECT {key} FROM judged WHERE verdict = {KEPT} GROUP BY {key} HAVING count(*) > 1"""
     )
-    pseudonym = f"hash_of_{key.pseudonym}"
     return backend.con.execute(
         f"""SELECT count(*) FROM (
-            SELECT {key.column} FROM judged SEMI JOIN repeated_{key.column} USING ({key.column}) WHERE verdict = {KEPT}
-            GROUP BY {key.column} HAVING min({pseudonym}) <> max({pseudonym}))"""
+            SELECT {key} FROM judged SEMI JOIN repeated_{key} USING ({key}) WHERE verdict = {KEPT}
+            GROUP BY {key} HAVING min(hash_of_{pseudonym}) <> max(hash_of_{pseudonym}))"""
     ).fetchall()[0][0]
 
 
@@ -376,41 +356,41 @@ def _drop_superseded(backend: Backend) -> int:
     return backend.con.execute(f"DELETE FROM judged WHERE rowid IN ({earlier})").fetchall()[0][0]
 
 
-def _quarantined(backend: Backend, file: files.DeliveredFile, dataset: Dataset, reading: reader.Reading) -> pa.Table:
+def _quarantined(
+    backend: Backend, file: DeliveredFile, dataset: Dataset, reading: reader.Reading, counts: dict[int, int]
+) -> pa.Table:
     """The bad rows with line, column, reason and raw line. The file is read again only if there are any.
 
-    Raises :class:`DeliveryError` if there are more than the quarantine can hold.
+    ``counts``: rows by verdict. Raises :class:`DeliveryError` if there are more bad ones than the quarantine can hold.
     """
-    bad_rows = backend.con.execute("SELECT count(*) FROM judged WHERE verdict > 0").fetchall()[0][0]
-    if bad_rows + len(reading.bad_lines) > reader.MOST_BAD:
-        often = backend.con.execute(
-            "SELECT verdict FROM judged WHERE verdict > 0 GROUP BY ALL ORDER BY count(*) DESC, verdict LIMIT 1"
-        ).fetchall()
-        reason = (
-            f"{dataset.rules[often[0][0] - 1].column}, {dataset.rules[often[0][0] - 1].reason}" if often else "the line"
-        )
-        raise reader.too_many_bad(file, f"{bad_rows + len(reading.bad_lines)} of {reading.delivered_rows}", reason)
+    broken = {verdict: count for verdict, count in counts.items() if verdict > 0}
+    if (bad := sum(broken.values()) + len(reading.bad_lines)) > reader.MOST_BAD:
+        rule = dataset.rules[min(broken, key=lambda k: (-broken[k], k)) - 1] if broken else None
+        reason = f"{rule.column}, {rule.reason}" if rule else "the line"
+        raise reader.too_many_bad(file, f"{bad} of {reading.delivered_rows}", reason)
+    schema = schemas.QUARANTINE.schema
+    if not bad:
+        return schema.empty_table()
     found = backend.con.execute("SELECT rowid AS row, verdict FROM judged WHERE verdict > 0 ORDER BY row").fetchnumpy()
     faults = {k: (reading.columns.delivered_name(rule.column), rule.reason) for k, rule in enumerate(dataset.rules, 1)}
     verdicts = dict(zip(found["row"].tolist(), found["verdict"].tolist(), strict=True))
-    if not verdicts and not reading.bad_lines:
-        return schemas.QUARANTINE.schema.empty_table()
     if file.text is None:
         rows = ((row + 1, *faults[verdicts[row]], raw) for row, raw in reader.parquet_rows(backend, file, found["row"]))
     else:
-        reasons = {bad.number: bad.reason for bad in reading.bad_lines}
         rows = (
-            (number, *(("", reasons[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
-            for ordinal, number, raw in reader.locate(file, reasons, verdicts)
+            (number, *(("", reading.bad_lines[number]) if ordinal is None else faults[verdicts[ordinal]]), raw)
+            for ordinal, number, raw in reader.locate(file, reading.bad_lines, verdicts)
         )
+    within_bounds, batches = _within_bounds(file, rows), []
     with files.readable(file.path):
-        batches = map(_batch, batched(_within_bounds(file, rows), 100_000))
-        return pa.Table.from_batches(batches, schemas.QUARANTINE.schema)
+        # In pieces, as the texts take more room in Python than in Arrow.
+        while piece := list(islice(within_bounds, 100_000)):
+            columns = zip(*piece, strict=True)
+            batches.append(pa.RecordBatch.from_pydict(dict(zip(schema.names, columns, strict=True)), schema))
+    return pa.Table.from_batches(batches, schema)
 
 
-def _within_bounds(
-    file: files.DeliveredFile, rows: Iterable[tuple[int, str, str, str]]
-) -> Iterator[tuple[int, str, str, str]]:
+def _within_bounds(file: DeliveredFile, rows: Iterable[BadRow]) -> Iterator[BadRow]:
     """The same rows. Raises :class:`DeliveryError` if their raw lines do not fit into memory."""
     total = 0
     for row in rows:
@@ -423,21 +403,6 @@ def _within_bounds(
         yield row
 
 
-def _batch(rows: Sequence[tuple[int, str, str, str]]) -> pa.RecordBatch:
-    arrays = [
-        pa.array(values, field.type)
-        for values, field in zip(zip(*rows, strict=True), schemas.QUARANTINE.schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schemas.QUARANTINE.schema)
-
-
 def _by_reason(quarantine: pa.Table) -> dict[str, int]:
     counts = quarantine.group_by(["column", "reason"]).aggregate([([], "count_all")]).to_pylist()
     return dict(sorted((f"{row['column'] or 'line'}: {row['reason']}", row["count_all"]) for row in counts))
-
-
-def batched(rows: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """``itertools.batched``, which Python 3.11 does not have yet."""
-    iterator = iter(rows)
-    while batch := tuple(islice(iterator, size)):
-        yield batch

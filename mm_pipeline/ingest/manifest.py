@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ _LARGEST = 1 << 20
 class Announced:
     """Data rows (without the header) and SHA-256 of one file; None where the manifest does not say."""
 
-    rows: int | None
-    sha256: str | None
+    rows: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Manifest:
     """Share of the population that the delivery holds."""
     sha256: str = ""
     """Of the manifest itself; empty when there is none."""
+
+    def of(self, path: Path) -> Announced:
+        """What is announced of a file."""
+        return self.files.get(path.name, Announced())
 
     def hold_unchanged(self, folder: Path) -> None:
         """Raise :class:`DeliveryError` if the folder has another manifest by now, or none, or one only now."""
@@ -56,28 +61,22 @@ def read(folder: Path) -> Manifest:
     entries = content.get("files", {}) if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise _wrong(path, "no object of files", '{"files": {"forfaits.csv.gz": {"rows": n, "sha256": "..."}}}')
-    _hold_spelling(path, "of the manifest", content)
+    _hold_spelling(path, content, "of the manifest", ("version", "extracted_on", "synthetic", "files", "sample"))
     for entry in entries.values():
-        _hold_spelling(path, "of a file", entry)
+        _hold_spelling(path, entry, "of a file", ("rows", "sha256"))
     return Manifest(
-        version=_text(path, content, "version"),
-        extracted_on=_text(path, content, "extracted_on"),
+        version=str(_value(path, content, "version") or ""),
+        extracted_on=str(_value(path, content, "extracted_on") or ""),
         synthetic=content.get("synthetic") is True,
-        files={_name(path, name): _announced(path, name, entry) for name, entry in entries.items()},
-        sample=_sample(path, content.get("sample")),
+        files={name: _announced(path, name, entry) for name, entry in entries.items()},
+        sample=float(_value(path, content, "sample") or 1),
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
-_MEMBERS = {
-    "of the manifest": ("version", "extracted_on", "synthetic", "files", "sample"),
-    "of a file": ("rows", "sha256"),
-}
-
-
-def _hold_spelling(path: Path, whose: str, members: dict[str, Any]) -> None:
+def _hold_spelling(path: Path, members: dict[str, Any], whose: str, names: tuple[str, ...]) -> None:
     """What is announced under another spelling of a known name would be passed over."""
-    plain = {re.sub("[^a-z0-9]", "", known): known for known in _MEMBERS[whose]}
+    plain = {re.sub("[^a-z0-9]", "", known): known for known in names}
     for member in members:
         known = plain.get(re.sub("[^a-z0-9]", "", member.lower()))
         if known and member != known:
@@ -103,37 +102,32 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _name(path: Path, name: str) -> str:
+def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
     if name in ("", ".", "..") or len(name) > 255 or re.search(r"[/\\]", name) or not name.isprintable():
         expected = f"the plain name of a file in data/raw/{path.parent.name}, without a path"
         raise _wrong(path, f"it announces a file '{safe_names.shown(name)}'", expected)
-    return name
-
-
-def _text(path: Path, content: dict[str, Any], member: str) -> str:
-    value = content.get(member)
-    text = str(value) if isinstance(value, str | int | float) else ""
-    if not (value is None or isinstance(value, str | int | float)) or len(text) > 100 or not text.isprintable():
-        raise _wrong(path, f"{member} is {short(value)}", "a short text on one line")
-    return text if value else ""
-
-
-def _announced(path: Path, name: str, entry: dict[str, Any]) -> Announced:
-    rows, sha256 = entry.get("rows"), entry.get("sha256")
-    whose = safe_names.shown(name)
-    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or abs(rows) >= 10**18):
-        raise _wrong(path, f"rows of {whose} is {short(rows)}", "a whole number")
-    if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9A-Fa-f]{64}", sha256)):
-        raise _wrong(path, f"sha256 of {whose} is {short(sha256)}", "a text of 64 hexadecimal digits")
+    whose = f" of {safe_names.shown(name)}"
+    rows, sha256 = _value(path, entry, "rows", whose), _value(path, entry, "sha256", whose)
     return Announced(rows, sha256.lower() if sha256 else None)
 
 
-def _sample(path: Path, sample: Any) -> float:
-    if sample is None:
-        return 1.0
-    if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0 < sample <= 1:  # NaN is not in between
-        raise _wrong(path, f"sample is {short(sample)}", "a number above 0 and not above 1, such as 0.02")
-    return float(sample)
+def _value(path: Path, members: dict[str, Any], name: str, whose: str = "") -> Any:
+    """The value of a member, None without one. Raises :class:`DeliveryError` for one that the member cannot have."""
+    value = members.get(name)
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if name == "rows":
+        is_right, expected = isinstance(number, int) and abs(number) < 10**18, "a whole number"
+    elif name == "sha256":
+        is_right = isinstance(value, str) and re.fullmatch("[0-9A-Fa-f]{64}", value) is not None
+        expected = "a text of 64 hexadecimal digits"
+    elif name == "sample":
+        is_right, expected = 0 < number <= 1, "a number above 0 and not above 1, such as 0.02"
+    else:
+        is_right = isinstance(value, str | int | float) and len(str(value)) <= 100 and str(value).isprintable()
+        expected = "a short text on one line"
+    if value is not None and not is_right:
+        raise _wrong(path, f"{name}{whose} is {short(value)}", expected)
+    return value
 
 
 def _wrong(path: Path, found: str, expected: str) -> DeliveryError:

@@ -2,7 +2,7 @@
 
 :func:`read` passes one row per readable row of the file to the caller's judgement, in the order of the file, with the
 contract's columns as text (blanks removed, empty = NULL). Rows whose *line* cannot be split into the header's columns come
-back as :class:`BadLine`. The rows that the engine read and the bad lines must add up to the lines that an independent pass
+back as bad lines. The rows that the engine read and the bad lines must add up to the lines that an independent pass
 counted (``files.scan``); if not, the file is read again line by line with Python's csv module. That happens with line breaks
 inside quotes or a quote that is never closed, which otherwise swallow the lines after them.
 """
@@ -10,10 +10,11 @@ inside quotes or a quote that is never closed, which otherwise swallow the lines
 import csv
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
@@ -26,6 +27,8 @@ from mm_pipeline.errors import DeliveryError
 from mm_pipeline.files.safe_names import listed, size
 from mm_pipeline.ingest import files
 from mm_pipeline.ingest.contract import AGENCY_NAMES, DATES, Dataset
+from mm_pipeline.ingest.files import DeliveredFile
+from mm_pipeline.settings import Settings
 
 _STRUCTURE = {
     "MISSING COLUMNS": "fewer values than the header has columns",
@@ -33,7 +36,6 @@ _STRUCTURE = {
     "UNQUOTED VALUE": "a quote that is not closed, or text after a closing quote",
     "LINE SIZE OVER MAXIMUM": "a line longer than 2 MB",
 }
-
 
 _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 
@@ -52,12 +54,8 @@ _PLAIN_NAME = re.compile(r"[^\W\d](?:[^\W\d]|[ .'-]){0,40}|[A-Za-z]{2}[0-9]{4,5}
 """Names of a header that may be shown: words, and names like SS00010. If it is really a row, others may be pseudonyms."""
 
 
-@dataclass(frozen=True)
-class BadLine:
-    """A line that cannot be split into the header's columns. ``number`` counts from 1, the header included."""
-
-    number: int
-    reason: str
+Judge: TypeAlias = Callable[[str], int]
+"""Makes the table of judged rows from a query of the delivered ones, in order, and returns their number."""
 
 
 @dataclass(frozen=True)
@@ -76,30 +74,12 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The table that is made of the rows: ``table`` with ``columns``, SQL over the contract's columns and ``typed``."""
-
-    table: str
-    columns: str
-    typed: str
-    parameters: dict[str, str]
-
-    def create(self, backend: Backend, delivered: str) -> int:
-        """Make the table from the query ``delivered``, row by row and in order. Returns the number of rows.
-
-        A single statement, so that the engine types and hashes some rows while it reads others.
-        """
-        query = f"SELECT {self.columns} FROM (SELECT *, {self.typed} FROM ({delivered}))"
-        backend.con.execute(f"CREATE OR REPLACE TEMP TABLE {self.table} AS {query}", self.parameters)
-        return backend.con.execute(f"SELECT count(*) FROM {self.table}").fetchall()[0][0]
-
-
-@dataclass(frozen=True)
 class Reading:
-    """The result of :func:`read`: rows that were judged, bad lines, and the columns of the file."""
+    """The result of :func:`read`: the number of rows that were judged, bad lines, and the columns of the file."""
 
     rows: int
-    bad_lines: tuple[BadLine, ...]
+    bad_lines: dict[int, str]
+    """Number of a line that cannot be split into the header's columns (from 1, the header included) -> the reason."""
     columns: Columns
 
     @property
@@ -108,34 +88,28 @@ class Reading:
 
 
 def read(
-    backend: Backend,
-    file: files.DeliveredFile,
-    dataset: Dataset,
-    aliases: dict[str, str],
-    judgement: Judgement,
-    scratch: Path,
-    largest: int = files.LARGEST,
+    backend: Backend, settings: Settings, file: DeliveredFile, dataset: Dataset, judge: Judge, scratch: Path
 ) -> Reading:
     """Judge every row of the file. ``scratch``: a restricted folder for a cleaned copy, if one is needed.
 
-    Raises :class:`DeliveryError` for a missing or repeated column, a file without rows, and rows that cannot be accounted
-    for.
+    Raises :class:`DeliveryError` for a missing or repeated column, no rows, and rows that cannot be accounted for.
     """
     if file.text is None:
-        return _read_parquet(backend, file, dataset, aliases, judgement, largest)
-    columns = _columns(file, files.header_of(file), dataset, aliases)
+        with _readable(file):
+            return _read_parquet(backend, settings, file, dataset, judge)
+    columns = _columns(file, files.header_of(file), dataset, settings.aliases)
     expected = file.text.lines - 1
     if expected == 0:
         raise _no_rows(file)
     if file.text.is_regular:
         with suppress(duckdb.InvalidInputException, duckdb.IOException):
-            if reading := _read_csv(backend, file, columns, judgement, expected):
+            if reading := _read_csv(backend, file, columns, judge, expected):
                 return reading
-    return _read_line_by_line(backend, file, columns, judgement, expected, scratch / "lines.csv")
+    return _read_line_by_line(backend, file, columns, judge, expected, scratch / "lines.csv")
 
 
 def locate(
-    file: files.DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
+    file: DeliveredFile, bad_lines: Collection[int], ordinals: Collection[int]
 ) -> Iterator[tuple[int | None, int, str]]:
     """The ordinal, line number and raw text of judged rows (ordinal from 0) and of bad lines (ordinal None), in order.
 
@@ -149,7 +123,7 @@ def locate(
     for block in files.blocks_of_lines(file.unpacked):
         lines = block.split(b"\n")
         bad_here = [number - line for number in _between(bad, line, line + len(lines))]
-        empty = [i for i, text in enumerate(lines) if files.is_empty(text)] if may_be_empty or not block else []
+        empty = [i for i, text in enumerate(lines) if text in files.EMPTY] if may_be_empty or not block else []
         rows = np.delete(np.arange(len(lines)), bad_here + empty)  # the lines of the block that are rows
         here = _between(wanted, row, row + len(rows))
         found: list[tuple[int, int | None]] = [(i, None) for i in bad_here]
@@ -164,7 +138,7 @@ def _between(numbers: list[int], first: int, end: int) -> list[int]:
     return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
-def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
+def parquet_rows(backend: Backend, file: DeliveredFile, wanted: np.ndarray) -> Iterator[tuple[int, str]]:
     """The row number (from 0) and content, as JSON, of the wanted rows of a Parquet file, in order."""
     backend.con.register("wanted", pa.table({"row": pa.array(wanted, pa.int64())}))
     with _readable(file):
@@ -177,10 +151,9 @@ def parquet_rows(backend: Backend, file: files.DeliveredFile, wanted: np.ndarray
             yield from rows
 
 
-def _columns(file: files.DeliveredFile, delivered: list[str], dataset: Dataset, aliases: dict[str, str]) -> Columns:
-    known = {name.upper(): name for name in dataset.columns} | {
-        alias: name for alias, name in (AGENCY_NAMES | aliases).items() if name in dataset.columns
-    }
+def _columns(file: DeliveredFile, delivered: list[str], dataset: Dataset, aliases: Mapping[str, str]) -> Columns:
+    others = {alias: name for alias, name in {**AGENCY_NAMES, **aliases}.items() if name in dataset.columns}
+    known = {name.upper(): name for name in dataset.columns} | others
     canonical = [known.get(name.upper()) for name in delivered]
     for column in dataset.columns:
         if (times := canonical.count(column)) > 1:
@@ -209,7 +182,7 @@ def shown_names(names: list[str]) -> str:
     return ", ".join([*([listed(plain, 40)] if plain else []), *others])
 
 
-def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryError:
+def too_many_bad(file: DeliveredFile, rows: str, reason: str) -> DeliveryError:
     """The error of a file with more than ``MOST_BAD`` bad rows. ``reason``: the most frequent one."""
     return DeliveryError(
         f"{file.label}: {rows} rows are bad, most often {reason}; expected at most {MOST_BAD}. Nothing was kept: ask the "
@@ -217,19 +190,16 @@ def too_many_bad(file: files.DeliveredFile, rows: str, reason: str) -> DeliveryE
     )
 
 
-def _delivered(columns: Columns, source: str, text_of: dict[str, str]) -> str:
+def _delivered(source: str, text_of: dict[str, str]) -> str:
     """SQL of the delivered rows as text, with the contract's columns."""
-    selected = ", ".join(f"{text_of[name]} AS {name}" for name in columns.canonical if name)
-    return f"SELECT {selected} FROM {source}"
+    return f"SELECT {', '.join(f'{text} AS {name}' for name, text in text_of.items())} FROM {source}"
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read_csv(
-    backend: Backend, file: files.DeliveredFile, columns: Columns, judgement: Judgement, expected: int
-) -> Reading | None:
+def _read_csv(backend: Backend, file: DeliveredFile, columns: Columns, judge: Judge, expected: int) -> Reading | None:
     """Read a CSV file with the engine. None if it may have joined or split lines, as a wrong quote can swallow lines.
 
     Then rows and bad lines do not add up to the ``expected`` number; or the engine reports the wrong quote, and may have
@@ -245,12 +215,12 @@ def _read_csv(
     # value is not NULL, and a row that a stray delimiter shifted does not pass.
     source = (
         f"read_csv({_quoted(str(file.unpacked))}, auto_detect=false, header=true, store_rejects=true, rejects_limit=0, "
-        f"delim='{files.delimiter_of(file)}', quote='{quote}', escape='{quote}', nullstr='\n', "
+        f"delim='{file.text.delimiter}', quote='{quote}', escape='{quote}', nullstr='\n', "
         f"compression='none', columns={{{types}}})"
     )
     blank = "nullif(trim({}, ' \t'), '')" if file.text.has_blanks else "nullif({}, '')"
     text_of = {name: blank.format(name) for name in columns.canonical if name}
-    rows = judgement.create(backend, _delivered(columns, source, text_of))
+    rows = judge(_delivered(source, text_of))
     bad_count, out_of_step = backend.raw_sql(
         "SELECT count(DISTINCT line), coalesce(bool_or(error_type = 'UNQUOTED VALUE'), false) FROM reject_errors"
     ).fetchall()[0]
@@ -262,13 +232,14 @@ def _read_csv(
     rejects = backend.raw_sql(
         "SELECT line, arg_min(error_type, coalesce(column_idx, 0))::VARCHAR FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
-    bad = tuple(BadLine(line, _STRUCTURE.get(kind, f"unreadable ({kind.lower()})")) for line, kind in rejects)
+    bad = {line: _STRUCTURE.get(kind, f"unreadable ({kind.lower()})") for line, kind in rejects}
     return Reading(rows, bad, columns)
 
 
-def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int, bad_lines: int) -> None:
+def _hold_against_header(file: DeliveredFile, columns: Columns, rows: int, bad_lines: int) -> None:
+    assert file.text is not None
     if bad_lines > rows:
-        width, delimiter = len(columns.delivered), files.delimiter_of(file)
+        width, delimiter = len(columns.delivered), file.text.delimiter
         raise DeliveryError(
             f"{file.label}: {bad_lines} of {bad_lines + rows} lines do not have the {width} columns of the header; "
             f"expected {width} values a line, separated by '{delimiter}'. "
@@ -277,16 +248,11 @@ def _hold_against_header(file: files.DeliveredFile, columns: Columns, rows: int,
 
 
 def _read_line_by_line(
-    backend: Backend,
-    file: files.DeliveredFile,
-    columns: Columns,
-    judgement: Judgement,
-    expected: int,
-    cleaned: Path,
+    backend: Backend, file: DeliveredFile, columns: Columns, judge: Judge, expected: int, cleaned: Path
 ) -> Reading:
     """Read a CSV file with each line as a row, whatever its quotes say: lines that are no row by themselves are bad."""
-    delimiter = files.delimiter_of(file)
-    bad = []
+    assert file.text is not None
+    delimiter, bad = file.text.delimiter, {}
     lines = files.numbered_lines(file.unpacked)
     next(lines)  # the header
     with cleaned.open("w", newline="", encoding="utf-8") as target:
@@ -297,19 +263,19 @@ def _read_line_by_line(
             if number % 100_000 == 0:
                 files.hold_room(file.path, cleaned.parent)
             if isinstance(values, str):
-                bad.append(BadLine(number, values))
+                bad[number] = values
                 if len(bad) > MOST_BAD:
-                    raise too_many_bad(file, f"more than {MOST_BAD}", bad[-1].reason)
+                    raise too_many_bad(file, f"more than {MOST_BAD}", values)
             else:
                 writer.writerow(values)
     rows = expected - len(bad)
     _hold_against_header(file, columns, rows, len(bad))
-    if _read_csv(backend, files.scan(cleaned, cleaned.parent), columns, judgement, rows) is None:
+    if _read_csv(backend, files.scan(cleaned, cleaned.parent), columns, judge, rows) is None:
         raise DeliveryError(
             f"{file.label}: {rows} rows were counted but another number could be read; expected both to be equal. "
             "Nothing was kept. Please report this, with the first lines of the file."
         )
-    return Reading(rows, tuple(bad), columns)
+    return Reading(rows, bad, columns)
 
 
 def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
@@ -335,48 +301,31 @@ def _split(line: bytes, delimiter: str, width: int) -> list[str] | str:
     return values
 
 
-def _read_parquet(
-    backend: Backend,
-    file: files.DeliveredFile,
-    dataset: Dataset,
-    aliases: dict[str, str],
-    judgement: Judgement,
-    largest: int,
-) -> Reading:
-    with _readable(file):
-        metadata = pq.read_metadata(file.path)
-        schema = metadata.schema.to_arrow_schema()
-    rows = metadata.num_rows
-    _hold_sizes(file, metadata, largest)
-    columns = _columns(file, schema.names, dataset, aliases)
+def _read_parquet(backend: Backend, settings: Settings, file: DeliveredFile, dataset: Dataset, judge: Judge) -> Reading:
+    metadata = pq.read_metadata(file.path)
+    rows, schema = metadata.num_rows, metadata.schema.to_arrow_schema()
+    # A few kilobytes may hold any number of rows.
+    if rows > files.MOST_ROWS:
+        raise files.too_many_rows(file.path, rows)
+    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if unpacked > (largest := settings.largest_delivery_bytes):
+        raise files.too_large(file.path, f"unpacks to {size(unpacked)}", largest)
+    columns = _columns(file, schema.names, dataset, settings.aliases)
     if rows == 0:
         raise _no_rows(file)
     text_of = {}
     for delivered, name in zip(columns.delivered, columns.canonical, strict=True):
         if name:
-            type_ = schema.field(delivered).type
-            with _readable(file):
-                hold_instants = _holds_instants(backend, file, delivered, type_)
-            text_of[name] = f"nullif(trim({_as_text(file, delivered, name, type_, hold_instants)}, ' \t'), '')"
-    with _readable(file):
-        source = f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)"
-        read = judgement.create(backend, _delivered(columns, source, text_of))
-        if read != rows:
-            raise OSError
-    return Reading(rows, (), columns)
-
-
-def _hold_sizes(file: files.DeliveredFile, metadata: pq.FileMetaData, largest: int) -> None:
-    """Raise :class:`DeliveryError` if a Parquet file is too large unpacked: a few kilobytes may hold any number of rows."""
-    if metadata.num_rows > files.MOST_ROWS:
-        raise files.too_many_rows(file.path, metadata.num_rows)
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    if (unpacked := sum(group.total_byte_size for group in groups)) > largest:
-        raise files.too_large(file.path, f"unpacks to {size(unpacked)}", largest)
+            text = _as_text(backend, file, delivered, name, schema.field(delivered).type)
+            text_of[name] = f"nullif(trim({text}, ' \t'), '')"
+    source = f"read_parquet({_quoted(str(file.path))}, hive_partitioning=false)"
+    if judge(_delivered(source, text_of)) != rows:
+        raise OSError
+    return Reading(rows, {}, columns)
 
 
 @contextmanager
-def _readable(file: files.DeliveredFile) -> Iterator[None]:
+def _readable(file: DeliveredFile) -> Iterator[None]:
     """Turn errors on a broken Parquet file into :class:`DeliveryError`, without their texts, which may quote a value."""
     try:
         yield
@@ -389,7 +338,7 @@ def _readable(file: files.DeliveredFile) -> Iterator[None]:
         ) from None
 
 
-def _holds_instants(backend: Backend, file: files.DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
+def _holds_instants(backend: Backend, file: DeliveredFile, delivered: str, type_: pa.DataType) -> bool:
     """Whether times without a time zone are instants in UTC, so that midnight in Brussels is 22:00 or 23:00.
 
     Spark writes them like that (INT96). Where both readings give the same days it does not matter. Raises
@@ -428,9 +377,10 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.DataType, holds_instants: bool) -> str:
+def _as_text(backend: Backend, file: DeliveredFile, delivered: str, name: str, type_: pa.DataType) -> str:
     """SQL of a Parquet value as the text that a CSV file would have."""
-    column = _name(delivered)
+    holds_instants = _holds_instants(backend, file, delivered, type_)
+    column = _in_brussels(delivered) if holds_instants else _name(delivered)
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
     loses = pa.types.is_float16(type_) or (pa.types.is_decimal(type_) and type_.precision > 38)
@@ -446,22 +396,20 @@ def _as_text(file: files.DeliveredFile, delivered: str, name: str, type_: pa.Dat
             f"{file.label}, column {delivered}: the identifiers are stored as {type_}; expected whole numbers or text "
             "(other types lose digits). Ask the sender to deliver them as text."
         )
-    if pa.types.is_timestamp(type_) and type_.tz:  # an instant; its day depends on where one stands
-        return f"CAST(CAST(timezone('{BRUSSELS.key}', {column}) AS DATE) AS VARCHAR)"
-    if pa.types.is_timestamp(type_) and holds_instants:
-        column = _in_brussels(delivered)
     if pa.types.is_timestamp(type_):
-        return f"CAST(CAST({column} AS DATE) AS VARCHAR)"
+        # The day of an instant depends on where one stands.
+        local = f"timezone('{BRUSSELS.key}', {column})" if type_.tz else column
+        return f"CAST(CAST({local} AS DATE) AS VARCHAR)"
     if pa.types.is_boolean(type_):
         return f"CAST(CAST({column} AS INTEGER) AS VARCHAR)"
+    text = f"CAST({column} AS VARCHAR)"
     if pa.types.is_floating(type_):
         # In many tools a missing value becomes NaN, and a whole number beside it 1.0; 1.5 must stay recognisably wrong.
         # (Only isnan: comparisons with NaN go wrong where the statistics of the file leave it out.)
-        return f"CASE WHEN NOT isnan({column}) THEN regexp_replace(CAST({column} AS VARCHAR), '\\.0$', '') END"
-    if pa.types.is_decimal(type_):  # databases write whole numbers with a scale: 21004.0000000000
-        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
-    return f"CAST({column} AS VARCHAR)"
+        return f"CASE WHEN NOT isnan({column}) THEN regexp_replace({text}, '\\.0$', '') END"
+    # Databases write whole numbers with a scale: 21004.0000000000.
+    return f"regexp_replace({text}, '\\.0+$', '')" if pa.types.is_decimal(type_) else text
 
 
-def _no_rows(file: files.DeliveredFile) -> DeliveryError:
+def _no_rows(file: DeliveredFile) -> DeliveryError:
     return DeliveryError(f"{file.label} holds a header and no rows; expected rows. Ask the sender to deliver it again.")

@@ -1,7 +1,6 @@
 """The area table of a year: every area of the statistic, its parent and its names.
 
-Here: which files of the reference folder count for a year, and the table made of them. Not here: how the files are
-read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
+Not here: how the files are read (``refnis``, ``sectors``), and joining people to areas (``mm_pipeline.statistic``).
 """
 
 import hashlib
@@ -16,9 +15,7 @@ from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.reference import geojson, refnis, sectors
 from mm_pipeline.reference.refnis import BRUSSELS, refusal
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de")]
-)
+SCHEMA = pa.schema(dict.fromkeys(("level", "area_code", "parent_code", "name_fr", "name_nl", "name_de"), pa.string()))
 
 COUNTRY = ("country", "BE", "", "Belgique", "België", "Belgien")
 
@@ -46,18 +43,17 @@ def areas(reference_dir: Path, year: int) -> pa.Table:
         rows.append((unit.level, unit.code, unit.parent_code or COUNTRY[1], *names))
         if unit.code == BRUSSELS:
             rows.append(("province", BRUSSELS, BRUSSELS, *names))
-    table = sectors.table_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
-    if table is not None:
+    if path := _sector_file(reference_dir, year):
         municipalities = {row[1] for row in rows if row[0] == "municipality"}
-        rows += [("sector", *sector) for sector in table.sectors if sector.municipality_code in municipalities]
+        found = sectors.read_sectors(path)
+        rows += [("sector", *sector) for sector in found if sector.municipality_code in municipalities]
     return in_order(pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA))
 
 
 def in_order(table: pa.Table) -> pa.Table:
     """The areas sorted by level, from the country down, then by code."""
-    keys = zip(table["level"].to_pylist(), table["area_code"].to_pylist(), strict=True)
-    order = [(LEVELS.index(level), code, row) for row, (level, code) in enumerate(keys)]
-    return table.take([row for _level, _code, row in sorted(order)])
+    levels, codes = table["level"].to_pylist(), table["area_code"].to_pylist()
+    return table.take(sorted(range(len(table)), key=lambda row: (LEVELS.index(levels[row]), codes[row])))
 
 
 def sector_vintage(files: Iterable[str]) -> int | None:
@@ -67,23 +63,24 @@ def sector_vintage(files: Iterable[str]) -> int | None:
 
 
 def reference_files(reference_dir: Path, year: int) -> list[Path]:
-    """The files that ``areas`` reads or refuses for the year.
+    """The files that ``areas`` reads or refuses for the year: hierarchy, any sector table, misnamed ones.
 
-    The hierarchy, the sector table if there is one, and files probably meant as either under another name. Raises
-    ReferenceDataError where two files claim the same place.
+    Raises ReferenceDataError where two files claim the same place.
     """
-    table = sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+    table = _sector_file(reference_dir, year)
     refused = [path for path, _error in _misnamed(reference_dir, year)]
     return [refnis_file(reference_dir), *([table] if table else []), *refused]
 
 
+def _sector_file(reference_dir: Path, year: int) -> Path | None:
+    return sectors.file_for(reference_dir, year) if year >= FIRST_SECTOR_YEAR else None
+
+
 def _misnamed(reference_dir: Path, year: int) -> Iterator[tuple[Path, ReferenceDataError]]:
     """Files probably meant as the hierarchy or the sector table of the year, each with its error."""
-    for path in refnis.lookalikes(reference_dir):
-        yield path, refnis.misnamed(path)
+    yield from refnis.misnamed(reference_dir)
     if year >= FIRST_SECTOR_YEAR:
-        for path in geojson.lookalikes(reference_dir, "sectors", year):
-            yield path, geojson.misnamed(path, "sectors")
+        yield from geojson.misnamed(reference_dir, "sectors", year)
 
 
 def refnis_file(reference_dir: Path) -> Path:
@@ -95,27 +92,20 @@ def refnis_file(reference_dir: Path) -> Path:
     """
     names = refnis.statbel_files(reference_dir)
     if len(names) > 1:
-        raise refusal(
-            reference_dir,
-            "",
-            f"several Statbel hierarchies ({', '.join(path.name for path in names)})",
-            "at most one TU_COM_REFNIS*.txt",
-            "Keep the newest and remove the others.",
-        )
-    candidates = [*names, reference_dir / "refnis.csv", *_shipped()]
-    for path in candidates:
+        found = f"several Statbel hierarchies ({', '.join(path.name for path in names)})"
+        todo = "Keep the newest and remove the others."
+        raise refusal(reference_dir, "", found, "at most one TU_COM_REFNIS*.txt", todo)
+    for path in (*names, reference_dir / "refnis.csv", *_shipped()):
         if path.exists():
             return path
     raise refusal(reference_dir, "", "no refnis.csv", "the hierarchy of areas", "Install the package again.")
 
 
 def expected_counts(year: int) -> dict[str, int]:
-    """The number of areas per level in a complete table of the year, without sectors.
-
-    The provinces are ten and Brussels. A year before the oldest known number has the oldest.
-    """
+    """The number of areas per level in a complete table of the year, without sectors. Before 1983 it is that of 1983."""
     since = max((first for first in MUNICIPALITIES_SINCE if first <= year), default=min(MUNICIPALITIES_SINCE))
     municipalities = MUNICIPALITIES_SINCE[since]
+    # The provinces are ten and Brussels.
     return {"country": 1, "region": 3, "province": 11, "arrondissement": 43, "municipality": municipalities}
 
 
@@ -127,10 +117,7 @@ def _shipped() -> tuple[Path, Path]:
 
 def geography_version(reference_dir: Path, year: int) -> str:
     """Data version of the geography of a year: a hash over the reference files it is read from."""
-    digest = hashlib.sha256()
-    for path in reference_files(reference_dir, year):
-        digest.update(fingerprint(path).encode())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256("".join(reference_sources(reference_dir, year).values()).encode()).hexdigest()[:16]
 
 
 def reference_sources(reference_dir: Path, year: int) -> dict[str, str]:

@@ -1,8 +1,6 @@
 """Outlines of areas for maps: read from GeoJSON, made into one coverage, dissolved up the hierarchy and simplified.
 
-Here: which file of the reference folder draws a year, the checks of its polygons, and the levels made of them. Not here:
-the reading of GeoJSON (``geojson``) and of sector codes (``sectors``), the hierarchy (``refnis``), and drawing
-(``mm_pipeline.release``). Nothing of the statistic depends on an outline.
+Nothing of the statistic depends on an outline. Not here: drawing (``mm_pipeline.release``).
 
 How the levels fit together. The finest file of a vintage is the only source: where there are sectors, the municipalities
 are dissolved from them, even if a municipality file of that year lies beside them, because two files never agree on a
@@ -19,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -89,19 +86,14 @@ def outlines_for(reference_dir: Path, years: Iterable[int]) -> dict[int, Outline
     are not longitude and latitude of Belgium, and a hierarchy that does not have the vintage.
     """
     for kind in _KINDS:
-        for path in geojson.lookalikes(reference_dir, kind):
-            raise geojson.misnamed(path, kind)
+        for _path, error in geojson.misnamed(reference_dir, kind):
+            raise error
     files = _files(reference_dir)
     wanted = sorted(set(years))
-    oldest = min(files, default=None)
-    vintages = {year: max((first for first in files if first <= year), default=oldest) for year in wanted}
-
-    def made(vintage: int | None) -> Outlines:
-        if vintage is None:
-            return _shipped(reference_dir, wanted[-1])
-        return _outlines(reference_dir, vintage, files[vintage])
-
-    outlines = {vintage: made(vintage) for vintage in set(vintages.values())}
+    if not files:
+        return dict.fromkeys(wanted, _shipped(reference_dir, wanted[-1])) if wanted else {}
+    vintages = {year: max((first for first in files if first <= year), default=min(files)) for year in wanted}
+    outlines = {vintage: _outlines(reference_dir, vintage, files[vintage]) for vintage in set(vintages.values())}
     return {year: outlines[vintage] for year, vintage in vintages.items()}
 
 
@@ -111,7 +103,7 @@ def outline_files(reference_dir: Path) -> list[Path]:
     Raises ReferenceDataError where two files claim the same place.
     """
     files = _files(reference_dir)
-    refused = [path for kind in _KINDS for path in geojson.lookalikes(reference_dir, kind)]
+    refused = [path for kind in _KINDS for path, _error in geojson.misnamed(reference_dir, kind)]
     return [refnis_file(reference_dir), *([files[year] for year in sorted(files)] or [PROVINCES]), *refused]
 
 
@@ -128,16 +120,19 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
     parents = _parents(reference_dir, year)
     areas: dict[str, Mapping[str, BaseGeometry]] = {}
     if path.name.startswith("sectors"):
-        found = list(_sectors(path))
-        fine = _simplified(_coverage([polygon for _, _, polygon in found]), SECTOR_DETAIL)
-        areas["sector"] = _in_degrees(dict(zip([code for code, _, _ in found], fine, strict=True)))
-        whole = _dissolved(fine, [municipality for _, municipality, _ in found])
+        found, polygons = [], []
+        for feature, sector in sectors.each_sector(path, geometry=True):
+            found.append(sector)
+            polygons.append(_polygon(feature, f"sector {safe_names.shown(sector.code)}"))
+        fine = shapely.coverage_simplify(_coverage(polygons), SECTOR_DETAIL)
+        areas["sector"] = _in_degrees(dict(zip([sector.code for sector in found], fine, strict=True)))
+        whole = _dissolved(fine, [sector.municipality_code for sector in found])
         what = "statistical sectors"
     else:
         listed = dict(_municipalities(path))
         whole = dict(zip(listed, _coverage(list(listed.values())), strict=True))
         what = "municipalities"
-    coarse = _simplified(np.array(list(whole.values()), dtype=object), MUNICIPALITY_DETAIL)
+    coarse = shapely.coverage_simplify(np.array(list(whole.values()), dtype=object), MUNICIPALITY_DETAIL)
     areas |= _upwards("municipality", dict(zip(whole, coarse, strict=True)), parents)
     source = f"Statbel (Directorate-general Statistics - Statistics Belgium), {what} {year}, CC BY 4.0, simplified"
     return Outlines(year, _finest_last(areas), source)
@@ -145,7 +140,7 @@ def _outlines(reference_dir: Path, year: int, path: Path) -> Outlines:
 
 def _shipped(reference_dir: Path, year: int) -> Outlines:
     """The outlines that come with the project: provinces, already simplified, and the levels dissolved from them."""
-    plane = {feature["properties"]["code"]: shape(feature["geometry"]) for feature in geojson.features(PROVINCES, True)}
+    plane = {each.properties["code"]: shape(each.geometry) for each in geojson.features(PROVINCES, geometry=True)}
     polygons = _scaled(np.array(list(plane.values()), dtype=object), _PLANE)
     areas = _upwards("province", dict(zip(plane, polygons, strict=True)), _parents(reference_dir, year))
     return Outlines(None, _finest_last(areas), "Natural Earth (public domain)")
@@ -181,40 +176,30 @@ def _dissolved(polygons: Iterable[BaseGeometry], groups: Iterable[str]) -> dict[
     return {group: shapely.union_all(members[group]) for group in sorted(members)}
 
 
-def _sectors(path: Path) -> Iterator[tuple[str, str, BaseGeometry]]:
-    for number, sector, geometry in sectors.each_sector(path, geometry=True):
-        yield (
-            sector.code,
-            sector.municipality_code,
-            _polygon(path, f"feature {number} (sector {safe_names.shown(sector.code)})", geometry),
-        )
-
-
 def _municipalities(path: Path) -> Iterator[tuple[str, BaseGeometry]]:
     seen: set[str] = set()
-    for number, feature in enumerate(geojson.features(path, geometry=True), start=1):
-        code = geojson.municipality_of(path, number, geojson.properties_of(feature))
+    for feature in geojson.features(path, geometry=True):
+        code = feature.municipality()
         if code in seen:
-            raise geojson.twice(path, number, geojson.MUNICIPALITY_CODE[0], f"municipality {code}")
+            raise feature.twice(geojson.MUNICIPALITY_CODE[0], f"municipality {code}")
         seen.add(code)
-        yield code, _polygon(path, f"feature {number} (municipality {code})", feature.get("geometry"))
+        yield code, _polygon(feature, f"municipality {code}")
 
 
-def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
+def _polygon(feature: geojson.Feature, area: str) -> BaseGeometry:
     """The geometry of a feature, unchanged. Raises ReferenceDataError where it is no polygon in Belgium."""
 
     def wrong(member: str, found: str, expected: str, todo: str = _MEND) -> ReferenceDataError:
-        return refusal(path, f"{whose}, member '{member}'", found, expected, todo)
+        return refusal(feature.path, f"feature {feature.number} ({area}), member '{member}'", found, expected, todo)
 
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    kind = feature.geometry.get("type") if isinstance(feature.geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise wrong("geometry", safe_names.short(kind) if kind else "no geometry", "a Polygon or a MultiPolygon")
     try:
-        polygon = shapely.force_2d(shape(geometry))
+        polygon = shapely.force_2d(shape(feature.geometry))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
-        raise wrong(
-            "coordinates", f"no {kind} ({safe_names.shown(str(error), 100)})", "closed rings of at least four positions"
-        ) from error
+        found = f"no {kind} ({safe_names.shown(str(error), 100)})"
+        raise wrong("coordinates", found, "closed rings of at least four positions") from error
     points = shapely.get_coordinates(polygon)
     if not len(points):
         raise wrong("coordinates", "none", "closed rings of at least four positions")
@@ -223,12 +208,9 @@ def _polygon(path: Path, whose: str, geometry: Any) -> BaseGeometry:
     if outside.any():
         west, south, east, north = _BELGIUM
         x, y = points[outside][0]
-        raise wrong(
-            "coordinates",
-            f"[{x:g}, {y:g}]",
-            f"WGS84, longitude {west} to {east} first, then latitude {south} to {north}",
-            "Reproject the file to WGS84 (EPSG:4326): Statbel also has it in Lambert metres.",
-        )
+        expected = f"WGS84, longitude {west} to {east} first, then latitude {south} to {north}"
+        todo = "Reproject the file to WGS84 (EPSG:4326): Statbel also has it in Lambert metres."
+        raise wrong("coordinates", f"[{x:g}, {y:g}]", expected, todo)
     return polygon
 
 
@@ -239,10 +221,6 @@ def _coverage(polygons: list[BaseGeometry]) -> np.ndarray:
     if not shapely.coverage_is_valid(valid, gap_width=_CRACK):
         valid = shapely.coverage_clean(valid, gap_width=_CRACK)
     return _none_lost(valid, given)
-
-
-def _simplified(coverage: np.ndarray, detail: float) -> np.ndarray:
-    return np.asarray(shapely.coverage_simplify(coverage, detail))
 
 
 def _in_degrees(polygons: Mapping[str, BaseGeometry]) -> dict[str, BaseGeometry]:
@@ -262,9 +240,8 @@ def _scaled(polygons: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _valid(polygons: np.ndarray) -> np.ndarray:
-    return np.where(
-        shapely.is_valid(polygons), polygons, shapely.make_valid(polygons, method="structure", keep_collapsed=False)
-    )
+    mended = shapely.make_valid(polygons, method="structure", keep_collapsed=False)
+    return np.where(shapely.is_valid(polygons), polygons, mended)
 
 
 def _none_lost(polygons: np.ndarray, before: np.ndarray) -> np.ndarray:

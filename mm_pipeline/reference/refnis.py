@@ -1,8 +1,6 @@
 """REFNIS, the official hierarchy of Belgian areas: reading its files, and the vintage of a year.
 
-Here: the two file formats, their validation, and which units are in force in a year. Not here: which file a data
-folder uses and the area table made of it (``areas``), statistical sectors (``sectors``), and whether a vintage is
-complete (``areas.expected_counts`` says what a check compares with).
+Not here: which file a data folder uses, the area table made of it, and whether a vintage is complete (``areas``).
 
 Source of the rules: Statbel, REFNIS (``TU_COM_REFNIS``). A code is valid between its two dates, both included; the
 vintage of a year is what is in force on its 31 December. A code says nothing by itself: one may have several rows (a
@@ -57,7 +55,7 @@ class _Format:
     """The format of a unit in one kind of file."""
 
     delimiter: str
-    quoted: bool  # whether " may stand around a field
+    quoting: Literal[0, 3]  # csv.QUOTE_MINIMAL: " may stand around a field; csv.QUOTE_NONE
     columns: dict[str, str]  # ours -> as written
     levels: dict[str, str]  # as written -> ours
     no_parent: str
@@ -68,7 +66,7 @@ class _Format:
 
 _PROJECT = _Format(
     delimiter=",",
-    quoted=True,
+    quoting=csv.QUOTE_MINIMAL,
     columns={column: column for column in COLUMNS},
     levels={level: level for level in LEVELS},
     no_parent="",
@@ -78,16 +76,11 @@ _PROJECT = _Format(
 )
 _STATBEL = _Format(
     delimiter="|",
-    quoted=False,
+    quoting=csv.QUOTE_NONE,
     columns={
-        "level": "LVL_REFNIS",
-        "code": "CD_REFNIS",
-        "parent_code": "CD_SUP_REFNIS",
-        "name_fr": "TX_REFNIS_FR",
-        "name_nl": "TX_REFNIS_NL",
-        "name_de": "TX_REFNIS_DE",
-        "valid_from": "DT_VLDT_START",
-        "valid_to": "DT_VLDT_END",
+        **{"level": "LVL_REFNIS", "code": "CD_REFNIS", "parent_code": "CD_SUP_REFNIS"},
+        **{f"name_{language}": f"TX_REFNIS_{language.upper()}" for language in ("fr", "nl", "de")},
+        **{"valid_from": "DT_VLDT_START", "valid_to": "DT_VLDT_END"},
     },
     levels={str(number): level for number, level in enumerate(LEVELS, start=1)},
     no_parent="-",
@@ -96,10 +89,7 @@ _STATBEL = _Format(
     restore="Take TU_COM_REFNIS again from the open data of Statbel, or remove it to use refnis.csv.",
 )
 _CODE = re.compile(r"[0-9]{5}")
-
-
-_LIKE_STATBEL = re.compile(r"tu_com_refnis.*", re.IGNORECASE)
-_LIKE_OURS = re.compile(r"refnis([ _-]?[0-9]{4,8})?\.(csv|txt|zip|gz|xlsx?)", re.IGNORECASE)
+_LIKE = re.compile(r"tu_com_refnis.*|refnis([ _-]?[0-9]{4,8})?\.(csv|txt|zip|gz|xlsx?)", re.IGNORECASE)
 
 
 def statbel_files(reference_dir: Path) -> list[Path]:
@@ -107,29 +97,28 @@ def statbel_files(reference_dir: Path) -> list[Path]:
     return sorted(reference_dir.glob("TU_COM_REFNIS*.txt"))
 
 
-def lookalikes(reference_dir: Path) -> list[Path]:
-    """Files probably meant as the hierarchy, under names that are not read; none if there is one of Statbel's."""
-    if not reference_dir.is_dir() or statbel_files(reference_dir):
+def misnamed(reference_dir: Path) -> Iterator[tuple[Path, ReferenceDataError]]:
+    """Files probably meant as the hierarchy, under names that are not read, each with its error; none beside Statbel's."""
+    if statbel_files(reference_dir):
+        return
+    for path in paths_in(reference_dir):
+        if _LIKE.fullmatch(path.name) and path.name != "refnis.csv" and path.is_file():
+            expected = "TU_COM_REFNIS*.txt as in Statbel's archive, or refnis.csv"
+            todo = "Unpack it or give it that name (data/reference/README.md), or move it out of the folder."
+            yield path, not_read(path, "the hierarchy", expected, todo)
+
+
+def paths_in(reference_dir: Path) -> list[Path]:
+    """What a folder, which may be missing, holds, in order of name, without files that are still being copied."""
+    if not reference_dir.is_dir():
         return []
-    return [
-        path
-        for path in sorted(reference_dir.iterdir())
-        if (_LIKE_STATBEL.fullmatch(path.name) or _LIKE_OURS.fullmatch(path.name))
-        and path.name != "refnis.csv"
-        and not path.name.endswith((".part", ".tmp"))
-        and path.is_file()
-    ]
+    return sorted(path for path in reference_dir.iterdir() if not path.name.endswith((".part", ".tmp")))
 
 
-def misnamed(path: Path) -> ReferenceDataError:
-    """The error of a look-alike."""
-    return refusal(
-        path,
-        "",
-        "a file that is probably meant as the hierarchy, under a name that is not read",
-        "TU_COM_REFNIS*.txt as in Statbel's archive, or refnis.csv",
-        "Unpack it or give it that name (data/reference/README.md), or move it out of the folder.",
-    )
+def not_read(path: Path, meant_as: str, expected: str, todo: str) -> ReferenceDataError:
+    """The error of a file that is probably meant as reference data but has another name."""
+    found = f"a file that is probably meant as {meant_as}, under a name that is not read"
+    return refusal(path, "", found, expected, todo)
 
 
 def refusal(path: Path, where: str, found: str, expected: str, todo: str) -> ReferenceDataError:
@@ -145,9 +134,8 @@ def read_bytes(path: Path, most: int) -> bytes:
     except safe_names.TooLargeError:
         raise too_large(path, most) from None
     except OSError as error:
-        raise refusal(
-            path, "", f"a file that cannot be read ({error.strerror})", "a readable file", "Check its permissions."
-        ) from error
+        found = f"a file that cannot be read ({error.strerror})"
+        raise refusal(path, "", found, "a readable file", "Check its permissions.") from error
 
 
 def too_large(path: Path, most: int, where: str = "") -> ReferenceDataError:
@@ -156,11 +144,15 @@ def too_large(path: Path, most: int, where: str = "") -> ReferenceDataError:
     return refusal(path, where, f"more than {safe_names.size(most)}", f"at most {safe_names.size(most)}", todo)
 
 
-def not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> ReferenceDataError:
-    """The error of a file in another encoding, with the line of its first wrong byte."""
-    line = data.count(b"\n", 0, error.start) + 1
-    found = f"a byte that is not UTF-8 ({data[error.start]:#04x})"
-    return refusal(path, f"line {line}", found, "a file in UTF-8", "Save it as UTF-8 (a spreadsheet: 'CSV UTF-8').")
+def decoded(path: Path, data: bytes) -> str:
+    """The text of a file, without BOM. Raises ReferenceDataError, with the line of its first byte that is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"a byte that is not UTF-8 ({data[error.start]:#04x})"
+        todo = "Save it as UTF-8 (a spreadsheet: 'CSV UTF-8')."
+        raise refusal(path, f"line {line}", found, "a file in UTF-8", todo) from error
 
 
 def read_refnis(path: Path) -> list[Unit]:
@@ -239,14 +231,9 @@ def _is_parent(parent: Unit | None, unit: Unit) -> bool:
 
 def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
     """The rows of the file with their line numbers, without blank lines."""
-    data = read_bytes(path, LARGEST)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, data, error) from error
+    text = decoded(path, read_bytes(path, LARGEST))
     # Strict: a quote that is never closed would otherwise swallow the rest of the file as one name.
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, quoting=form.quoting, strict=True)
     line = 1  # where the row begins: the reader only knows where it ends
     try:
         for row in reader:
@@ -254,13 +241,8 @@ def _rows(path: Path, form: _Format) -> Iterator[tuple[int, list[str]]]:
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise refusal(
-            path,
-            f"line {line}",
-            f"a malformed row ({safe_names.shown(str(error), 100)})",
-            "one unit a line",
-            form.restore,
-        ) from error
+        found = f"a malformed row ({safe_names.shown(str(error), 100)})"
+        raise refusal(path, f"line {line}", found, "one unit a line", form.restore) from error
 
 
 def _unit(path: Path, form: _Format, line: int, row: list[str], width: int, positions: dict[str, int]) -> Unit:

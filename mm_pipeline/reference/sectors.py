@@ -1,7 +1,7 @@
 """The table of statistical sectors: codes, municipalities and names, from Statbel's open data.
 
-Here: finding the table of a year and reading its properties. Not here: the form of the file (``geojson``), polygons
-(nothing of the statistic needs them; the map's are in ``outlines``), and which sectors are areas of a year (``areas``).
+Not here: polygons (nothing of the statistic needs them; the map's are in ``outlines``), and which are areas of a year
+(``areas``).
 
 Source of the rules: Statbel's statistical sectors, one GeoJSON a year with Statbel's own property names. The
 municipality of a sector is its own property: since the mergers of 2019 a sector keeps its code when its municipality
@@ -9,35 +9,16 @@ gets a new one, so the first five characters of the code are wrong for 839 secto
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mm_pipeline.dimensions import UNKNOWN_SECTOR
 from mm_pipeline.files.safe_names import short, shown
-from mm_pipeline.reference.geojson import (
-    AGAIN,
-    FILE_NAME,
-    features,
-    files_by_year,
-    municipality_of,
-    properties_of,
-    required,
-    text_of,
-    twice,
-    year_of,
-)
-from mm_pipeline.reference.refnis import refusal
+from mm_pipeline.reference import geojson
 
 # What Statbel calls them, in capitals or not: as in 2021, as since, and in its files with a year in the names.
 _SECTOR_CODE = ("CD_SECTOR_REFNIS", "CD_SECTOR", "CS0101<YYYY>", "CS01<YYYY>")
-_NAMES = (
-    ("TX_SECTOR_DESCR_FR", "T_SEC_FR"),
-    ("TX_SECTOR_DESCR_NL", "T_SEC_NL"),
-    ("TX_SECTOR_DESCR_DE", "T_SEC_DE"),
-)
-
-#: Suffix of the code for "somewhere in this municipality", which people have and places do not.
+_NAMES = tuple((f"TX_SECTOR_DESCR_{language}", f"T_SEC_{language}") for language in ("FR", "NL", "DE"))
 
 
 class Sector(NamedTuple):
@@ -50,67 +31,39 @@ class Sector(NamedTuple):
     name_de: str
 
 
-@dataclass(frozen=True)
-class SectorTable:
-    """The sectors as one file has them; ``year`` is the year in its name."""
-
-    path: Path
-    year: int
-    sectors: list[Sector]
-
-
 def file_for(reference_dir: Path, year: int) -> Path | None:
     """The newest ``sectors_<YYYY>.geojson`` or ``.geojson.zip`` that is not after the year, or None.
 
     Raises ReferenceDataError where that year has both: they may differ, and figures would depend on the choice.
     """
-    found = files_by_year(reference_dir, "sectors", year)
+    found = geojson.files_by_year(reference_dir, "sectors", year)
     return found[max(found)] if found else None
 
 
-def table_for(reference_dir: Path, year: int) -> SectorTable | None:
-    """The sector table of a year: the newest that is not after it, or None where there is none.
-
-    Raises ReferenceDataError, with file, feature and property, on a broken archive, broken JSON, a file without
-    features, a missing or malformed code, or a code that comes twice. ``<NIS5>ZZZZ`` rows are left out.
-    """
-    path = file_for(reference_dir, year)
-    return None if path is None else read_sectors(path)
+def read_sectors(path: Path) -> list[Sector]:
+    """The sectors of a file. Errors as in ``each_sector``."""
+    return [sector for _, sector in each_sector(path)]
 
 
-def read_sectors(path: Path) -> SectorTable:
-    """Read one sector table; its name gives its year. Errors as in ``table_for``."""
-    match = FILE_NAME.fullmatch(path.name)
-    if match is None or match[1] != "sectors":
-        raise refusal(path, "", f"the name {path.name}", "sectors_<YYYY>.geojson[.zip]", "Rename the file.")
-    return SectorTable(path, int(match[2]), [sector for _, sector, _ in each_sector(path)])
+def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[geojson.Feature, Sector]]:
+    """The sectors of a file, each with its feature, and with the geometry if that is asked for.
 
-
-def each_sector(path: Path, geometry: bool = False) -> Iterator[tuple[int, Sector, Any]]:
-    """The sectors of a file: the number of the feature, the sector, and its GeoJSON geometry if that is asked for.
-
-    ``<NIS5>ZZZZ`` rows are left out. Errors as in ``table_for``.
+    ``<NIS5>ZZZZ`` rows are left out. Raises ReferenceDataError, with file, feature and property, on what
+    ``geojson.features`` refuses, a missing or malformed code, or a code that comes twice.
     """
     seen: set[str] = set()
-    for number, feature in enumerate(features(path, geometry), start=1):
-        sector = _sector(path, number, properties_of(feature))
-        if sector.code.endswith(UNKNOWN_SECTOR):
+    for feature in geojson.features(path, geometry):
+        code = feature.required(_SECTOR_CODE)
+        if len(code) != 9 or not code.isprintable():
+            raise feature.wrong(_SECTOR_CODE[0], short(code), "a code of nine characters")
+        municipality = feature.municipality(f" (sector {shown(code)})")
+        if code.endswith(UNKNOWN_SECTOR):
             continue
-        if sector.code in seen:
-            raise twice(path, number, _SECTOR_CODE[0], f"sector {shown(sector.code)}")
-        seen.add(sector.code)
-        yield number, sector, feature.get("geometry")
-
-
-def _sector(path: Path, number: int, properties: dict[str, Any]) -> Sector:
-    code = required(path, number, properties, _SECTOR_CODE, year_of(path))
-    if len(code) != 9 or not code.isprintable():
-        raise refusal(
-            path, f"feature {number}, property {_SECTOR_CODE[0]}", short(code), "a code of nine characters", AGAIN
-        )
-    municipality = municipality_of(path, number, properties, f" (sector {shown(code)})")
-    # Statbel's table of 2021 writes a missing name as "<NA>".
-    names = [text_of(properties, spellings).replace("<NA>", "") for spellings in _NAMES]
-    # An empty name takes another language's: every sector has a label in every language.
-    spare = next(filter(None, names), "")
-    return Sector(code, municipality, *(name or spare for name in names))
+        if code in seen:
+            raise feature.twice(_SECTOR_CODE[0], f"sector {shown(code)}")
+        seen.add(code)
+        # Statbel's table of 2021 writes a missing name as "<NA>".
+        names = [feature.text(spellings).replace("<NA>", "") for spellings in _NAMES]
+        # An empty name takes another language's: every sector has a label in every language.
+        spare = next(filter(None, names), "")
+        yield feature, Sector(code, municipality, *(name or spare for name in names))

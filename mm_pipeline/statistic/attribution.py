@@ -24,8 +24,5 @@ def with_residence(attributed: ir.Table, raw_beneficiaries: ir.Table) -> ir.Tabl
     counts them nowhere.
     """
     known = raw_beneficiaries.drop("valid_from").mutate(is_beneficiary=True)
-    return (
-        attributed.left_join(known, "patient_key")
-        .drop("patient_key_right")
-        .mutate(is_beneficiary=_.is_beneficiary.fill_null(False))
-    )
+    patients = attributed.left_join(known, "patient_key").drop("patient_key_right")
+    return patients.mutate(is_beneficiary=_.is_beneficiary.fill_null(False))

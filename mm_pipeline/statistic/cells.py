@@ -54,12 +54,7 @@ def resolved(cells: ir.Table, municipalities: ir.Table, sectors: ir.Table, name:
     placed = cells.left_join(of_year, "municipality_code").drop("municipality_code_right")
     placed = placed.left_join(areas, ["sector_code", "municipality_code"])
     sector = ibis.coalesce(placed.known_sector, placed.known + UNKNOWN_SECTOR)
-    placed = placed.select(
-        *CELL[2:],
-        name,
-        municipality_code=_.known,
-        sector_code=ibis.ifelse(_.known.notnull(), sector, None),
-    )
+    placed = placed.mutate(municipality_code=_.known, sector_code=ibis.ifelse(_.known.notnull(), sector, None))
     return placed.group_by(CELL).agg(**{name: whole(_[name].sum())})
 
 
@@ -94,10 +89,7 @@ def patient_counts(attributed_patients: ir.Table, beneficiary_counts: ir.Table, 
     Each of them is one of the beneficiaries of a cell, so the areas of ``beneficiary_counts`` are all that can occur.
     """
     cells = delivered_cells(attributed_patients.filter(_.is_beneficiary), year, "patients")
-    sectors = (
-        beneficiary_counts.filter(~_.sector_code.endswith(UNKNOWN_SECTOR))
-        .select("sector_code", "municipality_code")
-        .distinct()
-    )
+    known = beneficiary_counts.filter(~_.sector_code.endswith(UNKNOWN_SECTOR))
+    sectors = known.select("sector_code", "municipality_code").distinct()
     municipalities = beneficiary_counts.filter(_.municipality_code.notnull()).select("municipality_code").distinct()
     return resolved(cells, municipalities, sectors, "patients")

@@ -8,10 +8,8 @@ from decimal import Decimal
 import ibis.expr.types as ir
 from ibis import _
 
-PATIENT_CEILING, HOUSEHOLD_CEILING = Decimal("2.50"), Decimal("12.50")
+CEILINGS = {"patient_key": Decimal("2.50"), "household_key": Decimal("12.50")}
 """Euro a year, over all houses."""
-
-CEILINGS = {"patient_key": PATIENT_CEILING, "household_key": HOUSEHOLD_CEILING}
 
 
 def contributed(raw_contributions: ir.Table, who: str) -> ir.Table:

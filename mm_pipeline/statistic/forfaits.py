@@ -34,6 +34,7 @@ def forfaits_per_patient(registrations: ir.Table) -> ir.Table:
     shared = overlaps(registrations).group_by("patient_key").agg(shared=bit_or(_.both))
     known = patients.left_join(at, "patient_key").drop("patient_key_right").left_join(shared, "patient_key")
     forfaits = bit_count(known.months).cast("int32")
+    alone = ibis.ifelse(known.any_house.notnull(), ibis.array([known.any_house]), None)
     return known.select(
         "patient_key",
         "first_month",
@@ -41,9 +42,7 @@ def forfaits_per_patient(registrations: ir.Table) -> ir.Table:
         "quantity",
         "regularised",
         house_id=ibis.coalesce(known.best_house, known.any_house),
-        houses=ibis.coalesce(
-            known.all_houses, ibis.ifelse(known.any_house.notnull(), ibis.array([known.any_house]), None)
-        ),
+        houses=ibis.coalesce(known.all_houses, alone),
         forfaits=forfaits,
         gaps=(known.last_month - known.first_month + 1 - forfaits).fill_null(0).cast("int32"),
         months_billed_twice=bit_count(known.months_twice | known.shared.fill_null(0)).cast("int32"),

@@ -65,10 +65,12 @@ def houses(
     for part in (
         _amounts(raw_forfaits),
         attributed_patients.group_by("house_id").agg(attributed=_.count()),
-        _since(earlier_houses),
+        # The first month in the earlier tables, counted from year 0.
+        earlier_houses.group_by("house_id").agg(since=(12 * _.year + _.first_month).min()),
         _zones(living),
     ):
         known = known.left_join(part, "house_id").drop("house_id_right")
+    known = known.mutate(**{name: known[name].fill_null(0) for name in ("attributed", "residents", "far")})
 
     two_years_ago = 12 * (year - 2) + known.first_month
     in_time = (known.since <= two_years_ago).fill_null(False if two_years_before_is_built else None)
@@ -76,14 +78,8 @@ def houses(
     at_start = known.registered[known.first_month.cast("int64") - 1].fill_null(0)
     many = at_start.cast("float64") >= ibis.literal(MATURE_PATIENTS * sample, "float64")
     status = ibis.cases((~many, BEGINNER), (two_years, MATURE), (~two_years, BEGINNER), else_=UNKNOWN)
-    breakdown = {
-        "registered": known.registered,
-        "attributed": known.attributed.fill_null(0),
-        "zone": known.zone,
-        "residents": known.residents.fill_null(0),
-        "far": known.far.fill_null(0),
-    }
-    shown = {name: ibis.ifelse(known.persons >= disclosure_threshold, value, None) for name, value in breakdown.items()}
+    breakdown = ("registered", "attributed", "zone", "residents", "far")
+    shown = {name: ibis.ifelse(known.persons >= disclosure_threshold, known[name], None) for name in breakdown}
     return known.mutate(two_years=two_years, status=status, **shown)
 
 
@@ -161,20 +157,14 @@ def _most_frequent(lines: ir.Table, keys: list[str]) -> ir.Table:
     return ranked.filter(_.rank == 0).drop("rank")
 
 
-def _since(earlier_houses: ir.Table) -> ir.Table:
-    """Per house: its first month in the earlier tables, counted from year 0."""
-    return earlier_houses.group_by("house_id").agg(since=(12 * _.year + _.first_month).min())
-
-
 def _living(registrations: ir.Table, raw_beneficiaries: ir.Table, geography: ir.Table) -> ir.Table:
     """Patients of each house by the municipality of the year where they live, with its ``province``."""
     provinces = ladder(geography).filter(_.level == "province").select("municipality_code", province=_.area_code)
     residence = raw_beneficiaries.select("patient_key", "municipality_code")
     patients = registrations.filter(_.months > 0).inner_join(residence, "patient_key")
     counts = patients.group_by("house_id", "municipality_code").agg(patients=_.count())
-    return counts.inner_join(provinces, "municipality_code").select(
-        "house_id", "municipality_code", "province", "patients"
-    )
+    living = counts.inner_join(provinces, "municipality_code")
+    return living.select("house_id", "municipality_code", "province", "patients")
 
 
 def _zones(living: ir.Table) -> ir.Table:
@@ -192,12 +182,9 @@ def _zones(living: ir.Table) -> ir.Table:
         ranked.province == ranked.home,
         *((ranked.home == home) & ranked.province.isin(others) for home, others in NEIGHBOURS.items()),
     )
-    return (
-        ranked.mutate(within=within, near=near)
-        .group_by("house_id")
-        .agg(
-            zone=_.municipality_code.collect(where=_.within, order_by=_.rank),
-            residents=whole(_.patients.sum()),
-            far=whole(_.patients.sum(where=~_.near)),
-        )
+    ranked = ranked.mutate(within=within, near=near)
+    return ranked.group_by("house_id").agg(
+        zone=_.municipality_code.collect(where=_.within, order_by=_.rank),
+        residents=whole(_.patients.sum()),
+        far=whole(_.patients.sum(where=~_.near)),
     )

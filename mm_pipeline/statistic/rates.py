@@ -25,41 +25,33 @@ def sector_rates(beneficiary_counts: ir.Table, patient_counts: ir.Table, geograp
     An area of the year where nobody lives has a row with 0 and no rate. Sectors have rows from 2005 on, with totals only;
     they are those of the year's area table and those that beneficiaries were counted in (``<NIS5>ZZZZ`` among them).
     """
-    nobody = {"beneficiaries": ibis.literal(0, "int64"), "patients": ibis.literal(0, "int64")}
+    nobody = ibis.literal(0, "int64")
     both = ibis.union(
-        beneficiary_counts.mutate(patients=nobody["patients"]).select(*CELL, "beneficiaries", "patients"),
-        patient_counts.mutate(beneficiaries=nobody["beneficiaries"]).select(*CELL, "beneficiaries", "patients"),
+        beneficiary_counts.select(*CELL, "beneficiaries", patients=nobody),
+        patient_counts.select(*CELL, nobody.name("beneficiaries"), "patients"),
     )
     by_municipality = _added_up(both, [key for key in CELL if key != "sector_code"])
     long = _breakdowns(by_municipality).left_join(ladder(geography), "municipality_code")
     # An unassigned municipality is not in the ladder: it counts in the country alone.
     long = long.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))
-    counted = _added_up(long, ["level", "area_code", "dimension", "category"])
+    keys = ["level", "area_code", "dimension", "category"]
+    counted = _added_up(long, keys)
     frame = _frame(geography.filter(_.level != "sector"))
 
     if year >= FIRST_SECTOR_YEAR:
         living = both.filter(_.sector_code.notnull())
-        sectors = _added_up(living, ["sector_code", "municipality_code"]).select(
-            "beneficiaries",
-            "patients",
-            level=ibis.literal("sector"),
-            area_code=_.sector_code,
-            parent_code=_.municipality_code,
-            dimension=ibis.literal("total"),
-            category=ibis.literal("total"),
-        )
+        sectors = _added_up(living, ["sector_code", "municipality_code"])
+        sectors = sectors.rename(area_code="sector_code", parent_code="municipality_code")
+        total = ibis.literal("total")
+        sectors = sectors.mutate(level=ibis.literal("sector"), dimension=total, category=total)
         counted = ibis.union(counted, sectors.select(counted.columns))
         named = ["level", "area_code", "parent_code"]
         listed = geography.filter(_.level == "sector").select(named)
         frame = ibis.union(frame, _frame(ibis.union(listed, sectors.select(named), distinct=True)))
 
-    counts = frame.left_join(counted, ["level", "area_code", "dimension", "category"]).select(
-        year=ibis.literal(year, "int32"),
-        level=_.level,
-        area_code=_.area_code,
-        parent_code=_.parent_code,
-        dimension=_.dimension,
-        category=_.category,
+    counts = frame.left_join(counted, keys).select(
+        ibis.literal(year, "int32").name("year"),
+        *("level", "area_code", "parent_code", "dimension", "category"),
         beneficiaries=_.beneficiaries.fill_null(0),
         patients=_.patients.fill_null(0),
     )
@@ -86,15 +78,10 @@ def _breakdowns(cells: ir.Table) -> ir.Table:
         "age_class": _.age_class,
         "preferential": _.preferential.cast("string"),
     }
+    counts = ("municipality_code", "beneficiaries", "patients")
     return ibis.union(
         *(
-            cells.select(
-                "municipality_code",
-                "beneficiaries",
-                "patients",
-                dimension=ibis.literal(dimension),
-                category=category[dimension],
-            )
+            cells.select(*counts, dimension=ibis.literal(dimension), category=category[dimension])
             for dimension in CATEGORIES
         )
     )
@@ -102,15 +89,14 @@ def _breakdowns(cells: ir.Table) -> ir.Table:
 
 def ladder(geography: ir.Table) -> ir.Table:
     """The areas that each municipality lies in, itself included: ``municipality_code``, ``level``, ``area_code``."""
-    parents = {
-        level: geography.filter(_.level == level).select(area_code=_.area_code, above=_.parent_code) for level in LEVELS
-    }
-    step = parents["municipality"].select(municipality_code=_.area_code, area_code=_.area_code, above=_.above)
-    rungs = [step.mutate(level=ibis.literal("municipality"))]
+    # From the municipality up, each step with the parent of its area.
+    areas = geography.select("level", "area_code", above=_.parent_code)
+    step = areas.filter(_.level == "municipality").mutate(municipality_code=_.area_code)
+    rungs = [step]
     for level in ("arrondissement", "province", "region", "country"):
-        step = step.select("municipality_code", area_code=_.above).inner_join(parents[level], "area_code")
-        step = step.select("municipality_code", "area_code", "above")
-        rungs.append(step.mutate(level=ibis.literal(level)))
+        step = step.select("municipality_code", area_code=_.above)
+        step = step.inner_join(areas.filter(_.level == level), "area_code").select(rungs[0].columns)
+        rungs.append(step)
     return ibis.union(*rungs).select("municipality_code", "level", "area_code")
 
 

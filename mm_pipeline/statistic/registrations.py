@@ -62,10 +62,7 @@ def patients_by_month() -> dict[str, ibis.Deferred]:
 
 
 def of_several_houses(registrations: ir.Table) -> ir.Table:
-    """Registrations with a counted month of patients who have several such.
-
-    Columns ``patient_key``, ``house_id``, ``months``, ``last_month``.
-    """
+    """Registrations of patients who count at several houses: ``patient_key``, ``house_id``, ``months``, ``last_month``."""
     counted = registrations.filter(_.months > 0)
     several = counted.group_by("patient_key").agg(houses=_.count()).filter(_.houses > 1)
     return counted.semi_join(several, "patient_key").select("patient_key", "house_id", "months", "last_month")
@@ -81,7 +78,8 @@ def overlaps(registrations: ir.Table) -> ir.Table:
     other = counted.select("patient_key", other_house=_.house_id, other_months=_.months)
     pairs = counted.inner_join(other, "patient_key").filter(_.house_id < _.other_house)
     a, b = pairs.months, pairs.other_months
-    transfer = (_ends(a) & _begins(b)) | (_ends(b) & _begins(a))
+    # A registration ends in a month after which the next does not count, and begins in one before which the last does not.
+    transfer = (without(a, a >> 1) & without(b, b << 1)) | (without(b, b >> 1) & without(a, a << 1))
     return pairs.select("patient_key", "house_id", "other_house", both=a & b, transfer=transfer)
 
 
@@ -106,13 +104,3 @@ def without(months: ir.Value, others: ir.Value) -> ir.Value:
     Not written as ``months & ~others``, since Ibis renders ``~(a >> 1)`` as ``~a >> 1``, another number.
     """
     return (months - (months & others)).cast("int32")
-
-
-def _ends(months: ir.Value) -> ir.Value:
-    """The counted months after which the next one does not count."""
-    return without(months, months >> 1)
-
-
-def _begins(months: ir.Value) -> ir.Value:
-    """The counted months before which the last one does not count."""
-    return without(months, months << 1)

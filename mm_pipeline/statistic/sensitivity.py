@@ -30,9 +30,8 @@ def threshold_counts(
     At the minimum of the statistic they are the totals of ``sector_rates``.
     """
     # A DMG elsewhere excludes whatever the minimum is, so the patients at 12 are among those at 1.
-    attributed = with_residence(
-        attributed_patients(forfaits_per_patient, raw_dmg, minimum_forfaits=1), raw_beneficiaries
-    )
+    attributed = attributed_patients(forfaits_per_patient, raw_dmg, minimum_forfaits=1)
+    attributed = with_residence(attributed, raw_beneficiaries)
     # Counted by municipality before any join: persons are many, municipalities few.
     patients = attributed.filter(_.is_beneficiary).group_by("municipality_code", "forfaits").agg(people=_.count())
     people = beneficiary_counts.group_by("municipality_code").agg(people=whole(_.beneficiaries.sum()))
@@ -46,11 +45,10 @@ def threshold_counts(
     areas = geography.select(*area, "parent_code").inner_join(rows, "level")
     counts = areas.left_join(living, area).drop("level_right", "area_code_right")
     return counts.left_join(reached, [*area, "threshold"]).select(
-        year=ibis.literal(year, "int32"),
-        level=_.level,
-        area_code=_.area_code,
-        parent_code=_.parent_code,
-        threshold=_.threshold,
+        ibis.literal(year, "int32").name("year"),
+        *area,
+        "parent_code",
+        "threshold",
         beneficiaries=_.beneficiaries.fill_null(0),
         patients=_.patients.fill_null(0),
     )
@@ -59,6 +57,5 @@ def threshold_counts(
 def _placed(by_municipality: ir.Table, geography: ir.Table) -> ir.Table:
     """The rows once for each area that they lie in; without a known municipality, for the country alone."""
     placed = by_municipality.left_join(ladder(geography), "municipality_code").drop("municipality_code_right")
-    return placed.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY)).filter(
-        _.level.isin(LEVELS)
-    )
+    placed = placed.mutate(level=_.level.fill_null("country"), area_code=_.area_code.fill_null(COUNTRY))
+    return placed.filter(_.level.isin(LEVELS))

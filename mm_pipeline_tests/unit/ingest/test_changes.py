@@ -153,7 +153,7 @@ def test_a_change_that_the_clock_of_the_disk_does_not_show(
     file = files.scan(path, ingestion.lake.spill_dir())
     assert file.is_fresh
     path.write_bytes(SAME_SIZE)
-    monkeypatch.setattr(files.Identity, "of", lambda _: file.identity)
+    monkeypatch.setattr(files, "state", lambda _: file.state)
     with pytest.raises(DeliveryError, match="changed while it was read"):
         file.hold_unchanged()
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline.errors import DeliveryError, OperatorError
-from mm_pipeline.ingest import reader
+from mm_pipeline.ingest import ingest
 from mm_pipeline_tests.support.ingestion import GOOD, Ingestion, table
 
 NAN = float("nan")
@@ -348,7 +348,7 @@ class TestBrokenFiles:
     def test_fewer_rows_than_its_footer_says(self, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
         """The footer is the independent count that a Parquet file has."""
         ingestion.put("dmg.parquet", table("dmg"))
-        monkeypatch.setattr(reader.Judgement, "create", lambda *_: 1)
+        monkeypatch.setattr(ingest, "_judge", lambda *_: 1)
         assert "2019/dmg.parquet cannot be read as Parquet" in ingestion.refused("dmg")
 
     def test_too_little_memory_is_not_the_fault_of_the_file(
@@ -358,7 +358,7 @@ class TestBrokenFiles:
             raise duckdb.OutOfMemoryException("no")
 
         ingestion.put("dmg.parquet", table("dmg"))
-        monkeypatch.setattr(reader.Judgement, "create", fail)
+        monkeypatch.setattr(ingest, "_judge", fail)
         with pytest.raises(OperatorError, match="Raise MM_MEMORY_LIMIT or make room") as raised:
             ingestion.ingest("dmg")
         assert not isinstance(raised.value, DeliveryError)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mm_pipeline.errors import ReferenceDataError
-from mm_pipeline.reference.sectors import Sector, file_for, read_sectors, table_for
+from mm_pipeline.reference.sectors import Sector, file_for, read_sectors
 from mm_pipeline_tests.support.paths import STATBEL, needs_statbel
 
 
@@ -43,12 +43,11 @@ class TestWhichTable:
         write_zip(tmp_path, {"a.geojson": geojson(properties())}, 2021)
         (tmp_path / "sectors_2019.geojson.bak").touch()
         assert file_for(tmp_path, 2010) is None
-        assert table_for(tmp_path, 2010) is None
-        years = {year: table.year for year in (2011, 2020, 2021, 2030) if (table := table_for(tmp_path, year))}
-        assert years == {2011: 2011, 2020: 2011, 2021: 2021, 2030: 2021}
+        files = {year: path.name[8:12] for year in (2011, 2020, 2021, 2030) if (path := file_for(tmp_path, year))}
+        assert files == {2011: "2011", 2020: "2011", 2021: "2021", 2030: "2021"}
 
     def test_a_folder_that_is_not_there_has_none(self, tmp_path: Path) -> None:
-        assert table_for(tmp_path / "absent", 2021) is None
+        assert file_for(tmp_path / "absent", 2021) is None
 
     def test_the_same_year_twice_is_refused(self, tmp_path: Path) -> None:
         write(tmp_path, geojson(properties()))
@@ -61,7 +60,7 @@ class TestWhichTable:
 class TestReading:
     def test_properties(self, tmp_path: Path) -> None:
         table = read_sectors(write(tmp_path, geojson(properties("12014C044", "12041"))))
-        assert table.sectors == [Sector("12014C044", "12041", "CENTRE FR", "CENTRE NL", "CENTRE DE")]
+        assert table == [Sector("12014C044", "12041", "CENTRE FR", "CENTRE NL", "CENTRE DE")]
 
     def test_lower_case_as_in_other_years(self, tmp_path: Path) -> None:
         lower = {
@@ -72,7 +71,7 @@ class TestReading:
             "tx_sector_descr_de": "ZENTRUM",
         }
         table = read_sectors(write(tmp_path, geojson(lower)))
-        assert table.sectors == [Sector("11001A00-", "11001", "CENTRE", "CENTRUM", "ZENTRUM")]
+        assert table == [Sector("11001A00-", "11001", "CENTRE", "CENTRUM", "ZENTRUM")]
 
     @pytest.mark.parametrize(
         ("names", "expected"),
@@ -86,7 +85,7 @@ class TestReading:
         self, names: dict[str, Any], expected: tuple[str, str, str], tmp_path: Path
     ) -> None:
         table = read_sectors(write(tmp_path, geojson(properties(**names))))
-        assert table.sectors[0][2:] == expected
+        assert table[0][2:] == expected
 
     @pytest.mark.parametrize(
         ("code", "municipality", "name"),
@@ -107,12 +106,12 @@ class TestReading:
         found = read_sectors(
             write(tmp_path, geojson({**others, code: "11001A00-", municipality: "11001", name: "A"}), year)
         )
-        assert found.sectors == [Sector("11001A00-", "11001", "A", "A", "A")]
+        assert found == [Sector("11001A00-", "11001", "A", "A", "A")]
 
     def test_of_several_years_that_of_the_table_counts(self, tmp_path: Path) -> None:
         both = {"CS01012020": "11001A00-", "CS01012021": "11001B00-", "CNIS5_2020": "11001", "CNIS5_2021": "11002"}
         table = read_sectors(write(tmp_path, geojson(both), 2021))
-        assert [(sector.code, sector.municipality_code) for sector in table.sectors] == [("11001B00-", "11002")]
+        assert [(sector.code, sector.municipality_code) for sector in table] == [("11001B00-", "11002")]
         with pytest.raises(
             ReferenceDataError, match=r"property CD_SECTOR_REFNIS: found no value \(properties: CNIS5_2020"
         ):
@@ -121,15 +120,15 @@ class TestReading:
     @pytest.mark.parametrize("municipality", [11001, 11001.0])
     def test_a_code_that_is_a_number(self, municipality: float, tmp_path: Path) -> None:
         table = read_sectors(write(tmp_path, geojson(properties(municipality=municipality))))  # type: ignore[arg-type]
-        assert table.sectors[0].municipality_code == "11001"
+        assert table[0].municipality_code == "11001"
 
     def test_nobody_lives_in_an_unknown_sector(self, tmp_path: Path) -> None:
         table = read_sectors(write(tmp_path, geojson(properties(), properties("11001ZZZZ"))))
-        assert [sector.code for sector in table.sectors] == ["11001A00-"]
+        assert [sector.code for sector in table] == ["11001A00-"]
 
     def test_an_archive_made_on_a_mac(self, tmp_path: Path) -> None:
         path = write_zip(tmp_path, {"s.geojson": "\ufeff" + geojson(properties()), "__MACOSX/._s.geojson": "?"})
-        assert len(read_sectors(path).sectors) == 1
+        assert len(read_sectors(path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ class TestReading:
 def test_what_a_broken_table_is_told(text: str, parts: list[str], tmp_path: Path) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ReferenceDataError) as raised:
-        table_for(tmp_path, 2021)
+        read_sectors(path)
     for part in [str(path), "; expected ", "Take the table again", *parts]:
         assert part in str(raised.value)
 
@@ -210,7 +209,7 @@ def test_json_that_python_does_not_take(tmp_path: Path, text: str, found: str) -
 
 def test_a_whole_character_in_two_halves_is_one(tmp_path: Path) -> None:
     text = geojson(properties(TX_SECTOR_DESCR_FR="?")).replace("?", "\\ud834\\udd1e")
-    assert read_sectors(write(tmp_path, text)).sectors[0].name_fr == "𝄞"
+    assert read_sectors(write(tmp_path, text))[0].name_fr == "𝄞"
 
 
 def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
@@ -219,22 +218,18 @@ def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
         read_sectors(path)
 
 
-def test_a_name_without_a_year_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReferenceDataError, match="Rename the file"):
-        read_sectors(tmp_path / "sectors.geojson")
-
-
 @needs_statbel
 def test_the_real_table_of_2021() -> None:
-    table = table_for(STATBEL, 2023)
-    assert table is not None
-    assert (table.year, len(table.sectors)) == (2021, 19_478)
-    assert table.sectors[0] == Sector("11001A00-", "11001", *["AARTSELAAR-CENTRUM"] * 3)
-    assert len({sector.municipality_code for sector in table.sectors}) == 581
+    path = file_for(STATBEL, 2023)
+    assert path is not None
+    table = read_sectors(path)
+    assert (path.name[:12], len(table)) == ("sectors_2021", 19_478)
+    assert table[0] == Sector("11001A00-", "11001", *["AARTSELAAR-CENTRUM"] * 3)
+    assert len({sector.municipality_code for sector in table}) == 581
     # The municipality is its own property: a code that is cut would be wrong here.
-    elsewhere = [sector for sector in table.sectors if sector.code[:5] != sector.municipality_code]
+    elsewhere = [sector for sector in table if sector.code[:5] != sector.municipality_code]
     assert (len(elsewhere), len({sector.municipality_code for sector in elsewhere})) == (839, 18)
     # Where it writes "<NA>" there is no name.
-    assert sum(not any(sector[2:]) for sector in table.sectors) == 43
-    assert all(all(sector[2:]) for sector in table.sectors if any(sector[2:]))
-    assert not any("<" in name for sector in table.sectors for name in sector[2:])
+    assert sum(not any(sector[2:]) for sector in table) == 43
+    assert all(all(sector[2:]) for sector in table if any(sector[2:]))
+    assert not any("<" in name for sector in table for name in sector[2:])
