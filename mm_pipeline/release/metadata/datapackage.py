@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.release.codelists import LABELS
-from mm_pipeline.release.files import CODES, sha256
+from mm_pipeline.release.files import CODES
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
 from mm_pipeline.release.metadata.fiche import heading

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mm_pipeline.release.files import sha256
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER

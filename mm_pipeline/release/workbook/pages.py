@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mm_pipeline.dimensions import BREAKDOWNS
-from mm_pipeline.release.codelists import ABOVE_SECTORS
+from mm_pipeline.release.codelists import ABOVE_SECTORS, in_reading_order
 
 SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
 """Shorthand of the Government Analysis Function: confidential, low reliability, not applicable."""
@@ -22,7 +22,8 @@ _NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr
 _RATE = ("rate_per_10000", "rate_per_10000_lower", "rate_per_10000_upper")
 _STANDARDISED = tuple(name.replace("rate", "standardised") for name in _RATE)
 _FIGURES = ("beneficiaries", "patients", *_RATE, "reliability")
-_ORDER = ("rank", "area_code", "year", "rule", "threshold", "category")
+_ORDER = ("level", "area_code", "year", "rule", "threshold", "category")
+"""From the country down, and for each area by year."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def pages(
 ) -> Iterator[Page]:
     """The tables that have rows, in their order, from the released ones. ``labels``: of codes, in one language."""
     area = ("area_code", *(f"area_name_{other}" for other in _NAMES[language]))
-    rates = _in_order(rates.filter(pc.field("level").isin(ABOVE_SECTORS)))
+    rates, standardised, sensitivity = (
+        in_reading_order(table, [key for key in _ORDER if key in table.column_names])
+        for table in (rates.filter(pc.field("level").isin(ABOVE_SECTORS)), standardised, sensitivity)
+    )
     totals = rates.filter(pc.field("dimension") == "total")
     towns = totals.filter(pc.field("level") == "municipality")
     newest = pc.field("year") == pc.max(totals["year"])
@@ -62,10 +66,10 @@ def pages(
             (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
             for dimension in BREAKDOWNS
         ),
-        ("standardised", _in_order(standardised), ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
+        ("standardised", standardised, ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
         (
             "sensitivity",
-            _in_order(sensitivity),
+            sensitivity,
             ("year", "level", *area, "rule", "threshold"),
             ("beneficiaries", "patients", *_RATE),
         ),
@@ -77,12 +81,6 @@ def pages(
                 yield Page(name, _trend(rows, keys), years, pinned=2)
             else:
                 yield Page(name, {column: _cells(rows, column, labels) for column in (*keys, *figures)}, years)
-
-
-def _in_order(rows: pa.Table) -> pa.Table:
-    """The rows in order: from the country down, and for each area by year."""
-    ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(ABOVE_SECTORS)))
-    return ranked.sort_by([(name, "ascending") for name in _ORDER if name in ranked.column_names])
 
 
 def _cells(rows: pa.Table, column: str, labels: Mapping[str, Any]) -> list[Any]:
