@@ -55,24 +55,20 @@ def pages(
     def rows_of(*levels: str, dimension: str = "total") -> pa.Table:
         return rates.filter(pc.field("level").isin(levels) & (pc.field("dimension") == dimension))
 
+    places = ("year", "level", *area)
     wanted = [
-        ("regions", rows_of("country", "region"), ("year", "level", *area), _FIGURES),
+        ("regions", rows_of("country", "region"), places, _FIGURES),
         ("provinces", rows_of("province"), ("year", *area), _FIGURES),
         ("arrondissements", rows_of("arrondissement"), ("year", *area), _FIGURES),
         ("municipalities_newest", towns.filter(newest), area, _FIGURES),
         (TREND, towns, area, ()),
         ("municipalities", towns, ("year", *area), _FIGURES),
         *(
-            (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
+            (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), (*places, dimension), _FIGURES)
             for dimension in BREAKDOWNS
         ),
-        ("standardised", standardised, ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
-        (
-            "sensitivity",
-            sensitivity,
-            ("year", "level", *area, "rule", "threshold"),
-            ("beneficiaries", "patients", *_RATE),
-        ),
+        ("standardised", standardised, places, ("rate_per_10000", *_STANDARDISED)),
+        ("sensitivity", sensitivity, (*places, "rule", "threshold"), _FIGURES[:-1]),
     ]
     for name, rows, keys, figures in wanted:
         if len(rows):

@@ -165,11 +165,14 @@ def _for_print(worksheet: Any) -> None:
 
 def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
     """Height in points of a row of wrapped texts. Not every program computes it when it opens a file."""
-
-    def lines(text: str, width: int) -> int:
-        return sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
-
-    return 1.3 * size * max(lines(text, width) for text, width in zip(texts, widths, strict=True))
+    return (
+        1.3
+        * size
+        * max(
+            sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
+            for text, width in zip(texts, widths, strict=True)
+        )
+    )
 
 
 def _heading(column: str, words: Words) -> str:
@@ -190,5 +193,4 @@ def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     def cell(content: Any) -> Any:
         return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content
 
-    cells = {heading: [cell(content) for content in column] for heading, column in columns.items()}
-    return pd.DataFrame(cells, dtype=object)
+    return pd.DataFrame(columns, dtype=object).map(cell)
