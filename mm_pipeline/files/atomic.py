@@ -37,6 +37,12 @@ def replacing(
         temporary.unlink(missing_ok=True)
 
 
+def replace_text(path: Path, text: str, *, mode: int, durable: bool = False) -> None:
+    """Write a text file that takes the place of ``path``, as :func:`replacing`."""
+    with replacing(path, mode=mode, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

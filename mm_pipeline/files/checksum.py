@@ -7,7 +7,7 @@ old and the new one: whenever the process is killed, the file that lies there ma
 import hashlib
 from pathlib import Path
 
-from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.atomic import replace_text
 from mm_pipeline.files.fingerprint import state
 
 _found_intact: dict[Path, tuple[int, ...]] = {}
@@ -68,5 +68,5 @@ def _expected(path: Path) -> set[str] | None:
 
 
 def _write(path: Path, sums: set[str], *, durable: bool) -> None:
-    with replacing(checksum_path(path), mode=0o600, durable=durable) as file:
-        file.write_text("".join(f"{digest}  {path.name}\n" for digest in sorted(sums)), encoding="ascii")
+    text = "".join(f"{digest}  {path.name}\n" for digest in sorted(sums))
+    replace_text(checksum_path(path), text, mode=0o600, durable=durable)

@@ -83,7 +83,9 @@ class Backfill:
         ledger, results = self.ledger(), []
         for year in years:
             with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
-                if not force and self._is_up_to_date(year, None if waited else ledger):
+                is_known = not waited and ledger.state(year).is_up_to_date
+                # Read anew: another process may just have built it.
+                if not force and (is_known or self.ledger().state(year).is_up_to_date):
                     result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
                 else:
                     result = self._build(year)
@@ -95,12 +97,6 @@ class Backfill:
             if released_years(self._settings) and not self.ledger().is_series_up_to_date():
                 self._refresh_series()
         return results
-
-    def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
-        """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
-        if known is not None and known.state(year).is_up_to_date:
-            return True
-        return self.ledger().state(year).is_up_to_date
 
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()
@@ -141,9 +137,7 @@ class Backfill:
     def _add_figures(self, result: YearResult) -> None:
         """Add the country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
-        if not (
-            lake.has(schemas.PROTECTED_RATES, result.year) and lake.is_intact(schemas.PROTECTED_RATES, result.year)
-        ):
+        if not lake.is_usable(schemas.PROTECTED_RATES, result.year):
             return
         result.synthetic = lake.provenance(schemas.PROTECTED_RATES, result.year).synthetic
         country = (pc.field("level") == "country") & (pc.field("dimension") == "total")

@@ -96,10 +96,9 @@ def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]
     before it records their end. Runs that never started are ended by Dagster.
     """
     begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
-    return [run for run in begun if not locks.is_marked(run.run_id) and _silent_since(instance, run) > _UNMARKED]
-
-
-def _silent_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
-    """Seconds since the newest entry in the log of the run."""
-    heard = last_heard_of(instance, run.run_id)
-    return time.time() - heard if heard else 0
+    before = time.time() - _UNMARKED
+    return [
+        run
+        for run in begun
+        if not locks.is_marked(run.run_id) and (heard := last_heard_of(instance, run.run_id)) and heard < before
+    ]

@@ -160,8 +160,9 @@ class Ledger:
     def is_series_up_to_date(self) -> bool:
         """Whether series and page were made by the present code from the present released years and outlines."""
         for name in self.series_assets:
-            asset, own = self._asset(name), self._newest_of(name)
-            if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
+            records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
+            own = _materialisation(records[0]) if records else None
+            if own is None or own.code_version != self._asset(name).code_version or not self._file(name).is_file():
                 return False
             if own.data_version != self._series_version(name):
                 return False
@@ -169,11 +170,11 @@ class Ledger:
 
     def inputs(self, lies_there: Delivery) -> str:
         """A short hash over all that a run of the year would read: complete delivery, reference data, settings, code."""
-        versions = [
-            f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
-        ]
         parts = [
-            *versions,
+            *(
+                f"{self._asset(name).code_version} {self._source_version(name, lies_there)}"
+                for name in self.yearly_assets
+            ),
             str(self.settings.quarantine_limit),
             self.settings.largest_delivery,
             self.settings.key_check(),
@@ -181,8 +182,7 @@ class Ledger:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _why_stale(self, name: str, lies_there: Delivery) -> str | None:
-        asset = self._asset(name)
-        own = self._of(name, lies_there.year)
+        asset, own = self._asset(name), self._of(name, lies_there.year)
         if own is None:
             return f"{name} has not been built"
         if unusable := self._why_unusable(name, lies_there.year):
@@ -198,10 +198,10 @@ class Ledger:
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == schemas.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
-        for parent in sorted(asset.parent_keys):
-            above = self._of(parent.to_user_string(), lies_there.year)
+        for parent in sorted(key.to_user_string() for key in asset.parent_keys):
+            above = self._of(parent, lies_there.year)
             if above is not None and above.order > own.order:
-                return f"{name} is older than {parent.to_user_string()}"
+                return f"{name} is older than {parent}"
         return None
 
     def _why_unusable(self, name: str, year: int) -> str | None:
@@ -210,14 +210,11 @@ class Ledger:
         return self._damage(name, year)
 
     def _damage(self, name: str, year: int) -> str | None:
-        for table in self._tables(name):
+        written = (table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name)
+        for table in written:
             if not self._lake.is_intact(table, year):
                 return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         return None
-
-    def _tables(self, name: str) -> list[schemas.Table]:
-        """The tables that an asset writes."""
-        return [table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
         """Why the table of houses is stale against its own earlier years, a dependency that Dagster does not know."""
@@ -249,19 +246,11 @@ class Ledger:
             return self._lake.path(schemas.LAKE_TABLES[name], year)
         return self.settings.published_dir / _PUBLISHED[name].format(year=year)
 
-    def _newest_of(self, name: str) -> Materialisation | None:
-        """The newest materialisation of an asset, of whichever year."""
-        records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
-        return _materialisation(records[0]) if records else None
-
     def _of(self, name: str, year: int) -> Materialisation | None:
         if name not in self._newest:
-            self._newest[name] = self._fetch(dg.AssetKey(name))
+            records = newest_materializations(self.instance, dg.AssetKey(name))
+            self._newest[name] = {int(record.partition_key or 0): _materialisation(record) for record in records}
         return self._newest[name].get(year)
-
-    def _fetch(self, key: dg.AssetKey) -> dict[int, Materialisation]:
-        records = newest_materializations(self.instance, key)
-        return {int(record.partition_key or 0): _materialisation(record) for record in records}
 
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:
