@@ -369,17 +369,16 @@ def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Pat
     from mm_pipeline.operations.table_files import audited
 
     threshold = threshold or _settings().disclosure_threshold
-    result = audited(table, threshold, also, known)
-    names = list(result.visibility[0]) if result.visibility else []
+    visibility, rows, notes = audited(table, threshold, also, known)
+    names = list(visibility[0]) if visibility else []
     spaced = [name for name in names if " " in name]
-    _print_table(names, result.visibility, right=set(names) - {"level", "dimension"}, wrapped=spaced)
-    for note in result.notes:
+    _print_table(names, visibility, right=set(names) - {"level", "dimension"}, wrapped=spaced)
+    for note in notes:
         click.echo(note)
     files = ", ".join(map(str, [table, *also, *([known] if known else [])]))
-    if not len(result.violations):
+    if not len(rows):
         click.echo(f"No violation: of no hidden figure can anybody tell that it is below {threshold}.")
         return
-    rows = result.violations
     for row in rows.head(_NAMED).itertuples():
         of = f" ({row.path})" if also else ""
         click.echo(f"  {row.level} {row.area_code}, {row.dimension} {row.category}: {row.figure}{of}", err=True)

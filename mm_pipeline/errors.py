@@ -84,17 +84,15 @@ def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
         code = next((each for each in known if is_of_files and os.strerror(each).lower() in str(error).lower()), None)
     where = _folder(error, data_dir)
     if code in _FULL or (type(error).__name__ == "OutOfMemoryException" and _SPILLED_OUT.search(str(error))):
-        why = _FULL.get(code or 0, "there is no space left to spill to")
-        return StorageError(
-            f"{where}: {why}. Nothing of this step was kept, earlier results are as they were. Make room on that disk and "
-            "start the year again."
-        )
-    if code in _CLOSED:
-        return StorageError(
-            f"{where}: {_CLOSED[code]}. Nothing of this step was kept, earlier results are as they were. See that it is "
-            "mounted for writing and belongs to the account that runs mm-pipeline, and start the year again."
-        )
-    return None
+        why, do = _FULL.get(code or 0, "there is no space left to spill to"), "Make room on that disk"
+    elif code in _CLOSED:
+        why = _CLOSED[code]
+        do = "See that it is mounted for writing and belongs to the account that runs mm-pipeline,"
+    else:
+        return None
+    return StorageError(
+        f"{where}: {why}. Nothing of this step was kept, earlier results are as they were. {do} and start the year again."
+    )
 
 
 def _of_history(error: BaseException) -> int | None:

@@ -17,21 +17,11 @@ from typing import ClassVar
 FOLDER = ".locks"
 """Folder of the locks, in the lake."""
 
-SERIES = "series"
-"""Lock of everything that is made from all years."""
-
-DELIVERIES = "deliveries"
-"""Lock for making synthetic deliveries."""
-
-ID_KEY = "id.key"
-"""Lock for making the secret of the pseudonymisation keys."""
-
-SIGN_OFF = "sign-off"
-"""Lock of the signature files."""
-
-UI = "ui"
-"""Lock of the web server that runs together with a daemon."""
-
+SERIES = "series"  # of everything that is made from all years
+DELIVERIES = "deliveries"  # for making synthetic deliveries
+ID_KEY = "id.key"  # for making the secret of the pseudonymisation keys
+SIGN_OFF = "sign-off"  # of the signature files
+UI = "ui"  # of the web server that runs together with a daemon
 _PUBLISHED = "published"
 _RUN = "run-"
 

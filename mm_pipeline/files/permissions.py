@@ -39,15 +39,10 @@ def close(path: Path) -> bool:
 
     A symbolic link is left alone: its target may be anybody's, and nothing is read through it.
     """
-    if path.is_symlink():
+    if path.is_symlink() or not path.exists():
         return True
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return True
-    if not found.st_mode & _OTHERS:
-        return True
-    if found.st_uid == os.geteuid():
+    found = path.stat()
+    if found.st_mode & _OTHERS and found.st_uid == os.geteuid():
         with suppress(OSError):
             path.chmod(found.st_mode & 0o777 & ~_OTHERS)
     return not path.stat().st_mode & _OTHERS
@@ -56,7 +51,6 @@ def close(path: Path) -> bool:
 def write(path: Path, text: str) -> Path:
     """Write a text file, 0600, into its folder, 0700."""
     folder(path.parent)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
     return path

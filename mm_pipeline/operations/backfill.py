@@ -102,15 +102,14 @@ class Backfill:
         started = time.monotonic()
         run = self._run(self._yearly, partition_key=str(year))
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
-        for event in run.all_events:
-            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-                evaluation = event.asset_check_evaluation_data
-                state = state_of(evaluation)
-                result.checks[state] = result.checks.get(state, 0) + 1
-                said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
-                if said is not None:
-                    name = f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}"
-                    said.append(f"{name}: {evaluation.description}")
+        for evaluation in run.get_asset_check_evaluations():
+            state = state_of(evaluation)
+            result.checks[state] = result.checks.get(state, 0) + 1
+            said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
+            if said is not None:
+                said.append(
+                    f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}: {evaluation.description}"
+                )
         result.problems += _failures(run)
         return result
 

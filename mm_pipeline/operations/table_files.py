@@ -119,19 +119,13 @@ def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.Dat
     return Protection(table, counts, result.postponed)
 
 
-class Audited(NamedTuple):
-    """The result of :func:`audited`."""
-
-    visibility: list[dict[str, str]]
-    """The summary of the table as texts (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`)."""
-    violations: pd.DataFrame
-    """KEY, ``figure`` and ``path`` (of the table that has it), without repetitions."""
-    notes: list[str]
-    """Notes on what could not be audited."""
-
-
-def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
+def audited(
+    path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None
+) -> tuple[list[dict[str, str]], pd.DataFrame, list[str]]:
     """Audit a table like ``protected_rates``, by itself and for readers who know more. Raises :class:`TableError`.
+
+    Returns the summary of the table as texts (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`), the violations (KEY,
+    ``figure`` and the ``path`` of the table that has it, without repetitions), and notes on what could not be audited.
 
     ``also``: earlier releases of its year, oldest first, audited together with it as
     :func:`~mm_pipeline.disclosure.audit.with_versions` guesses. ``known``: a file of :func:`read_facts`. All violations
@@ -166,7 +160,7 @@ def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), kn
         result.violations[[*KEY, "figure"]].assign(path=result.violations["release"].map(dict(enumerate(names))))
         for names, result in audits
     )
-    return Audited(audits[-1][1].readable(), violations.drop_duplicates(ignore_index=True), notes)
+    return audits[-1][1].readable(), violations.drop_duplicates(ignore_index=True), notes
 
 
 def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:

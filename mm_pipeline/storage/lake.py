@@ -122,11 +122,6 @@ class Lake:
         """The partition as an expression. Raises :class:`LakeError` if it has not been built or is damaged."""
         return engine.read_parquet(self.existing(table, year), hive_partitioning=False)
 
-    def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
-        path = self.quarantine_path(table, year)
-        self._assert_intact(path, table, year)
-        return backend.read_parquet(path, hive_partitioning=False)
-
     def quarantined(self, table: Table, year: int) -> int:
         """Number of rows in the quarantine, 0 where there is none. Raises :class:`LakeError` if it is damaged."""
         path = self.quarantine_path(table, year)

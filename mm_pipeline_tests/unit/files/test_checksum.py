@@ -159,12 +159,12 @@ class TestLake:
             assert str(raised.value).endswith(do)
 
     def test_a_damaged_quarantine_too(self, lake):
-        lake, backend = lake
+        lake, _backend = lake
         path = lake.quarantine_path(schemas.RAW_DMG, YEAR)
         path.write_bytes(path.read_bytes()[:-1])
         assert not lake.is_intact(schemas.RAW_DMG, YEAR)
         with pytest.raises(LakeError, match=r"quarantine/dmg/year=2019/part-0\.parquet is damaged"):
-            lake.read_quarantine(backend, schemas.RAW_DMG, YEAR)
+            lake.quarantined(schemas.RAW_DMG, YEAR)
 
     def test_only_what_cannot_be_made_again_is_written_through(self, tmp_path, monkeypatch):
         written = []
