@@ -55,9 +55,8 @@ def _to_disk(path: Path) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` that takes its place, readable by everybody, when the block succeeds.
 
-    When the block fails the new folder vanishes, and ``path`` is as it was. The exchange is one step where the file system
-    can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others). Elsewhere it is two steps, between which
-    ``path`` is missing; if the process is killed there, :func:`clean_up` puts the old folder back.
+    The exchange is one step where the file system can (Linux: ext4, xfs, btrfs, tmpfs and most others). Elsewhere it is two,
+    between which ``path`` is missing; if the process is killed there, :func:`clean_up` puts the old folder back.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
