@@ -60,7 +60,7 @@ class Found:
 class Removed:
     """A file that goes, in a receipt; ``path`` below the data folder, ``rows`` as they may be shown (None: unknown).
 
-    ``changed`` is when the file was last changed, in nanoseconds: by it :func:`purged` knows one that was made anew.
+    ``changed``: when it last was, in nanoseconds, by which :func:`purged` knows one that was made anew.
     """
 
     path: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -51,35 +52,37 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class YearState:
-    """The state of a year. ``reasons``: why it is not up to date, in words; empty if it is."""
+    """The state of a year.
+
+    ``reasons``: why it is not up to date, in words; empty if it is. ``changes``: the differences between files and settings
+    and those it was built from, in words, without repetitions. ``is_new_delivery``: whether the delivery (files or manifest)
+    is not the one it was built from. ``purged``: when its persons were. ``awaits``: signatures that it awaits before it
+    becomes public, in words; nothing is built meanwhile.
+    """
 
     year: int
     delivery: Delivery
     reasons: tuple[str, ...]
     changes: tuple[str, ...] = ()
-    """The differences between files and settings and those it was built from, in words, without repetitions."""
     is_new_delivery: bool = False
-    """Whether the delivery (files or manifest) is not the one that the year was built from."""
-
     purged: date | None = None
-    """Date when its persons were purged; None if they were not."""
     awaits: str = ""
-    """Signatures that the year awaits before it becomes public, in words; nothing is built meanwhile."""
 
     @property
     def is_up_to_date(self) -> bool:
         return not self.reasons
 
 
-@dataclass(frozen=True)
-class Materialisation:
-    """The newest materialisation of one asset and year. ``order`` grows with time over all assets."""
+class Materialisation(NamedTuple):
+    """The newest materialisation of one asset and year. ``order`` grows with time over all assets.
+
+    ``awaits``: the release awaits its signatures, so that the materialisation published nothing.
+    """
 
     order: int
     code_version: str | None
     data_version: str | None
-    awaits: bool = False
-    """Whether the release awaits its signatures, so that the materialisation published nothing."""
+    awaits: bool
 
 
 @dataclass
@@ -94,19 +97,19 @@ class Ledger:
     @cached_property
     def yearly_assets(self) -> list[str]:
         """Names of the assets of a year, in the order of the flow."""
-        return [name for name in self._made_here if self._asset(name).partitions_def is not None]
+        return [name for name, node in self._made_here.items() if node.partitions_def is not None]
 
     @cached_property
     def series_assets(self) -> list[str]:
         """Names of the assets that are made from all years, in the order of the flow."""
-        return [name for name in self._made_here if self._asset(name).partitions_def is None]
+        return [name for name, node in self._made_here.items() if node.partitions_def is None]
 
     @cached_property
-    def _made_here(self) -> list[str]:
+    def _made_here(self) -> dict[str, AssetNode]:
         """A table that another asset writes beside its own is looked at with that asset."""
         keys = (key for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level))
-        made = [key.to_user_string() for key in keys if self.graph.get(key).is_materializable]
-        return [name for name in made if name not in MADE_BY]
+        nodes = {key.to_user_string(): self.graph.get(key) for key in keys}
+        return {name: node for name, node in nodes.items() if node.is_materializable and name not in MADE_BY}
 
     @property
     def _lake(self) -> Lake:
@@ -255,6 +258,5 @@ class Ledger:
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:
     tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
-    return Materialisation(
-        record.storage_id, tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG), AWAITS_TAG in tags
-    )
+    versions = tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG)
+    return Materialisation(record.storage_id, *versions, AWAITS_TAG in tags)
