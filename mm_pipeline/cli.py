@@ -1,5 +1,4 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui``; ``protect | audit`` of any
-table.
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui | protect | audit``.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
@@ -71,10 +70,7 @@ class Years(click.ParamType):
 
 
 def _is_of_output(error: Exception) -> bool:
-    """Whether it is what was printed that could not be written: the error names no file, and comes from who prints.
-
-    Not a broken pipe, by which who reads it tells that it is enough.
-    """
+    """Whether what was printed could not be written (the error names no file), other than to a reader who had enough."""
     if not isinstance(error, OSError) or error.filename is not None or isinstance(error, BrokenPipeError):
         return False
     where = Path(traceback.extract_tb(error.__traceback__)[-1].filename)

@@ -1,11 +1,9 @@
 """The errors that are meant for the people who run the pipeline.
 
-Everything raised on purpose because of something an operator can mend derives from :class:`OperatorError`. Its text
-is the whole message: which file, line and column; what was found; what was expected; what to do. The command line
-prints it without a traceback, and Dagster shows it as the failure of the step. It never holds a pseudonym.
-
-What is raised without purpose may quote a value in its message: :func:`mm_pipeline.defs.assets.common.contained` keeps that
-inside the lake.
+What is raised because of something an operator can mend derives from :class:`OperatorError`. Its text is the whole message:
+which file, line and column; what was found; what was expected; what to do. The command line prints it without a traceback,
+and Dagster shows it as the failure of the step. It never holds a pseudonym. What is raised without purpose may quote a
+value: :func:`mm_pipeline.defs.contained.contained` keeps that inside the lake.
 """
 
 import errno

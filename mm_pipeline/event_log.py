@@ -15,11 +15,8 @@ from sqlalchemy.pool import StaticPool
 
 from mm_pipeline.operations.dagster_workarounds import ConfigurableClassData, SqliteEventLogStorage
 
-_KEPT = 3
-"""Databases with a connection: the index of all runs, and the runs that were asked for last."""
-
-_PATIENCE = 30
-"""Seconds to wait for another process that writes; as in Dagster."""
+_KEPT = 3  # databases with a connection: the index of all runs, and the runs that were asked for last
+_PATIENCE = 30  # seconds to wait for another process that writes; as in Dagster
 
 
 class SqliteEventLog(SqliteEventLogStorage):

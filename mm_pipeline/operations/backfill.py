@@ -48,10 +48,7 @@ class YearResult:
 
 
 class Backfill:
-    """The jobs on one instance, resolved once to run many years.
-
-    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings.
-    """
+    """The jobs on one instance, resolved once to run many years."""
 
     def __init__(
         self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
@@ -60,8 +57,7 @@ class Backfill:
         definitions = build_definitions(settings=settings)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
-        self._yearly = definitions.resolve_job_def(YEARLY_JOB)
-        self._series = definitions.resolve_job_def(SERIES_JOB)
+        self._yearly, self._series = map(definitions.resolve_job_def, (YEARLY_JOB, SERIES_JOB))
 
     def ledger(self) -> Ledger:
         return Ledger(self._instance, self._graph, self._settings)
@@ -76,8 +72,7 @@ class Backfill:
     ) -> list[YearResult]:
         """Build each year that is not up to date (all of them with ``force``), then the series and the page.
 
-        Problems with the latter are in ``series_problems``. ``on_wait`` is called with a message when another process works
-        on a year; once that has ended, the year is examined anew.
+        Problems with the latter are in ``series_problems``. ``on_wait``: called with a message when another process works.
         """
         end_abandoned_runs(self._instance, self._settings)
         ledger, results = self.ledger(), []
@@ -114,11 +109,7 @@ class Backfill:
         return result
 
     def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job in this process.
-
-        The run is marked from before Dagster knows it until Dagster knows its end: whenever the process is killed, the next
-        process marks the run as failed.
-        """
+        """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
         run_id = str(uuid.uuid4())
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(

@@ -64,8 +64,8 @@ def _places(settings: Settings, name: str) -> Iterator[Path]:
 def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     """Mark runs of this instance as failed whose process is gone, and remove what it left. Returns their short ids.
 
-    Dagster itself only notices the end of processes that it started and that its code server outlives. A run that it takes
-    for running counts in the queue, and the schedule waits for it.
+    Dagster only notices the end of processes that it started and that its code server outlives; its queue and the schedule
+    wait for the others.
     """
     locks = Locks(settings.lake_dir)
     ended = _unmarked(instance, locks)

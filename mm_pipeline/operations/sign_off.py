@@ -30,8 +30,7 @@ Without a materialisation Dagster takes a backfill for failed (dagster-io/dagste
 """
 
 _LARGEST, _LONGEST_NAME = 100_000, 100
-_SHORTEST = 12
-"""Digits of a manifest by which a content is known."""
+_SHORTEST = 12  # digits of a manifest by which a content is known
 
 
 @dataclass(frozen=True)

@@ -100,14 +100,12 @@ def next_release(
     today: datetime.date,
     causes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> History:
-    """The history with the release of these tables.
+    """The history with the release of these tables; the earlier one, with its number and date, where no cell differs.
 
     ``new_rates``: a table with the columns of ``schemas.RELEASED_RATES``, or its Parquet file; changed cells are counted.
-    ``new_sensitivity``: only noted as changed or not. ``previous_series``: the folder released before (``changelog.json``,
-    ``rates.parquet``); None or missing for the first release. ``causes``: by year, what it was made by and differs now.
-
-    Where no cell differs, the history is the earlier one, with its number and date. A history, figures or a table of
-    revisions that cannot be read do not stop the release: a note of the newest entry and ``CHANGELOG.md`` say so.
+    ``new_sensitivity``: only noted as changed or not. ``previous_series``: the folder released before; None or missing for
+    the first release. ``causes``: by year, what it was made by and differs now. What cannot be read of the release before
+    does not stop this one: a note of the newest entry and ``CHANGELOG.md`` say so.
     """
     new = _cells(new_rates)
     notes: list[str] = []

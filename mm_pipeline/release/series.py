@@ -1,7 +1,6 @@
-"""The folder of all years, ``series/``: tables, workbooks, metadata, changelog and checksums.
+"""The folder of all years, ``series/``, made from their folders: tables, workbooks, metadata, changelog and checksums.
 
-Here: which files it has, made from the folders of the years. Not here: what is in them (the other modules), where the folder
-is, and switching it in one step (the assets).
+Not here: what is in them (the other modules), where the folder is, and switching it in one step (the assets).
 """
 
 import datetime

@@ -32,9 +32,7 @@ _AREA = ["year", "level", "area_code"]
 
 
 def standardised(rates: pa.Table) -> pa.Table:
-    """Age-standardised rates, one row an area and year. Columns of ``schemas.RELEASED_STANDARDISED``.
-
-    ``rates``: released rates.
+    """Age-standardised rates of released rates, one row an area and year. Columns of ``schemas.RELEASED_STANDARDISED``.
 
     The interval is Dobson's (*Confidence intervals for weighted sums of Poisson parameters*, Statistics in Medicine 10,
     1991) with binomial in place of Poisson counts: the Wilson interval of the crude number of patients, scaled by the

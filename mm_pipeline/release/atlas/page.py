@@ -1,8 +1,7 @@
 """The files of the atlas: ``index.html`` with everything but the sectors, which it loads by arrondissement.
 
-Here: which content goes into which file. Not here: how figures and outlines are packed (``figures``, ``paths``), and what
-the page does with them (``*.js``). The page loads nothing from elsewhere: libraries, fonts, style and data are in the file,
-and a content security policy in its head forbids anything else.
+Not here: how figures and outlines are packed (``figures``, ``paths``), and what the page does with them (``*.js``). The page
+loads nothing from elsewhere: a content security policy in its head forbids it.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """The fiche of the statistic in four languages: every field of the agency's own fiche, filled in for this release.
 
-Its French follows the source; the other languages are translations of it. The texts are in ``texts/fiche.json``. The
-source links to pages whose addresses are not known here, so there are no links.
+The texts are in ``texts/fiche.json``: the French follows the source, the others are translations. There are no links, as
+the addresses of the pages that the source links to are not known here.
 """
 
 import datetime
