@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -190,8 +190,8 @@ def status(years: list[int] | None) -> None:
         ledger = backfill.ledger()
         all_of_them = status_of(ledger, years)
         series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
-    rows = [year.row for year in all_of_them]
-    console = _print_table(list(rows[0]), rows, right=SHORT, wrapped=("state", "delivered"), padding=(0, 1, 0, 0))
+    cells = [year.row.values() for year in all_of_them]
+    console = _print_table(all_of_them[0].row, cells, right=SHORT, wrapped=("state", "delivered"), padding=(0, 1, 0, 0))
     for year in all_of_them if years else ():
         for reason in year.state.reasons or filter(None, [year.state.awaits]):
             console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
@@ -222,9 +222,7 @@ def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> N
     from mm_pipeline.webserver import hold_place
 
     if host not in ("127.0.0.1", "localhost", "::1"):
-        may = (
-            "sees runs and checks" if read_only else "sees runs and checks, starts and stops runs, and deletes history"
-        )
+        may = "sees runs and checks" + ("" if read_only else ", starts and stops runs, and deletes history")
         if not without_sign_in:
             raise click.UsageError(
                 f"on --host {host} whoever reaches this machine {may}: there is no sign-in. Leave it at 127.0.0.1 and put "
@@ -368,7 +366,7 @@ def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Pat
     visibility, rows, notes = audited(table, threshold, also, known)
     names = list(visibility[0]) if visibility else []
     spaced = [name for name in names if " " in name]
-    _print_table(names, visibility, right=set(names) - {"level", "dimension"}, wrapped=spaced)
+    _print_table(names, [row.values() for row in visibility], right=set(names) - {"level", "dimension"}, wrapped=spaced)
     for note in notes:
         click.echo(note)
     files = ", ".join(map(str, [table, *also, *([known] if known else [])]))
@@ -388,7 +386,7 @@ def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Pat
 
 
 def _print_table(
-    names: Sequence[str], rows: Iterable[Mapping[str, str]], right: Container[str], wrapped: Container[str], **look: Any
+    names: Iterable[str], rows: Iterable[Iterable[str]], right: Container[str], wrapped: Container[str], **look: Any
 ) -> "Console":
     """Print a table with these headings, of which some are on the ``right`` and some may be ``wrapped``."""
     from rich import box
@@ -400,7 +398,7 @@ def _print_table(
     for name in names:
         table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in wrapped)
     for row in rows:
-        table.add_row(*map(escape, row.values()))
+        table.add_row(*map(escape, row))
     console = Console()
     console.print(table)
     return console
@@ -462,20 +460,18 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
         assert_met(settings)  # rather now than after the deliveries of a year were read
 
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
+        say = partial(progress.console.print, highlight=False)
 
         def tell(result: "YearResult") -> None:
             progress.advance(progress.task_ids[0])
             for problem in result.problems:
-                progress.console.print(f"[bold red]{result.year}[/] {escape(problem)}", highlight=False)
+                say(f"[bold red]{result.year}[/] {escape(problem)}")
             for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
-                progress.console.print(f"[yellow]{result.year}[/] {escape(warning)}", highlight=False)
+                say(f"[yellow]{result.year}[/] {escape(warning)}")
 
-        def tell_wait(said: str) -> None:
-            progress.console.print(escape(said), highlight=False)
-
-        results = backfill.years(years, force=force, on_year=tell, on_wait=tell_wait)
+        results = backfill.years(years, force=force, on_year=tell, on_wait=lambda said: say(escape(said)))
         for problem in backfill.series_problems:
-            progress.console.print(f"[bold red]release[/] {escape(problem)}", highlight=False)
+            say(f"[bold red]release[/] {escape(problem)}")
     _print_summary(settings, results)
     if backfill.series_problems or any(result.outcome == "failed" for result in results):
         sys.exit(1)
@@ -492,8 +488,7 @@ def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
         figures = result.figures
         shown = (f"{figures[0]:,}", f"{figures[1]:,}", f"{figures[2]:.1f}") if figures else ("", "", "")
         counts = (str(result.checks.get(state, 0)) for state in STATES)
-        cells = (str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome)
-        rows.append(dict(zip(names, cells, strict=True)))
+        rows.append((str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome))
     console = _print_table(names, rows, right=names[:-1], wrapped=(), title=title, padding=(0, 1, 0, 0))
     console.print("ok, warn, fail, n/a: checks passed, warning, failed, not applicable. What they say is in the UI.")
     if skipped := sum(result.outcome == "up to date" for result in results):

@@ -27,11 +27,6 @@ from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-_AS_FROM_UI = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
-"""Tag by which the UI lists a run under its jobs, so that it can be started again there."""
-
 
 @dataclass
 class YearResult:
@@ -116,8 +111,9 @@ class Backfill:
                 partition_key=partition_key,
                 instance=self._instance,
                 raise_on_error=False,
-                run_config=_QUIET,
-                tags=_AS_FROM_UI,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                # By it the UI lists a run under its jobs, so that it can be started again there.
+                tags={".dagster/repository": f"__repository__@{CODE_LOCATION}"},
                 run_id=run_id,
             )
         if was_interrupted(run):

@@ -199,16 +199,9 @@ def _described(settings: Settings, found: Found) -> Removed:
         with suppress(OSError, pa.ArrowException):  # damaged: it goes all the same
             rows = told(pq.read_metadata(found.path).num_rows)
     lies_there = found.path.lstat()
-    return Removed(
-        path=found.path.relative_to(settings.data_dir).as_posix(),
-        year=found.year,
-        kind=found.kind,
-        asset=found.asset,
-        rows=rows,
-        bytes=lies_there.st_size,
-        sha256=fingerprint(found.path) if found.path.is_file() else "",
-        changed=lies_there.st_mtime_ns,
-    )
+    path = found.path.relative_to(settings.data_dir).as_posix()
+    sha256 = fingerprint(found.path) if found.path.is_file() else ""
+    return Removed(path, found.year, found.kind, found.asset, rows, lies_there.st_size, sha256, lies_there.st_mtime_ns)
 
 
 def _remove_empty(folder: Path, settings: Settings) -> None:

@@ -54,19 +54,42 @@ _CODE = r"(?![0-9]{1,4}$|[0-9]+\.0*$)\S{1,64}"
 _AREA = rf"country BE|(region|province|arrondissement|municipality|sector) {_CODE}"
 
 
-def read_rates(path: Path) -> pd.DataFrame:
+def read_rates(path: Path, *, protected: bool = False) -> pd.DataFrame:
     """Read a table like ``sector_rates`` that adds up: ``year`` (if there), the key, ``parent_code``, counts.
 
-    The index is the line (of Parquet, the row). Raises :class:`TableError` naming file, line and column.
+    Or one like ``protected_rates``, of which counts may be empty, and rates and status are text. The index is the line (of
+    Parquet, the row). Raises :class:`TableError` naming file, line and column.
     """
-    cells = _read(path, hidden=False)
-    _refuse_sums(path, cells)
+    text = _text(path, CELLS)
+    cells = text[TEXT].copy()
+    area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
+    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
+    kinds = [f"{dimension} {category}" for dimension, names in CATEGORIES.items() for category in names]
+    whole = "a whole number from 0 to 999999999"
+    whole += ", or nothing where it is hidden" if protected else " (is this a protected table? Rates are expected here)"
+    zero = "02000, as text with its zero"
+    refuse = partial(_refuse, path, cells, named=False)
+    refuse("level", ~cells["level"].isin(LEVELS), f"one of {', '.join(LEVELS)}")
+    refuse("area_code", ~area.str.fullmatch(_AREA), f"BE for a country, else a code without blanks ({zero})")
+    is_code = cells["parent_code"].str.fullmatch(f"({_CODE})?")
+    refuse("parent_code", ~is_code, f"the code of the area one level up ({zero})")
+    refuse("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}")
+    refuse("category", ~kind.isin(kinds), f"a category of the dimension ({of})")
+    if protected:
+        cells = cells.assign(**{column: text[column].replace("", None) for column in DERIVED if column in text})
+    for column in [name for name in ("year", *COUNTS) if name in text]:
+        may_be_empty = protected and column in COUNTS
+        is_number = text[column].str.fullmatch(f"({_NUMBER})?" if may_be_empty else _NUMBER)
+        refuse(column, ~is_number, whole if column in COUNTS else "a year")
+        kind_of_number = "Int64" if may_be_empty else "int64" if column in COUNTS else "int32"
+        cells[column] = _numbers(text[column]).astype(kind_of_number)
+    if "year" in cells:
+        one = cells["year"].iat[0]
+        _refuse(path, cells, "year", cells["year"] != one, f"{one} as above: one year a file")
+    _refuse_relations(path, cells)
+    if not protected:
+        _refuse_sums(path, cells)
     return cells
-
-
-def read_protected(path: Path) -> pd.DataFrame:
-    """Read a table like ``protected_rates``, as :func:`read_rates`. Counts may be empty; rates and status are text."""
-    return _read(path, hidden=True)
 
 
 def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +97,7 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
     Raises :class:`TableError` also when the protected table was not made from the rates.
     """
-    rates, protected = read_rates(rates_path), read_protected(protected_path)
+    rates, protected = read_rates(rates_path), read_rates(protected_path, protected=True)
     if _years(now, rates, protected) > 1:
         raise TableError(
             f"{rates_path}, {protected_path}: column year: of another year than the table to protect, or than each "
@@ -132,7 +155,7 @@ def audited(
     count, also those for readers who know less.
     """
     paths = [path, *reversed(also)]
-    tables = [read_protected(each) for each in paths]
+    tables = [read_rates(each, protected=True) for each in paths]
     if _years(*tables) > 1:
         raise TableError(
             f"{', '.join(map(str, paths))}: column year: they are of several years. --also takes earlier releases of the "
@@ -221,37 +244,6 @@ def write_table(table: pd.DataFrame, path: Path, *, mode: int = 0o644) -> None:
 
 def _years(*tables: pd.DataFrame) -> int:
     return len({table["year"].iat[0] for table in tables if "year" in table})
-
-
-def _read(path: Path, hidden: bool) -> pd.DataFrame:
-    text = _text(path, CELLS)
-    cells = text[TEXT].copy()
-    area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
-    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
-    kinds = [f"{dimension} {category}" for dimension, names in CATEGORIES.items() for category in names]
-    whole = "a whole number from 0 to 999999999"
-    whole += ", or nothing where it is hidden" if hidden else " (is this a protected table? Rates are expected here)"
-    zero = "02000, as text with its zero"
-    refuse = partial(_refuse, path, cells, named=False)
-    refuse("level", ~cells["level"].isin(LEVELS), f"one of {', '.join(LEVELS)}")
-    refuse("area_code", ~area.str.fullmatch(_AREA), f"BE for a country, else a code without blanks ({zero})")
-    is_code = cells["parent_code"].str.fullmatch(f"({_CODE})?")
-    refuse("parent_code", ~is_code, f"the code of the area one level up ({zero})")
-    refuse("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}")
-    refuse("category", ~kind.isin(kinds), f"a category of the dimension ({of})")
-    if hidden:
-        cells = cells.assign(**{column: text[column].replace("", None) for column in DERIVED if column in text})
-    for column in [name for name in ("year", *COUNTS) if name in text]:
-        may_be_empty = hidden and column in COUNTS
-        is_number = text[column].str.fullmatch(f"({_NUMBER})?" if may_be_empty else _NUMBER)
-        refuse(column, ~is_number, whole if column in COUNTS else "a year")
-        kind_of_number = "Int64" if may_be_empty else "int64" if column in COUNTS else "int32"
-        cells[column] = _numbers(text[column]).astype(kind_of_number)
-    if "year" in cells:
-        one = cells["year"].iat[0]
-        _refuse(path, cells, "year", cells["year"] != one, f"{one} as above: one year a file")
-    _refuse_relations(path, cells)
-    return cells
 
 
 def _numbers(text: pd.Series) -> pd.Series:

@@ -114,25 +114,19 @@ def page(data: str, token: str) -> str:
     scripts = [_text(name) for name in (*_LIBRARIES, *_SCRIPTS)]
     fonts = {name: base64.b64encode((_VENDOR / file).read_bytes()).decode() for name, file in _FONTS.items()}
     style = re.sub(r"font:([\w-]+)", lambda font: f"data:font/woff2;base64,{fonts[font[1]]}", _text("atlas.css"))
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     # "</script" would end a script. None has it: in JSON it is escaped, and a test holds our own scripts to it.
     parts = {
-        "policy": _policy(scripts),
+        # These scripts, and the sectors beside the page (``file:`` if opened by double click).
+        "policy": f"default-src 'none'; script-src 'self' file: {allowed}; style-src 'unsafe-inline'; font-src data:; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'",
         "style": style,
         "data": data,
         "token": token,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], _text("index.html"))
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """The content security policy: these scripts, and the sectors beside the page (``file:`` if opened by double click)."""
-    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
-    allowed = (f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src 'self' file: {' '.join(allowed)}; "
-        "style-src 'unsafe-inline'; font-src data:; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
 
 
 def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:

@@ -128,8 +128,8 @@ def _section(code: str, content: Fiche) -> str:
 def _field(value: str | Sequence[str | Mapping[str, str]]) -> str:
     if isinstance(value, str):
         return "".join(f"<p>{escape(paragraph)}</p>" for paragraph in value.split("\n"))
-    return f"<ul>{''.join(f'<li>{_item(item)}</li>' for item in value)}</ul>"
-
-
-def _item(item: str | Mapping[str, str]) -> str:
-    return escape(item) if isinstance(item, str) else f"<code>{escape(item['code'])}</code> {escape(item['label'])}"
+    items = (
+        escape(item) if isinstance(item, str) else f"<code>{escape(item['code'])}</code> {escape(item['label'])}"
+        for item in value
+    )
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
