@@ -71,10 +71,7 @@ _SPILLED_OUT = re.compile(r"max_temp_directory_size|temp_directory", re.IGNORECA
 
 
 def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
-    """An error of the disk in words: which folder, and what to do; None for any other error.
-
-    Of files it names the folder only. DuckDB and Arrow tell the system's error in their text.
-    """
+    """An error of the disk in words: which folder (never which file), and what to do; None for any other error."""
     is_of_files = isinstance(error, OSError) or type(error).__name__ == "IOException"
     code = error.errno if isinstance(error, OSError) else _of_history(error)
     known = [*_FULL, *_CLOSED]

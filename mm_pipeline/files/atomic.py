@@ -83,10 +83,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def left_beside(path: Path) -> list[Path]:
-    """The temporary files and folders beside ``path`` of replacements that are at work or were killed.
-
-    Includes ``tmp_<name>``, to which DuckDB writes first.
-    """
+    """The temporary files and folders of replacements that are at work or were killed, with DuckDB's ``tmp_<name>``."""
     names = f".{path.name}.*", f"tmp_.{path.name}.*"
     return sorted(found for name in names for found in path.parent.glob(name) if found.suffix in (_NEW, _OLD))
 

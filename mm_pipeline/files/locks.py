@@ -182,10 +182,7 @@ def locked(
 
 
 def hold_until_exit(lake_dir: Path, name: str) -> None:
-    """Hold a lock until this process ends, even if it becomes another program (``exec``).
-
-    Raises BlockingIOError when another process holds it.
-    """
+    """Hold a lock until this process ends, even through ``exec``. Raises BlockingIOError when another one holds it."""
     with locked(lake_dir / FOLDER / name, wait=False) as (descriptor, _):
         # The lock belongs to the open file, so it lasts until this copy of the descriptor is closed as well.
         os.set_inheritable(os.dup(descriptor), True)

@@ -17,8 +17,7 @@ _OTHERS = 0o077
 def making_private_files() -> Iterator[None]:
     """Make all new files of the process private during the block, including those of libraries (spilled, unpacked data).
 
-    The umask belongs to the process, not to a thread; this is safe as a run executes its steps one by one in a process of
-    its own.
+    The umask is the process's, not a thread's: a run executes its steps one by one in a process of its own.
     """
     before = os.umask(_OTHERS)
     try:

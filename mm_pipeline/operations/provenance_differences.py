@@ -1,7 +1,6 @@
 """Provenance differences: how files and settings differ now from those a table was built from, in words.
 
-Here: files and settings, by the provenance that every table carries. Not here: whether a year is up to date
-(:mod:`mm_pipeline.operations.staleness`).
+Not here: whether a year is up to date (:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections.abc import Container, Iterator, Mapping

@@ -1,7 +1,6 @@
 """Status of each year, for ``mm-pipeline status`` and the checks of the series in the UI.
 
-Here: how the state of a year is presented. Not here: whether it is up to date and why not
-(:mod:`mm_pipeline.operations.staleness`).
+Not here: whether it is up to date and why not (:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections import Counter

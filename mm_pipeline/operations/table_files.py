@@ -187,10 +187,7 @@ def audited(
 
 
 def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Read what somebody knows about figures of a protected table or of its residuals. Columns FACTS.
-
-    Raises :class:`TableError` naming file, line and column.
-    """
+    """Read what somebody knows about figures of a protected table or its residuals (FACTS). Raises :class:`TableError`."""
     text = _text(path, FACTS)
     cells = read(table, 0)
     is_there = pd.MultiIndex.from_frame(text[KEY]).isin(pd.MultiIndex.from_frame(cells[KEY]))

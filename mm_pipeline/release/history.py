@@ -213,9 +213,8 @@ def _columns_note(old: list[str], new: list[str]) -> list[str]:
 
 
 def _in_words(value: float | None) -> str:
-    if value is None:
-        return ""
-    return (f"{value:,.2f}" if isinstance(value, float) else f"{value:,}").replace(",", " ")
+    text = "" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return text.replace(",", " ")
 
 
 def _markdown(history: History) -> str:

@@ -62,10 +62,7 @@ def standardised(rates: pa.Table) -> pa.Table:
 
 
 def direct(patients: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Standardised shares and the ends of their intervals; NaN where unknown.
-
-    ``patients`` and ``people``: a row per area, a column per age class.
-    """
+    """Standardised shares and the ends of their intervals; NaN where unknown. A row per area, a column per age class."""
     weight = np.array(list(STANDARD_POPULATION.values())) / sum(STANDARD_POPULATION.values())
     with np.errstate(divide="ignore", invalid="ignore"):
         share = patients / people

@@ -29,10 +29,7 @@ def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int 
 
 
 def released_sensitivity(protected: pa.Table, areas: pa.Table, *, synthetic: bool) -> pa.Table:
-    """The released sensitivity table of one year. Columns of ``schemas.RELEASED_SENSITIVITY``.
-
-    ``protected``: columns of ``schemas.PROTECTED_SENSITIVITY``.
-    """
+    """The released sensitivity table of one year (columns of ``schemas.RELEASED_SENSITIVITY``), of the protected one."""
     patients, people = _counts(protected)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = pa.array(10_000 * patients / people, pa.float64(), from_pandas=True)

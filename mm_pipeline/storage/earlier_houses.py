@@ -35,10 +35,7 @@ class EarlierHouses:
 
 
 def earlier_houses(lake: Lake, year: int) -> EarlierHouses:
-    """Read the tables ``houses`` of two years before ``year`` and earlier.
-
-    Raises :class:`LakeError` naming one that cannot be read.
-    """
+    """Read ``houses`` of two years before ``year`` and earlier. Raises :class:`LakeError` naming one that cannot be read."""
     years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
     schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
     tables = [schema.empty_table()]

@@ -157,15 +157,17 @@ class Lake:
         """Replace the partition by ``rows`` of the engine, with the columns, types and order of the schema."""
         path = self.path(table, year)
         if isinstance(engine, Backend):
-            return self._write(engine, table, path, rows, provenance)
-        with engine.handed_over(rows.select(table.column_names), table) as (backend, handed):
-            return self._write(backend, table, path, handed, provenance)
+            self._write(engine, table, path, rows, provenance)
+        else:
+            with engine.handed_over(rows.select(table.column_names), table) as (backend, handed):
+                self._write(backend, table, path, handed, provenance)
+        return self.written(table, year)
 
     def write_quarantine(
         self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance
-    ) -> Written:
+    ) -> None:
         """Replace the quarantine of a raw table's year; columns of :data:`~mm_pipeline.schemas.QUARANTINE`."""
-        return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
+        self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
 
     def existing(self, table: Table, year: int) -> Path:
         """Path of the partition for reading. Raises :class:`LakeError` if it has not been built or is damaged."""
@@ -199,7 +201,7 @@ class Lake:
             permissions.folder(folder)
         return folder
 
-    def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> Written:
+    def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> None:
         self._made(path.parent)
         rows = rows.select(table.column_names)
         if table.order:
@@ -216,5 +218,3 @@ class Lake:
                     f"program; the earlier partition is untouched.\nexpected: {table.schema}\nfound: "
                     f"{written.remove_metadata()}"
                 )
-            rows_written = pq.read_metadata(temporary).num_rows
-        return Written(path, rows_written, path.stat().st_size)

@@ -53,10 +53,7 @@ class _Compiler(PySparkCompiler):
     """Ibis' compiler for Spark, with the expressions of ``statistic/`` that Ibis 12 cannot translate to Spark 4."""
 
     def visit_ArrayCollect(self, op: ops.ArrayCollect, *, arg: Any, where: Any, order_by: Any, **more: Any) -> Any:  # noqa: N802
-        """Translate ``collect(order_by=...)``, ascending: sort pairs of keys and value, and take the values.
-
-        The result for no rows is NULL, as on DuckDB.
-        """
+        """Translate ``collect(order_by=...)``, ascending: sort pairs of keys and value. NULL for no rows, as on DuckDB."""
         if not order_by:
             return super().visit_ArrayCollect(op, arg=arg, where=where, order_by=order_by, **more)
         if any(more.values()) or any(key.args.get("desc") for key in order_by):

@@ -43,10 +43,7 @@ FORMATS = {
 
 
 def dcat(folder: Path, release: Release, fiches: Mapping[str, Fiche], *, base_url: str = "") -> str:
-    """The text of ``dcat.jsonld`` for the folder of the series, whose data files must be there already.
-
-    ``base_url``: the address where that folder is served; empty: addresses are relative.
-    """
+    """The text of ``dcat.jsonld`` for the folder of the series with its data files. ``base_url``: its address, or empty."""
     base = {"@base": f"{base_url.rstrip('/')}/{NAME}"} if base_url else {}
     data = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in FORMATS]
     titles = _texts((language, fiche["title"]) for language, fiche in fiches.items())

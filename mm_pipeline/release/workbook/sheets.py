@@ -2,8 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from gptables import GPTable, GPWorkbook
@@ -46,17 +45,17 @@ _FONT_SIZE = 12
 _A4 = 9
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A sheet of the workbook: its table and its dimensions."""
+class Sheet(NamedTuple):
+    """A sheet of the workbook.
+
+    ``widths``: of columns, in characters. ``heights``: of rows from the headings on, in points, as far as texts are wrapped.
+    ``pinned``: columns that stay in view with the headings; None: not even the headings.
+    """
 
     table: GPTable
     widths: Sequence[int]
-    """Widths of the columns, in characters."""
     heights: Sequence[float] = ()
-    """Heights in points of the rows from the headings on, as far as texts are wrapped in them."""
     pinned: int | None = None
-    """Number of columns that stay in view with the headings when scrolling; None: not even the headings."""
 
 
 def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[str]) -> Sheet:
@@ -184,11 +183,7 @@ def _heading(column: str, words: Words) -> str:
 
 
 def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A table for gptables.
-
-    Texts are rich text, which gptables does not search for links, references and blanks. Shorthand is not, so that gptables
-    recognises a column of numbers.
-    """
+    """A table for gptables. Texts are rich text, in which it searches nothing; shorthand is not: it marks numbers."""
 
     def cell(content: Any) -> Any:
         return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content
