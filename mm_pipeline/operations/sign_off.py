@@ -91,8 +91,8 @@ def awaited(settings: Settings, year: int) -> Awaited | None:
 
 
 def years_awaiting(settings: Settings) -> list[int]:
-    folders = settings.awaiting_dir.glob("[12][0-9][0-9][0-9]") if settings.awaiting_dir.is_dir() else ()
-    return sorted(int(folder.name) for folder in folders if awaited(settings, int(folder.name)))
+    years = sorted(int(folder.name) for folder in settings.awaiting_dir.glob("[12][0-9][0-9][0-9]"))
+    return [year for year in years if awaited(settings, year)]
 
 
 def read_signature(file: Path) -> Signature:

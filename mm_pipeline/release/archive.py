@@ -46,8 +46,7 @@ def archive_release(series: Path, history: History, releases: Path) -> str:
 
 def archived_releases(releases: Path) -> list[Path]:
     """The folders of archived releases. A name that begins with a point is a folder being written."""
-    folders = releases.iterdir() if releases.is_dir() else ()
-    return sorted(folder for folder in folders if folder.is_dir() and not folder.name.startswith("."))
+    return sorted(folder for folder in releases.glob("[!.]*") if folder.is_dir())
 
 
 def broken_releases(releases: Path, history: History) -> list[str]:

@@ -73,8 +73,7 @@ _ENTRIES = TypeAdapter(tuple[Entry, ...])
 class History:
     """All releases, the newest first.
 
-    ``revisions``: the table of what they changed (columns of ``schemas.RELEASED_REVISIONS``); empty where the history was
-    only read.
+    ``revisions``: what they changed (columns of ``schemas.RELEASED_REVISIONS``); empty where the history was only read.
     """
 
     entries: tuple[Entry, ...]

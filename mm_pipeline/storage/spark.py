@@ -102,24 +102,19 @@ class Spark:
         of ``table``, or rows are missing.
         """
         with scratch(self.lake) as folder:
-            computed = self._write(rows, folder / "parts")
-            files = sorted((folder / "parts").glob("*.parquet"))
+            parts, counted = folder / "parts", Observation()
+            self.backend._run_pre_execute_hooks(rows)
+            frame = self.backend.raw_sql(self.backend.compile(rows)).observe(counted, count(lit(1)).alias("rows"))
+            frame.write.parquet(_uri(parts))
+            files = sorted(parts.glob("*.parquet"))
             for file in files:
                 _assert_declared(pq.read_schema(file), table)
-            if sum(pq.read_metadata(file).num_rows for file in files) != computed:
+            if sum(pq.read_metadata(file).num_rows for file in files) != int(counted.get["rows"]):
                 raise LakeError(
                     f"{table.name}: not all rows that Spark computed are in the lake; the earlier partition is untouched. "
                     "See that all workers have data/lake at the same path (docs/scaling.md), and materialise it again."
                 )
             yield self.duckdb, self.duckdb.read_parquet([str(file) for file in files])
-
-    def _write(self, rows: ir.Table, folder: Path) -> int:
-        """Write the rows as Parquet files. Returns their number."""
-        self.backend._run_pre_execute_hooks(rows)
-        counted = Observation()
-        frame = self.backend.raw_sql(self.backend.compile(rows)).observe(counted, count(lit(1)).alias("rows"))
-        frame.write.parquet(_uri(folder))
-        return int(counted.get["rows"])
 
 
 def _uri(path: Path) -> str:

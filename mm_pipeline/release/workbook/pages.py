@@ -1,8 +1,7 @@
 """The tables of the workbook and the content of their cells. Not here: anything of Excel, or the words of headings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,17 +25,17 @@ _ORDER = ("level", "area_code", "year", "rule", "threshold", "category")
 """From the country down, and for each area by year."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """A table of the workbook."""
+class Page(NamedTuple):
+    """A table of the workbook, with its name in ``texts/workbook.json``.
+
+    ``columns``: column -> cells; a column is one of the released table, a dimension (for its categories) or a year (for
+    rates). ``pinned``: number of columns, from the first, that stay in view.
+    """
 
     name: str
-    """Name of the table, as in ``texts/workbook.json``."""
     columns: Mapping[str, Sequence[Any]]
-    """Column -> cells. A column is one of the released table, a dimension (for its categories) or a year (for rates)."""
     years: tuple[int, ...]
     pinned: int = 0
-    """Number of columns, from the first, that stay in view."""
 
 
 def pages(
