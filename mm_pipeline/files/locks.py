@@ -22,8 +22,7 @@ DELIVERIES = "deliveries"  # for making synthetic deliveries
 ID_KEY = "id.key"  # for making the secret of the pseudonymisation keys
 SIGN_OFF = "sign-off"  # of the signature files
 UI = "ui"  # of the web server that runs together with a daemon
-_PUBLISHED = "published"
-_RUN = "run-"
+_PUBLISHED, _RUN = "published", "run-"
 
 Say = Callable[[str], None]
 """Called once, with a message, when a lock has to be waited for."""

@@ -141,13 +141,14 @@ class Backfill:
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
     """The messages of failed steps; checks that failed tell their own. Without one, why the run could not begin."""
-    steps = [(event.step_key, event.step_failure_data.error) for event in run.all_events if event.is_step_failure]
+    steps = [
+        (f"{event.step_key}: ", event.step_failure_data.error) for event in run.all_events if event.is_step_failure
+    ]
     begins = [("", event.job_failure_data.error) for event in run.all_events if event.is_job_failure]
     problems = []
     for step, error in steps or begins:
         if error and error.cls_name != "DagsterAssetCheckFailedError":
             cause = error.cause or error
             # The text of an operator's error is the whole message.
-            text = cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: ")
-            problems.append(f"{step}: {text}" if step else text)
+            problems.append(step + cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: "))
     return problems

@@ -35,8 +35,8 @@ def changed_files(settings: Settings, name: str, lies_there: Delivery) -> list[s
 
 
 def changed_settings(settings: Settings, name: str, year: int) -> list[str]:
-    """The differences between the settings that change a figure, or the secret, and those of the raw table, in words."""
-    if name == GEOGRAPHY.name or (made := _provenance(settings, name, year)) is None:
+    """The differences between the settings that change a figure, or the secret, and those of a raw table, in words."""
+    if not name.startswith("raw_") or (made := _provenance(settings, name, year)) is None:
         return []
     was, now = made.details.get("settings", {}), settings.of_figures
     found = [

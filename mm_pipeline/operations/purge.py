@@ -78,8 +78,7 @@ class Receipt:
     by: str
     at: str
     before: int
-    state: str
-    """``planned`` until all files are removed: a purge that was killed stays so, and the next one removes the rest."""
+    state: str  # ``planned`` until all files are removed: a purge that was killed stays so, and the next one goes on
     files: tuple[Removed, ...]
     ended: str = ""
 
@@ -211,8 +210,8 @@ def _remove_empty(folder: Path, settings: Settings) -> None:
 
 
 def _observation(asset: str, year: int, files: tuple[Removed, ...], receipt: Path) -> dg.AssetObservation:
-    of = {file.kind: file for file in files if (file.asset, file.year) == (asset, year)}
-    metadata = {f"rows of the {kind}": "unknown" if file.rows is None else file.rows for kind, file in of.items()}
+    of = {file.kind: file.rows for file in files if (file.asset, file.year) == (asset, year)}
+    metadata = {f"rows of the {kind}": "unknown" if rows is None else rows for kind, rows in of.items()}
     return dg.AssetObservation(
         asset,
         partition=str(year),

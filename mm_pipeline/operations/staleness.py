@@ -17,22 +17,9 @@ import dagster as dg
 from mm_pipeline import schemas
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
-from mm_pipeline.operations.dagster_workarounds import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_TAG,
-    AssetGraph,
-    AssetNode,
-    newest_materializations,
-    newest_results,
-)
-from mm_pipeline.operations.provenance_differences import (
-    OTHER_SECRET,
-    changed_files,
-    changed_settings,
-    changes_since_purged,
-    is_of_manifest,
-    is_read,
-)
+from mm_pipeline.operations import dagster_workarounds as workarounds
+from mm_pipeline.operations import provenance_differences as differences
+from mm_pipeline.operations.dagster_workarounds import AssetGraph, AssetNode
 from mm_pipeline.operations.purge import PERSONS, purged
 from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
 from mm_pipeline.reference.areas import geography_version
@@ -126,10 +113,10 @@ class Ledger:
             waits = f"data/raw/{year} is {lies_there.hindrance}: nothing in it is read" if lies_there.hindrance else ""
             return YearState(year, lies_there, (waits or f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
-        read = [name for name in self.yearly_assets if is_read(name)]
-        files = {name: changed_files(self.settings, name, lies_there) for name in read}
-        settings = [change for name in read for change in changed_settings(self.settings, name, year)]
-        of_files = sorted((change for each in files.values() for change in each), key=is_of_manifest)
+        read = [name for name in self.yearly_assets if differences.is_read(name)]
+        files = {name: differences.changed_files(self.settings, name, lies_there) for name in read}
+        settings = [change for name in read for change in differences.changed_settings(self.settings, name, year)]
+        of_files = sorted((change for each in files.values() for change in each), key=differences.is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
         is_whole = not any(self._why_unusable(name, year) for name in self.yearly_assets if name != PUBLISHED_YEAR)
@@ -144,13 +131,13 @@ class Ledger:
             return ""
         # A check may have failed since it was cleared: then that is what keeps it from being public.
         checks = self._asset(schemas.PROTECTED_RATES.name).check_keys
-        results = [each for of in newest_results(self.instance, checks, year).values() for each in of]
+        results = [each for of in workarounds.newest_results(self.instance, checks, year).values() for each in of]
         failed = any(each.severity is dg.AssetCheckSeverity.ERROR and not each.passed for each in results)
         return "" if failed else waiting.sentence
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
         """The state of a year whose persons were purged: it is not stale until its delivery changes."""
-        changes = tuple(changes_since_purged(self.settings, lies_there))
+        changes = tuple(differences.changes_since_purged(self.settings, lies_there))
         kept = [name for name in self.yearly_assets if name not in {table.name for table in PERSONS}]
         lost = [reason for name in kept if (reason := self._why_unusable(name, lies_there.year))]
         reasons = tuple(lost) if lies_there.missing else (*lost, *changes)
@@ -195,9 +182,9 @@ class Ledger:
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
-        settings = changed_settings(self.settings, name, lies_there.year) if is_read(name) else []
-        if (source is not None and own.data_version != source) or OTHER_SECRET in settings:
-            changes = [*changed_files(self.settings, name, lies_there), *settings]
+        settings = differences.changed_settings(self.settings, name, lies_there.year)
+        if (source is not None and own.data_version != source) or differences.OTHER_SECRET in settings:
+            changes = [*differences.changed_files(self.settings, name, lies_there), *settings]
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == schemas.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
@@ -251,12 +238,12 @@ class Ledger:
 
     def _of(self, name: str, year: int) -> Materialisation | None:
         if name not in self._newest:
-            records = newest_materializations(self.instance, dg.AssetKey(name))
+            records = workarounds.newest_materializations(self.instance, dg.AssetKey(name))
             self._newest[name] = {int(record.partition_key or 0): _materialisation(record) for record in records}
         return self._newest[name].get(year)
 
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:
     tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
-    versions = tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG)
+    versions = tags.get(workarounds.CODE_VERSION_TAG), tags.get(workarounds.DATA_VERSION_TAG)
     return Materialisation(record.storage_id, *versions, AWAITS_TAG in tags)

@@ -36,12 +36,11 @@ COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
 
 
 class Shape(NamedTuple):
-    """The columns of a file that are read."""
+    """The columns of a file that are read, and ``of`` what they are, in words."""
 
     required: list[str]
     optional: list[str]
     of: str
-    """Name of the place where the columns are described."""
 
 
 CELLS = Shape([*TEXT, *COUNTS], ["year", *DERIVED], "of sector_rates or protected_rates")
@@ -123,9 +122,8 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
     _refuse(rates_path, rates, _CELL, ~is_there & ~is_residual, whole)
     shown = f"no zero where {protected_path} is empty, as zeros are shown: give the table as mm-pipeline made it"
     for figure in FIGURES:
-        _refuse(
-            rates_path, rates, figure, (hidden[figure] & (system.value(figure) < lowest[figure]))[: len(rates)], shown
-        )
+        is_zero = hidden[figure] & (system.value(figure) < lowest[figure])
+        _refuse(rates_path, rates, figure, is_zero[: len(rates)], shown)
     return released
 
 
