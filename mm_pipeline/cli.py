@@ -1,5 +1,4 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui``; ``protect | audit`` of any
-table.
+"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui | protect | audit``.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
@@ -11,23 +10,25 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import wraps
-from itertools import chain
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mm_pipeline import __version__
-from mm_pipeline.clock import FIRST_YEAR, newest_year
+from mm_pipeline.clock import FIRST_YEAR, all_years, newest_year
 from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
-    from mm_pipeline.operations.backfill import YearResult
+    from rich.console import Console
+
+    from mm_pipeline.operations.backfill import Backfill, YearResult
     from mm_pipeline.settings import Settings
 
 DEMO_SCALE, DEMO_SEED = 0.02, 1
@@ -59,7 +60,7 @@ class Years(click.ParamType):
             if not first.strip().isdecimal() or (colon and not last.strip().isdecimal()):
                 self.fail(f"{value!r} is no list of years; expected 2019:2021, 2019 or 2019,2021.", param, ctx)
             for year in (int(first), int(last or first)):
-                if not FIRST_YEAR <= year <= newest_year():
+                if year not in all_years():
                     newest = newest_year()
                     self.fail(f"{year} is not a year of the statistic: {FIRST_YEAR} to {newest} (t-2).", param, ctx)
             years.update(range(int(first), int(last or first) + 1))
@@ -68,41 +69,8 @@ class Years(click.ParamType):
         return sorted(years)
 
 
-def _in_words(command: Callable[..., None]) -> Callable[..., None]:
-    """A user's mistake is answered in words and exit code 1, never with a traceback."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            with _raising_on_signals():
-                command(*args, **kwargs)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            click.echo(
-                "mm-pipeline: ended by a signal. What was done stays; run the command again for the rest.", err=True
-            )
-            sys.exit(1)
-        except OperatorError as error:
-            told = error
-        except Exception as error:
-            if _is_of_output(error):
-                raise
-            if (of_disk := storage_error(error, _settings().data_dir)) is None:
-                raise
-            told = of_disk
-        else:
-            return
-        click.echo(f"mm-pipeline: {told}", err=True)
-        sys.exit(1)
-
-    return run
-
-
 def _is_of_output(error: Exception) -> bool:
-    """Whether it is what was printed that could not be written: the error names no file, and comes from who prints.
-
-    Not a broken pipe, by which who reads it tells that it is enough.
-    """
+    """Whether what was printed could not be written (the error names no file), other than to a reader who had enough."""
     if not isinstance(error, OSError) or error.filename is not None or isinstance(error, BrokenPipeError):
         return False
     where = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
@@ -110,7 +78,27 @@ def _is_of_output(error: Exception) -> bool:
 
 
 class Commands(click.Group):
-    """The commands, of which none blames the data for an output that is full."""
+    """The commands. A user's mistake is answered in words and exit code 1, never with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _raising_on_signals():
+                super().invoke(ctx)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            told = "ended by a signal. What was done stays; run the command again for the rest."
+        except OperatorError as error:
+            told = str(error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if _is_of_output(error) or (of_disk := storage_error(error, _settings().data_dir)) is None:
+                raise
+            told = str(of_disk)
+        else:
+            return
+        click.echo(f"mm-pipeline: {told}", err=True)
+        sys.exit(1)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -118,9 +106,8 @@ class Commands(click.Group):
         except OSError as error:
             if not _is_of_output(error):
                 raise
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # what is left would be tried again at the end
+            # What is left would be tried again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(
                 f"mm-pipeline: what it says cannot be written ({error.strerror}). Send it elsewhere, and start again."
             )
@@ -131,16 +118,12 @@ def _raising_on_signals() -> Iterator[None]:
     """SIGINT and SIGTERM raise KeyboardInterrupt, also where whoever started the process ignores them."""
     # Only the main thread of a process may ask for signals; a command in another one leaves them to it.
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, _interrupted) for number in numbers}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _interrupted(_signal: int, _frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -150,10 +133,8 @@ def main() -> None:
 
 
 @main.command()
-@_in_words
 def run() -> None:
     """Build every year that is delivered; with no delivery at all, make demonstration deliveries first."""
-    from mm_pipeline.clock import all_years
     from mm_pipeline.ingest.delivery import years_delivered
 
     settings = _settings()
@@ -176,7 +157,6 @@ def run() -> None:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--force", is_flag=True, help="Replace a delivery that is there already.")
-@_in_words
 def synthesize(years: list[int], scale: float, seed: int, force: bool) -> None:
     """Make synthetic deliveries in data/raw, for demonstration and tests."""
     settings = _settings()
@@ -192,7 +172,6 @@ def synthesize(years: list[int], scale: float, seed: int, force: bool) -> None:
 @main.command()
 @click.option("--years", type=Years(), required=True, help="For example 2019:2021.")
 @click.option("--force", is_flag=True, help="Build them again even if they are up to date.")
-@_in_words
 def backfill(years: list[int], force: bool) -> None:
     """Build years from their deliveries: ingest, checks, rates, release."""
     _backfill(_settings(), years, force=force)
@@ -200,12 +179,9 @@ def backfill(years: list[int], force: bool) -> None:
 
 @main.command()
 @click.option("--years", type=Years(), help="For example 2019:2021; of these every reason is told.  [default: all]")
-@_in_words
 def status(years: list[int] | None) -> None:
     """What is delivered, built, protected, published and checked, year by year; what is stale, and why."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     from mm_pipeline.operations.status import SHORT
     from mm_pipeline.operations.status import status as status_of
@@ -214,13 +190,8 @@ def status(years: list[int] | None) -> None:
         ledger = backfill.ledger()
         all_of_them = status_of(ledger, years)
         series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in all_of_them[0].row:
-        table.add_column(name, justify="right" if name in SHORT else "left", no_wrap=name not in ("state", "delivered"))
-    for year in all_of_them:
-        table.add_row(*map(escape, year.row.values()))
-    console = _console()
-    console.print(table)
+    cells = [year.row.values() for year in all_of_them]
+    console = _print_table(all_of_them[0].row, cells, right=SHORT, wrapped=("state", "delivered"), padding=(0, 1, 0, 0))
     for year in all_of_them if years else ():
         for reason in year.state.reasons or filter(None, [year.state.awaits]):
             console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
@@ -231,7 +202,6 @@ def status(years: list[int] | None) -> None:
 @click.argument("year", type=int)
 @click.option("--name", help="First and last name of who signs what awaits. Without it: what is awaited.")
 @click.option("--manifest", default="", help="With --name: the first 12 digits or more of what was looked at.")
-@_in_words
 def sign_off(year: int, name: str | None, manifest: str) -> None:
     """What of YEAR awaits the signatures of two people (MM_SIGN_OFF), or sign it."""
     from mm_pipeline.operations.sign_off import awaited, nothing_awaits, sign
@@ -246,16 +216,13 @@ def sign_off(year: int, name: str | None, manifest: str) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 3000, with --read-only 3001]")
 @click.option("--read-only", is_flag=True, help="For onlookers: nothing can be started, and no schedule runs.")
 @click.option("--without-sign-in", is_flag=True, help="Listen on an address that others can reach.")
-@_in_words
 def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> None:
     """Serve the Dagster UI, with the schedule and the backfill daemon, over the history in data/dagster."""
     from mm_pipeline.operations.dagster_home import open_instance
     from mm_pipeline.webserver import hold_place
 
     if host not in ("127.0.0.1", "localhost", "::1"):
-        may = (
-            "sees runs and checks" if read_only else "sees runs and checks, starts and stops runs, and deletes history"
-        )
+        may = "sees runs and checks" + ("" if read_only else ", starts and stops runs, and deletes history")
         if not without_sign_in:
             raise click.UsageError(
                 f"on --host {host} whoever reaches this machine {may}: there is no sign-in. Leave it at 127.0.0.1 and put "
@@ -278,7 +245,6 @@ def ui(host: str, port: int | None, read_only: bool, without_sign_in: bool) -> N
 @click.option("--before", type=int, required=True, metavar="YEAR", help="The first year whose persons are kept.")
 @click.option("--deliveries", is_flag=True, help="Remove data/raw/<year> of these years as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_in_words
 def purge(before: int, deliveries: bool, yes: bool) -> None:
     """Remove the persons of past years from the lake; rates, houses and the release stay.
 
@@ -293,12 +259,11 @@ def purge(before: int, deliveries: bool, yes: bool) -> None:
     if not found:
         click.echo(f"Nothing to remove: there are no persons of a year before {before}.")
         return
-    for year in sorted({each.year for each in found}):
-        files = [each for each in found if each.year == year]
+    for year, of_year in groupby(found, key=lambda each: each.year):
+        files = list(of_year)
+        size = sum(each.path.lstat().st_size for each in files)
         of = ", ".join(dict.fromkeys(each.asset or each.kind for each in files))
-        click.echo(
-            f"{year}: {len(files)} files, {sum(each.path.lstat().st_size for each in files) / 1e6:.1f} MB ({of})"
-        )
+        click.echo(f"{year}: {len(files)} files, {size / 1e6:.1f} MB ({of})")
     if not yes:
         click.confirm("Remove them? These years can then be built again from their deliveries only.", abort=True)
     with open_instance(settings) as instance:
@@ -343,7 +308,6 @@ _threshold = click.option(
     help="With --earlier, where changes wait: a file for the counts that the protected table is made from. Confidential: it "
     "is the RATES of this release for the next one.",
 )
-@_in_words
 def protect(
     table: Path, out: Path, threshold: int | None, earlier: tuple[tuple[Path, Path], ...], counts: Path | None
 ) -> None:
@@ -394,21 +358,21 @@ def protect(
     help="What somebody may know from elsewhere: a file with the columns level, area_code, dimension, category, figure "
     "(beneficiaries or patients), at_least, at_most (one of the two may be empty).",
 )
-@_in_words
 def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Path | None) -> None:
     """Audit TABLE (CSV or Parquet, columns of protected_rates): exit 1 if somebody can work out a small number."""
     from mm_pipeline.operations.table_files import audited
 
     threshold = threshold or _settings().disclosure_threshold
-    result = audited(table, threshold, also, known)
-    _print_visibility(result.visibility)
-    for note in result.notes:
+    visibility, rows, notes = audited(table, threshold, also, known)
+    names = list(visibility[0]) if visibility else []
+    spaced = [name for name in names if " " in name]
+    _print_table(names, [row.values() for row in visibility], right=set(names) - {"level", "dimension"}, wrapped=spaced)
+    for note in notes:
         click.echo(note)
     files = ", ".join(map(str, [table, *also, *([known] if known else [])]))
-    if not len(result.violations):
+    if not len(rows):
         click.echo(f"No violation: of no hidden figure can anybody tell that it is below {threshold}.")
         return
-    rows = result.violations
     for row in rows.head(_NAMED).itertuples():
         of = f" ({row.path})" if also else ""
         click.echo(f"  {row.level} {row.area_code}, {row.dimension} {row.category}: {row.figure}{of}", err=True)
@@ -421,16 +385,23 @@ def audit(table: Path, threshold: int | None, also: tuple[Path, ...], known: Pat
     )
 
 
-def _print_visibility(rows: list[dict[str, str]]) -> None:
+def _print_table(
+    names: Iterable[str], rows: Iterable[Iterable[str]], right: Container[str], wrapped: Container[str], **look: Any
+) -> "Console":
+    """Print a table with these headings, of which some are on the ``right`` and some may be ``wrapped``."""
     from rich import box
+    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name, justify="left" if name in ("level", "dimension") else "right", no_wrap=" " not in name)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, **look)
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in wrapped)
     for row in rows:
-        table.add_row(*row.values())
-    _console().print(table)
+        table.add_row(*map(escape, row))
+    console = Console()
+    console.print(table)
+    return console
 
 
 def _settings() -> "Settings":
@@ -444,36 +415,21 @@ def _settings() -> "Settings":
     return settings
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console()
-
-
-class _instance:  # noqa: N801 - a context manager, used like a function
+@contextmanager
+def _instance(settings: "Settings") -> Iterator["Backfill"]:
     """The backfill over Dagster's instance in the data folder."""
+    from mm_pipeline.definitions import build_definitions
+    from mm_pipeline.operations.backfill import Backfill
+    from mm_pipeline.operations.dagster_home import open_instance
 
-    def __init__(self, settings: "Settings") -> None:
-        self._settings = settings
-
-    def __enter__(self) -> Any:
-        from mm_pipeline.definitions import build_definitions
-        from mm_pipeline.operations.backfill import Backfill
-        from mm_pipeline.operations.dagster_home import open_instance
-
-        self._dagster = open_instance(self._settings)
-        return Backfill(self._settings, self._dagster.__enter__(), build_definitions)
-
-    def __exit__(self, *error: Any) -> None:
-        self._dagster.__exit__(*error)
+    with open_instance(settings) as instance:
+        yield Backfill(settings, instance, build_definitions)
 
 
 def _progress(description: str, total: int) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console()
-    )
+    progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress.add_task(description, total=total)
     return progress
 
@@ -485,20 +441,14 @@ def _making_deliveries(settings: "Settings") -> AbstractContextManager[Any]:
     return Locks(settings.lake_dir).held([DELIVERIES], by=command_line(), say=click.echo)
 
 
-def _synthesize(settings: "Settings", years: Iterable[int], scale: float, seed: int) -> None:
+def _synthesize(settings: "Settings", years: list[int], scale: float, seed: int) -> None:
     from mm_pipeline.demo import synthesize as make
     from mm_pipeline.reference.areas import areas
 
-    years = list(years)
     with _progress("synthetic deliveries", len(years)) as progress:
-        make(
-            settings.raw_dir,
-            years,
-            scale=scale,
-            seed=seed,
-            areas=lambda year: areas(settings.reference_dir, year),
-            on_year=lambda _year: progress.advance(progress.task_ids[0]),
-        )
+        of_year = partial(areas, settings.reference_dir)
+        task = progress.task_ids[0]
+        make(settings.raw_dir, years, scale=scale, seed=seed, areas=of_year, on_year=lambda _: progress.advance(task))
 
 
 def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
@@ -510,43 +460,36 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
         assert_met(settings)  # rather now than after the deliveries of a year were read
 
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
+        say = partial(progress.console.print, highlight=False)
 
         def tell(result: "YearResult") -> None:
             progress.advance(progress.task_ids[0])
             for problem in result.problems:
-                progress.console.print(f"[bold red]{result.year}[/] {escape(problem)}", highlight=False)
+                say(f"[bold red]{result.year}[/] {escape(problem)}")
             for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
-                progress.console.print(f"[yellow]{result.year}[/] {escape(warning)}", highlight=False)
+                say(f"[yellow]{result.year}[/] {escape(warning)}")
 
-        def tell_wait(said: str) -> None:
-            progress.console.print(escape(said), highlight=False)
-
-        results = backfill.years(years, force=force, on_year=tell, on_wait=tell_wait)
+        results = backfill.years(years, force=force, on_year=tell, on_wait=lambda said: say(escape(said)))
         for problem in backfill.series_problems:
-            progress.console.print(f"[bold red]release[/] {escape(problem)}", highlight=False)
+            say(f"[bold red]release[/] {escape(problem)}")
     _print_summary(settings, results)
     if backfill.series_problems or any(result.outcome == "failed" for result in results):
         sys.exit(1)
 
 
 def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from mm_pipeline.operations.status import STATES
+    from mm_pipeline.operations.status import SHORT, STATES
 
     synthetic = any(result.synthetic for result in results)
     title = "stat_003_007: patients of a maison médicale" + (" (SYNTHETIC DATA)" if synthetic else "")
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("year", "beneficiaries", "patients", "per 10 000", "ok", "warn", "fail", "n/a", "s", ""):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    names = ("year", "beneficiaries", "patients", "per 10 000", *SHORT, "s", "")
+    rows = []
     for result in results:
         figures = result.figures
         shown = (f"{figures[0]:,}", f"{figures[1]:,}", f"{figures[2]:.1f}") if figures else ("", "", "")
-        counts = [str(result.checks.get(state, 0)) for state in STATES]
-        table.add_row(str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome)
-    console = _console()
-    console.print(table)
+        counts = (str(result.checks.get(state, 0)) for state in STATES)
+        rows.append((str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome))
+    console = _print_table(names, rows, right=names[:-1], wrapped=(), title=title, padding=(0, 1, 0, 0))
     console.print("ok, warn, fail, n/a: checks passed, warning, failed, not applicable. What they say is in the UI.")
     if skipped := sum(result.outcome == "up to date" for result in results):
         console.print(f"{skipped} of {len(results)} years were up to date and were skipped.")

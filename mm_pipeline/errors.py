@@ -1,11 +1,9 @@
 """The errors that are meant for the people who run the pipeline.
 
-Everything raised on purpose because of something an operator can mend derives from :class:`OperatorError`. Its text
-is the whole message: which file, line and column; what was found; what was expected; what to do. The command line
-prints it without a traceback, and Dagster shows it as the failure of the step. It never holds a pseudonym.
-
-What is raised without purpose may quote a value in its message: :func:`mm_pipeline.defs.assets.common.contained` keeps that
-inside the lake.
+What is raised because of something an operator can mend derives from :class:`OperatorError`. Its text is the whole message:
+which file, line and column; what was found; what was expected; what to do. The command line prints it without a traceback,
+and Dagster shows it as the failure of the step. It never holds a pseudonym. What is raised without purpose may quote a
+value: :func:`mm_pipeline.defs.contained.contained` keeps that inside the lake.
 """
 
 import errno
@@ -73,10 +71,7 @@ _SPILLED_OUT = re.compile(r"max_temp_directory_size|temp_directory", re.IGNORECA
 
 
 def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
-    """An error of the disk in words: which folder, and what to do; None for any other error.
-
-    Of files it names the folder only. DuckDB and Arrow tell the system's error in their text.
-    """
+    """An error of the disk in words: which folder (never which file), and what to do; None for any other error."""
     is_of_files = isinstance(error, OSError) or type(error).__name__ == "IOException"
     code = error.errno if isinstance(error, OSError) else _of_history(error)
     known = [*_FULL, *_CLOSED]
@@ -84,17 +79,15 @@ def storage_error(error: BaseException, data_dir: Path) -> StorageError | None:
         code = next((each for each in known if is_of_files and os.strerror(each).lower() in str(error).lower()), None)
     where = _folder(error, data_dir)
     if code in _FULL or (type(error).__name__ == "OutOfMemoryException" and _SPILLED_OUT.search(str(error))):
-        why = _FULL.get(code or 0, "there is no space left to spill to")
-        return StorageError(
-            f"{where}: {why}. Nothing of this step was kept, earlier results are as they were. Make room on that disk and "
-            "start the year again."
-        )
-    if code in _CLOSED:
-        return StorageError(
-            f"{where}: {_CLOSED[code]}. Nothing of this step was kept, earlier results are as they were. See that it is "
-            "mounted for writing and belongs to the account that runs mm-pipeline, and start the year again."
-        )
-    return None
+        why, do = _FULL.get(code or 0, "there is no space left to spill to"), "Make room on that disk"
+    elif code in _CLOSED:
+        why = _CLOSED[code]
+        do = "See that it is mounted for writing and belongs to the account that runs mm-pipeline,"
+    else:
+        return None
+    return StorageError(
+        f"{where}: {why}. Nothing of this step was kept, earlier results are as they were. {do} and start the year again."
+    )
 
 
 def _of_history(error: BaseException) -> int | None:

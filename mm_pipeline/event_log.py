@@ -15,11 +15,8 @@ from sqlalchemy.pool import StaticPool
 
 from mm_pipeline.operations.dagster_workarounds import ConfigurableClassData, SqliteEventLogStorage
 
-_KEPT = 3
-"""Databases with a connection: the index of all runs, and the runs that were asked for last."""
-
-_PATIENCE = 30
-"""Seconds to wait for another process that writes; as in Dagster."""
+_KEPT = 3  # databases with a connection: the index of all runs, and the runs that were asked for last
+_PATIENCE = 30  # seconds to wait for another process that writes; as in Dagster
 
 
 class SqliteEventLog(SqliteEventLogStorage):
@@ -41,23 +38,19 @@ class SqliteEventLog(SqliteEventLogStorage):
     def _connect(self, shard: str) -> Iterator[Connection]:
         # One connection a database is enough: Dagster's lock lets one thread at a time in here.
         with self._db_lock:
-            engine = self._engine(shard)
+            engine = self._engines.pop(shard, None) or create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=StaticPool,
+                connect_args={"timeout": _PATIENCE, "check_same_thread": False},
+            )
+            self._engines[shard] = engine  # the last one asked for is the last one to go
+            while len(self._engines) > _KEPT:
+                self._engines.pop(next(iter(self._engines))).dispose()
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
-
-    def _engine(self, shard: str) -> Engine:
-        engine = self._engines.pop(shard, None) or create_engine(
-            self.conn_string_for_shard(shard),
-            poolclass=StaticPool,
-            connect_args={"timeout": _PATIENCE, "check_same_thread": False},
-        )
-        self._engines[shard] = engine  # the last one asked for is the last one to go
-        while len(self._engines) > _KEPT:
-            self._engines.pop(next(iter(self._engines))).dispose()
-        return engine
 
     def _close(self) -> None:
         while self._engines:

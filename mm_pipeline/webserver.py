@@ -1,11 +1,9 @@
 """Dagster's web server, answering only to its own pages.
 
-It has no sign-in, and of itself it takes a request from anywhere: a page of another site that an operator looks at could
-start runs (a form sent to ``/graphql``), and by a name that points to 127.0.0.1 read everything. So what is asked under a
-foreign name, comes from a page of another site, or is not sent as JSON, is refused (``docs/decisions/0019-privacy.md``).
-
-``python -m mm_pipeline.webserver`` takes the arguments of ``dagster-webserver``; ``python -m mm_pipeline.webserver dev``
-those of ``dagster dev``, and gives it this web server.
+It has no sign-in, and takes a request from anywhere: a page of another site could start runs (a form sent to ``/graphql``),
+and by a name that points to 127.0.0.1 read everything. So what is asked under a foreign name, comes from a page of another
+site, or is not sent as JSON, is refused (``docs/decisions/0019-privacy.md``). ``python -m mm_pipeline.webserver`` takes the
+arguments of ``dagster-webserver``; with ``dev`` first those of ``dagster dev``, and gives it this web server.
 """
 
 import socket
@@ -53,15 +51,12 @@ def why_refused(scope: Scope, names: frozenset[str]) -> str | None:
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         return "This server answers to its own pages only."
     if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/graphql"):
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         is_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-        is_json = scope["method"] == "POST" and _type(headers) == "application/json"
+        is_json = scope["method"] == "POST" and kind == "application/json"
         if not (is_page or is_json):
             return "Queries are sent with POST, as application/json."
     return None
-
-
-def _type(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def hold_place(settings: "Settings", host: str, port: int, *, alone: bool) -> None:

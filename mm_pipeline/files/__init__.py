@@ -1,4 +1,1 @@
-"""Files on disk: atomic replacement, locks, permissions, safe names, checksums.
-
-Code here works on paths and knows nothing of settings, of the lake's tables or of Dagster.
-"""
+"""Files on disk: atomic replacement, locks, permissions, safe names, checksums. Knows no settings, no tables, no Dagster."""

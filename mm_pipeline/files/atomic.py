@@ -37,6 +37,12 @@ def replacing(
         temporary.unlink(missing_ok=True)
 
 
+def replace_text(path: Path, text: str, *, mode: int, durable: bool = False) -> None:
+    """Write a text file that takes the place of ``path``, as :func:`replacing`."""
+    with replacing(path, mode=mode, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -49,9 +55,8 @@ def _to_disk(path: Path) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` that takes its place, readable by everybody, when the block succeeds.
 
-    When the block fails the new folder vanishes, and ``path`` is as it was. The exchange is one step where the file system
-    can exchange two folders (Linux: ext4, xfs, btrfs, tmpfs and most others). Elsewhere it is two steps, between which
-    ``path`` is missing; if the process is killed there, :func:`clean_up` puts the old folder back.
+    The exchange is one step where the file system can (Linux: ext4, xfs, btrfs, tmpfs and most others). Elsewhere it is two,
+    between which ``path`` is missing; if the process is killed there, :func:`clean_up` puts the old folder back.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,10 +83,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def left_beside(path: Path) -> list[Path]:
-    """The temporary files and folders beside ``path`` of replacements that are at work or were killed.
-
-    Includes ``tmp_<name>``, to which DuckDB writes first.
-    """
+    """The temporary files and folders of replacements that are at work or were killed, with DuckDB's ``tmp_<name>``."""
     names = f".{path.name}.*", f"tmp_.{path.name}.*"
     return sorted(found for name in names for found in path.parent.glob(name) if found.suffix in (_NEW, _OLD))
 

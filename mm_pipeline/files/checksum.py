@@ -7,9 +7,8 @@ old and the new one: whenever the process is killed, the file that lies there ma
 import hashlib
 from pathlib import Path
 
-from mm_pipeline.files.atomic import replacing
-
-_MODE = 0o600
+from mm_pipeline.files.atomic import replace_text
+from mm_pipeline.files.fingerprint import state
 
 _found_intact: dict[Path, tuple[int, ...]] = {}
 """Files that this process found intact -> their state then."""
@@ -25,10 +24,10 @@ def is_intact(path: Path) -> bool:
 
     A file without a checksum, as earlier versions of the program wrote, counts as intact.
     """
-    if _found_intact.get(path) == (touched := _touched(path)):
+    if _found_intact.get(path) == (touched := state(path.stat())):
         return True
     expected = _expected(path)
-    while expected is not None and _sum(path) not in expected:
+    while expected is not None and sha256(path) not in expected:
         before, expected = expected, _expected(path)
         if expected == before:  # else it was replaced meanwhile
             return False
@@ -43,17 +42,18 @@ def is_lost(path: Path) -> bool:
 
 def put_with_checksum(new: Path, path: Path, *, durable: bool) -> None:
     """Move ``new`` to ``path``, keeping the checksum file valid for whatever lies there at any moment."""
-    digest, before = _sum(new), _expected(path)
+    digest, before = sha256(new), _expected(path)
     if before is None and path.is_file():
-        before = {_sum(path)}
+        before = {sha256(path)}
     if before is not None:  # else there is nothing yet, and a checksum by itself would say that a file was lost
         _write(path, before | {digest}, durable=durable)
     new.replace(path)
     _write(path, {digest}, durable=durable)
-    _found_intact[path] = _touched(path)
+    _found_intact[path] = state(path.stat())
 
 
-def _sum(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -68,10 +68,5 @@ def _expected(path: Path) -> set[str] | None:
 
 
 def _write(path: Path, sums: set[str], *, durable: bool) -> None:
-    with replacing(checksum_path(path), mode=_MODE, durable=durable) as file:
-        file.write_text("".join(f"{digest}  {path.name}\n" for digest in sorted(sums)), encoding="ascii")
-
-
-def _touched(path: Path) -> tuple[int, ...]:
-    is_now = path.stat()
-    return is_now.st_dev, is_now.st_ino, is_now.st_size, is_now.st_mtime_ns, is_now.st_ctime_ns
+    text = "".join(f"{digest}  {path.name}\n" for digest in sorted(sums))
+    replace_text(checksum_path(path), text, mode=0o600, durable=durable)

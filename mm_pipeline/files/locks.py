@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import ClassVar
@@ -17,30 +17,19 @@ from typing import ClassVar
 FOLDER = ".locks"
 """Folder of the locks, in the lake."""
 
-SERIES = "series"
-"""Lock of everything that is made from all years."""
-
-DELIVERIES = "deliveries"
-"""Lock for making synthetic deliveries."""
-
-ID_KEY = "id.key"
-"""Lock for making the secret of the pseudonymisation keys."""
-
-SIGN_OFF = "sign-off"
-"""Lock of the signature files."""
-
-UI = "ui"
-"""Lock of the web server that runs together with a daemon."""
-
-_PUBLISHED = "published"
-_RUN = "run-"
+SERIES = "series"  # of everything that is made from all years
+DELIVERIES = "deliveries"  # for making synthetic deliveries
+ID_KEY = "id.key"  # for making the secret of the pseudonymisation keys
+SIGN_OFF = "sign-off"  # of the signature files
+UI = "ui"  # of the web server that runs together with a daemon
+_PUBLISHED, _RUN = "published", "run-"
 
 Say = Callable[[str], None]
 """Called once, with a message, when a lock has to be waited for."""
 
 
 class Locks:
-    """The locks of one data folder. Reentrant: a lock that this object holds can be taken again."""
+    """The locks of one data folder. A lock that this object holds can be taken again."""
 
     _lent: ClassVar["ContextVar[Locks]"] = ContextVar("lent")
 
@@ -113,27 +102,22 @@ class Locks:
         if run_id in self._marked:
             yield
             return
-        mark = self._folder / f"{_RUN}{run_id}"
-        with locked(mark) as (descriptor, _waited):
+        with locked(self._folder / f"{_RUN}{run_id}") as (descriptor, _waited):
             self._marked[run_id] = descriptor
+            ended = not beyond_errors
             try:
                 yield
-            except BaseException:
-                if not beyond_errors:
-                    mark.unlink(missing_ok=True)
-                raise
-            else:
-                mark.unlink(missing_ok=True)  # while it is still locked: the run ended as it should
+                ended = True
             finally:
+                if ended:
+                    self.forget(run_id)  # while it is still locked
                 del self._marked[run_id]
 
     def abandoned(self) -> Iterator[tuple[str, bool]]:
         """The ids of runs whose process died before they ended, and whether they had begun; each until :meth:`forget`."""
         for mark in sorted(self._folder.glob(f"{_RUN}*")):
-            with (
-                suppress(BlockingIOError, FileNotFoundError),
-                mark.open("rb") as file,
-            ):  # BlockingIOError: the process is alive
+            # BlockingIOError: the process is alive.
+            with suppress(BlockingIOError, FileNotFoundError), mark.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if lies_at(mark, file.fileno()):  # else the run ended as it should
                     yield mark.name.removeprefix(_RUN), bool(file.read(1))
@@ -145,18 +129,14 @@ class Locks:
         (self._folder / f"{_RUN}{run_id}").unlink(missing_ok=True)
 
 
-@contextmanager
-def switching_a_year(lake_dir: Path, say: Say) -> Iterator[None]:
+def switching_a_year(lake_dir: Path, say: Say) -> AbstractContextManager[object]:
     """Lock for switching the folder of a released year: others may switch theirs, but nobody reads all years."""
-    with locked(lake_dir / FOLDER / _PUBLISHED, say, shared=True):
-        yield
+    return locked(lake_dir / FOLDER / _PUBLISHED, say, shared=True)
 
 
-@contextmanager
-def reading_all_years(lake_dir: Path, say: Say) -> Iterator[None]:
+def reading_all_years(lake_dir: Path, say: Say) -> AbstractContextManager[object]:
     """Lock for reading the folders of all released years: none is switched meanwhile."""
-    with locked(lake_dir / FOLDER / _PUBLISHED, say):
-        yield
+    return locked(lake_dir / FOLDER / _PUBLISHED, say)
 
 
 def command_line() -> str:
@@ -201,10 +181,7 @@ def locked(
 
 
 def hold_until_exit(lake_dir: Path, name: str) -> None:
-    """Hold a lock until this process ends, even if it becomes another program (``exec``).
-
-    Raises BlockingIOError when another process holds it.
-    """
+    """Hold a lock until this process ends, even through ``exec``. Raises BlockingIOError when another one holds it."""
     with locked(lake_dir / FOLDER / name, wait=False) as (descriptor, _):
         # The lock belongs to the open file, so it lasts until this copy of the descriptor is closed as well.
         os.set_inheritable(os.dup(descriptor), True)

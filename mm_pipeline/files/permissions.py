@@ -17,8 +17,7 @@ _OTHERS = 0o077
 def making_private_files() -> Iterator[None]:
     """Make all new files of the process private during the block, including those of libraries (spilled, unpacked data).
 
-    The umask belongs to the process, not to a thread; this is safe as a run executes its steps one by one in a process of
-    its own.
+    The umask is the process's, not a thread's: a run executes its steps one by one in a process of its own.
     """
     before = os.umask(_OTHERS)
     try:
@@ -39,15 +38,10 @@ def close(path: Path) -> bool:
 
     A symbolic link is left alone: its target may be anybody's, and nothing is read through it.
     """
-    if path.is_symlink():
+    if path.is_symlink() or not path.exists():
         return True
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return True
-    if not found.st_mode & _OTHERS:
-        return True
-    if found.st_uid == os.geteuid():
+    found = path.stat()
+    if found.st_mode & _OTHERS and found.st_uid == os.geteuid():
         with suppress(OSError):
             path.chmod(found.st_mode & 0o777 & ~_OTHERS)
     return not path.stat().st_mode & _OTHERS
@@ -56,7 +50,6 @@ def close(path: Path) -> bool:
 def write(path: Path, text: str) -> Path:
     """Write a text file, 0600, into its folder, 0700."""
     folder(path.parent)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
     return path

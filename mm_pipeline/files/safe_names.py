@@ -91,11 +91,8 @@ def size(number: int) -> str:
     """A number of bytes for people: 4 MiB, 20 GB, 1.5 GB."""
     binary = number % 1000 != 0 and number % 1024 == 0
     base, units = (1024, ("KiB", "MiB", "GiB")) if binary else (1000, ("kB", "MB", "GB", "TB"))
-    text = f"{number} bytes"
-    for power, unit in enumerate(units, 1):
-        if number >= base**power:
-            text = f"{number / base**power:.4g} {unit}"
-    return text
+    sizes = [f"{number / base**power:.4g} {unit}" for power, unit in enumerate(units, 1) if number >= base**power]
+    return sizes[-1] if sizes else f"{number} bytes"
 
 
 def _irregular(mode: int) -> str:

@@ -27,11 +27,6 @@ from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-_AS_FROM_UI = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
-"""Tag by which the UI lists a run under its jobs, so that it can be started again there."""
-
 
 @dataclass
 class YearResult:
@@ -48,10 +43,7 @@ class YearResult:
 
 
 class Backfill:
-    """The jobs on one instance, resolved once to run many years.
-
-    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings.
-    """
+    """The jobs on one instance, resolved once to run many years."""
 
     def __init__(
         self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
@@ -60,8 +52,7 @@ class Backfill:
         definitions = build_definitions(settings=settings)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
-        self._yearly = definitions.resolve_job_def(YEARLY_JOB)
-        self._series = definitions.resolve_job_def(SERIES_JOB)
+        self._yearly, self._series = map(definitions.resolve_job_def, (YEARLY_JOB, SERIES_JOB))
 
     def ledger(self) -> Ledger:
         return Ledger(self._instance, self._graph, self._settings)
@@ -76,14 +67,15 @@ class Backfill:
     ) -> list[YearResult]:
         """Build each year that is not up to date (all of them with ``force``), then the series and the page.
 
-        Problems with the latter are in ``series_problems``. ``on_wait`` is called with a message when another process works
-        on a year; once that has ended, the year is examined anew.
+        Problems with the latter are in ``series_problems``. ``on_wait``: called with a message when another process works.
         """
         end_abandoned_runs(self._instance, self._settings)
         ledger, results = self.ledger(), []
         for year in years:
             with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
-                if not force and self._is_up_to_date(year, None if waited else ledger):
+                is_known = not waited and ledger.state(year).is_up_to_date
+                # Read anew: another process may just have built it.
+                if not force and (is_known or self.ledger().state(year).is_up_to_date):
                     result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
                 else:
                     result = self._build(year)
@@ -96,42 +88,32 @@ class Backfill:
                 self._refresh_series()
         return results
 
-    def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
-        """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
-        if known is not None and known.state(year).is_up_to_date:
-            return True
-        return self.ledger().state(year).is_up_to_date
-
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()
         run = self._run(self._yearly, partition_key=str(year))
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
-        for event in run.all_events:
-            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-                evaluation = event.asset_check_evaluation_data
-                state = state_of(evaluation)
-                result.checks[state] = result.checks.get(state, 0) + 1
-                said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
-                if said is not None:
-                    name = f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}"
-                    said.append(f"{name}: {evaluation.description}")
+        for evaluation in run.get_asset_check_evaluations():
+            state = state_of(evaluation)
+            result.checks[state] = result.checks.get(state, 0) + 1
+            said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
+            if said is not None:
+                said.append(
+                    f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}: {evaluation.description}"
+                )
         result.problems += _failures(run)
         return result
 
     def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job in this process.
-
-        The run is marked from before Dagster knows it until Dagster knows its end: whenever the process is killed, the next
-        process marks the run as failed.
-        """
+        """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
         run_id = str(uuid.uuid4())
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
                 partition_key=partition_key,
                 instance=self._instance,
                 raise_on_error=False,
-                run_config=_QUIET,
-                tags=_AS_FROM_UI,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                # By it the UI lists a run under its jobs, so that it can be started again there.
+                tags={".dagster/repository": f"__repository__@{CODE_LOCATION}"},
                 run_id=run_id,
             )
         if was_interrupted(run):
@@ -141,9 +123,7 @@ class Backfill:
     def _add_figures(self, result: YearResult) -> None:
         """Add the country total of the protected table, if the year has one."""
         lake = Lake(self._settings.lake_dir)
-        if not (
-            lake.has(schemas.PROTECTED_RATES, result.year) and lake.is_intact(schemas.PROTECTED_RATES, result.year)
-        ):
+        if not lake.is_usable(schemas.PROTECTED_RATES, result.year):
             return
         result.synthetic = lake.provenance(schemas.PROTECTED_RATES, result.year).synthetic
         country = (pc.field("level") == "country") & (pc.field("dimension") == "total")
@@ -161,13 +141,14 @@ class Backfill:
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
     """The messages of failed steps; checks that failed tell their own. Without one, why the run could not begin."""
-    steps = [(event.step_key, event.step_failure_data.error) for event in run.all_events if event.is_step_failure]
+    steps = [
+        (f"{event.step_key}: ", event.step_failure_data.error) for event in run.all_events if event.is_step_failure
+    ]
     begins = [("", event.job_failure_data.error) for event in run.all_events if event.is_job_failure]
     problems = []
     for step, error in steps or begins:
         if error and error.cls_name != "DagsterAssetCheckFailedError":
             cause = error.cause or error
             # The text of an operator's error is the whole message.
-            text = cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: ")
-            problems.append(f"{step}: {text}" if step else text)
+            problems.append(step + cause.message.strip().removeprefix(f"{OperatorError.__module__}.{cause.cls_name}: "))
     return problems

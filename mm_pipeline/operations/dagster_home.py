@@ -8,7 +8,7 @@ import dagster as dg
 
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.files import permissions
-from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.atomic import replace_text
 from mm_pipeline.files.locks import locked
 from mm_pipeline.files.safe_names import short
 from mm_pipeline.settings import DECODED, Settings
@@ -33,8 +33,8 @@ def dagster_home(settings: Settings) -> Path:
         permissions.close(home)
     target = home / "dagster.yaml"
     if not target.exists():
-        with replacing(target, mode=0o644) as whole:  # another process that starts now must not read half of it
-            whole.write_text((resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8"))
+        text = (resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8")
+        replace_text(target, text, mode=0o644)  # another process that starts now must not read half of it
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

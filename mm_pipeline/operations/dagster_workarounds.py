@@ -33,9 +33,9 @@ def newest_results(
 ) -> dict[dg.AssetCheckKey, list[dg.AssetCheckEvaluation]]:
     """The newest results of each of these checks for the year: that of the run planned last, and the latest by the clock.
 
-    Mostly one and the same. In public there is no way to read the results of a check. Dagster notes a check when its run is
-    planned, and its result with that: what looked last is not always what was planned last, what waits in the queue has not
-    looked, and a clock may have been put back. Those that never looked are not there.
+    Mostly one and the same, but Dagster notes a check when its run is planned: what looked last is not always what was
+    planned last, what waits in the queue has not looked, and a clock may have been put back. Those that never looked are not
+    there. In public there is no way to read the results of a check.
     """
     found = {}
     for key in keys:

@@ -1,10 +1,9 @@
 """Provenance differences: how files and settings differ now from those a table was built from, in words.
 
-Here: files and settings, by the provenance that every table carries. Not here: whether a year is up to date
-(:mod:`mm_pipeline.operations.staleness`).
+Not here: whether a year is up to date (:mod:`mm_pipeline.operations.staleness`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 
 from mm_pipeline.errors import LakeError
@@ -36,8 +35,8 @@ def changed_files(settings: Settings, name: str, lies_there: Delivery) -> list[s
 
 
 def changed_settings(settings: Settings, name: str, year: int) -> list[str]:
-    """The differences between the settings that change a figure, or the secret, and those of the raw table, in words."""
-    if name == GEOGRAPHY.name or (made := _provenance(settings, name, year)) is None:
+    """The differences between the settings that change a figure, or the secret, and those of a raw table, in words."""
+    if not name.startswith("raw_") or (made := _provenance(settings, name, year)) is None:
         return []
     was, now = made.details.get("settings", {}), settings.of_figures
     found = [
@@ -45,9 +44,8 @@ def changed_settings(settings: Settings, name: str, year: int) -> list[str]:
         for each in now
         if was.get(each, now[each]) != now[each]
     ]
-    secret = settings.key_check()
-    is_other_secret = secret and made.key_check and secret != made.key_check
-    return [*found, OTHER_SECRET] if is_other_secret else found
+    secrets = {settings.key_check(), made.key_check} - {""}
+    return [*found, OTHER_SECRET] if len(secrets) > 1 else found
 
 
 def changes_since_purged(settings: Settings, lies_there: Delivery) -> list[str]:
@@ -57,15 +55,11 @@ def changes_since_purged(settings: Settings, lies_there: Delivery) -> list[str]:
     """
     if (made := _provenance(settings, SECTOR_RATES.name, lies_there.year)) is None:
         return []
-    was = {
-        file.removeprefix(_DELIVERIES): sha256 for file, sha256 in made.sources.items() if file.startswith(_DELIVERIES)
-    }
-    read = {path.name for name, path in lies_there.present.items() if name not in OPTIONAL} | (
-        was.keys() & {manifest.NAME}
-    )
-    now = {file: sha256 for file, sha256 in fingerprints(settings, lies_there.year).items() if file in read}
-    kept = {file: sha256 for file, sha256 in was.items() if file in now}
-    return list(_differences(*({_DELIVERIES + file: sha256 for file, sha256 in each.items()} for each in (kept, now))))
+    read = {path.name for name, path in lies_there.present.items() if name not in OPTIONAL}
+    if _DELIVERIES + manifest.NAME in made.sources:
+        read.add(manifest.NAME)
+    now = _found(settings, lies_there, read)
+    return list(_differences({file: sha256 for file, sha256 in made.sources.items() if file in now}, now))
 
 
 def _delivered(settings: Settings, name: str, lies_there: Delivery, made: Provenance) -> dict[str, str]:
@@ -76,8 +70,13 @@ def _delivered(settings: Settings, name: str, lies_there: Delivery, made: Proven
     if "settings" in made.details:  # earlier versions of the program did not record the manifest
         read.add(manifest.NAME)
     misnamed = lies_there.misnamed if dataset in OPTIONAL and not path else ()
-    there = {file: sha256 for file, sha256 in fingerprints(settings, lies_there.year).items() if file in read}
-    return {_DELIVERIES + file: sha256 for file, sha256 in (there | dict.fromkeys(misnamed, "")).items()}
+    return _found(settings, lies_there, read) | {_DELIVERIES + file: "" for file in misnamed}
+
+
+def _found(settings: Settings, lies_there: Delivery, read: Container[str]) -> dict[str, str]:
+    """The fingerprints of the delivered files with these names, as in a provenance."""
+    there = fingerprints(settings, lies_there.year)
+    return {_DELIVERIES + file: sha256 for file, sha256 in there.items() if file in read}
 
 
 def _provenance(settings: Settings, name: str, year: int) -> Provenance | None:
@@ -91,20 +90,14 @@ def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
     """The differences of two sets of files (kind/name -> SHA-256) in words; the manifest, which changes with all, last."""
     for key in sorted(was.keys() | now.keys(), key=lambda key: (key.endswith(manifest.NAME), key)):
         name, before, after = key.partition("/")[2], was.get(key), now.get(key)
-        if before == after:
-            continue
         if before is None:
-            yield f"{name} is new" + (f" (SHA-256 {_short(after)})" if after else " and cannot be read under this name")
+            yield f"{name} is new" + (f" (SHA-256 {after[:12]}...)" if after else " and cannot be read under this name")
         elif after is None:
-            yield f"{name} is not there any more (SHA-256 was {_short(before)})"
-        else:
-            yield f"{name} has changed (SHA-256 was {_short(before)}, now {_short(after)})"
+            yield f"{name} is not there any more (SHA-256 was {before[:12]}...)"
+        elif before != after:
+            yield f"{name} has changed (SHA-256 was {before[:12]}..., now {after[:12]}...)"
 
 
 def is_of_manifest(change: str) -> bool:
     """Whether a difference, in words, is that of the manifest."""
     return change.startswith(manifest.NAME)
-
-
-def _short(sha256: str) -> str:
-    return f"{sha256[:12]}..."

@@ -25,7 +25,7 @@ from mm_pipeline.clock import now
 from mm_pipeline.disclosure.small_numbers import told
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files import permissions
-from mm_pipeline.files.atomic import replacing
+from mm_pipeline.files.atomic import replace_text
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.files.fingerprint import fingerprint
 from mm_pipeline.files.locks import Locks, Say, command_line
@@ -60,7 +60,7 @@ class Found:
 class Removed:
     """A file that goes, in a receipt; ``path`` below the data folder, ``rows`` as they may be shown (None: unknown).
 
-    ``changed`` is when the file was last changed, in nanoseconds: by it :func:`purged` knows one that was made anew.
+    ``changed``: when it last was, in nanoseconds, by which :func:`purged` knows one that was made anew.
     """
 
     path: str
@@ -78,8 +78,7 @@ class Receipt:
     by: str
     at: str
     before: int
-    state: str
-    """``planned`` until all files are removed: a purge that was killed stays so, and the next one removes the rest."""
+    state: str  # ``planned`` until all files are removed: a purge that was killed stays so, and the next one goes on
     files: tuple[Removed, ...]
     ended: str = ""
 
@@ -94,13 +93,12 @@ class Receipt:
             ) from None
 
     def write(self, path: Path) -> None:
-        with replacing(path, mode=0o600) as whole:
-            whole.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        replace_text(path, json.dumps(asdict(self), indent=1) + "\n", mode=0o600)
 
 
 def to_purge(settings: Settings, before: int, *, deliveries: bool) -> list[Found]:
     """The files that a purge removes, of the years before ``before``; :class:`OperatorError` if it must not."""
-    found = [*_of_lake(settings), *_errors(settings), *(_deliveries(settings, before) if deliveries else ())]
+    found = [*_of_lake(settings), *(_deliveries(settings, before) if deliveries else ())]
     return sorted((each for each in found if each.year < before), key=lambda each: (each.year, each.path))
 
 
@@ -170,19 +168,15 @@ def _receipts(settings: Settings) -> Path:
 
 def _of_lake(settings: Settings) -> Iterator[Found]:
     lake = Lake(settings.lake_dir)
-    for table in PERSONS:
-        for folder in (settings.lake_dir / table.name).glob(_YEAR):
+    places = [
+        *((table, TABLE, lake.path) for table in PERSONS),
+        *((table, QUARANTINE, lake.quarantine_path) for table in RAW),
+    ]
+    for table, kind, path_of in places:
+        for folder in path_of(table, 0).parent.parent.glob(_YEAR):
             year = int(folder.name.removeprefix("year="))
-            if lake.has(table, year):
-                yield Found(lake.path(table, year), year, TABLE, table.name)
-    for table in RAW:
-        for folder in lake.quarantine_path(table, 0).parent.parent.glob(_YEAR):
-            year = int(folder.name.removeprefix("year="))
-            if (path := lake.quarantine_path(table, year)).is_file():
-                yield Found(path, year, QUARANTINE, table.name)
-
-
-def _errors(settings: Settings) -> Iterator[Found]:
+            if (path := path_of(table, year)).is_file():
+                yield Found(path, year, kind, table.name)
     for path in (settings.lake_dir / ".errors").glob("*.txt"):
         if of_year := re.search(r"-(\d{4})-", path.name):
             yield Found(path, int(of_year[1]), DETAILS)
@@ -201,21 +195,12 @@ def _deliveries(settings: Settings, before: int) -> Iterator[Found]:
 def _described(settings: Settings, found: Found) -> Removed:
     rows: int | str | None = None
     if found.kind in (TABLE, QUARANTINE):
-        try:
+        with suppress(OSError, pa.ArrowException):  # damaged: it goes all the same
             rows = told(pq.read_metadata(found.path).num_rows)
-        except (OSError, pa.ArrowException):
-            rows = None  # damaged: it goes all the same
     lies_there = found.path.lstat()
-    return Removed(
-        path=found.path.relative_to(settings.data_dir).as_posix(),
-        year=found.year,
-        kind=found.kind,
-        asset=found.asset,
-        rows=rows,
-        bytes=lies_there.st_size,
-        sha256=fingerprint(found.path) if found.path.is_file() else "",
-        changed=lies_there.st_mtime_ns,
-    )
+    path = found.path.relative_to(settings.data_dir).as_posix()
+    sha256 = fingerprint(found.path) if found.path.is_file() else ""
+    return Removed(path, found.year, found.kind, found.asset, rows, lies_there.st_size, sha256, lies_there.st_mtime_ns)
 
 
 def _remove_empty(folder: Path, settings: Settings) -> None:
@@ -225,8 +210,8 @@ def _remove_empty(folder: Path, settings: Settings) -> None:
 
 
 def _observation(asset: str, year: int, files: tuple[Removed, ...], receipt: Path) -> dg.AssetObservation:
-    of = {file.kind: file for file in files if (file.asset, file.year) == (asset, year)}
-    metadata = {f"rows of the {kind}": "unknown" if file.rows is None else file.rows for kind, file in of.items()}
+    of = {file.kind: file.rows for file in files if (file.asset, file.year) == (asset, year)}
+    metadata = {f"rows of the {kind}": "unknown" if rows is None else rows for kind, rows in of.items()}
     return dg.AssetObservation(
         asset,
         partition=str(year),

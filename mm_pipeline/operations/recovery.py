@@ -18,7 +18,11 @@ from mm_pipeline.storage import scratch
 from mm_pipeline.storage.lake import Lake
 
 _UNMARKED = 600
-"""Seconds after which a run without a mark and without new log entries is dead, however busy the machine is."""
+"""Seconds after which a run without a mark and without new log entries is dead, however busy the machine is.
+
+Runs from the UI take their mark a moment after Dagster records their start, and release it a moment before it records their
+end. Runs that never started are ended by Dagster.
+"""
 
 
 def clean_up_under(settings: Settings, names: Iterable[str]) -> None:
@@ -64,20 +68,23 @@ def _places(settings: Settings, name: str) -> Iterator[Path]:
 def end_abandoned_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     """Mark runs of this instance as failed whose process is gone, and remove what it left. Returns their short ids.
 
-    Dagster itself only notices the end of processes that it started and that its code server outlives. A run that it takes
-    for running counts in the queue, and the schedule waits for it.
+    Dagster only notices the end of processes that it started and that its code server outlives; its queue and the schedule
+    wait for the others.
     """
-    locks = Locks(settings.lake_dir)
-    ended = _unmarked(instance, locks)
-    for unmarked in ended:
-        _end(instance, unmarked)
-    for run_id, had_begun in locks.abandoned():
-        run = instance.get_run_by_id(run_id)
-        if run is None and had_begun:
-            continue  # of an installation with another history over the same data
-        if run is not None and not run.is_finished:
+    locks, before = Locks(settings.lake_dir), time.time() - _UNMARKED
+    begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
+    ended = []
+    for run in begun:
+        if not locks.is_marked(run.run_id) and (heard := last_heard_of(instance, run.run_id)) and heard < before:
             _end(instance, run)
             ended.append(run)
+    for run_id, had_begun in locks.abandoned():
+        marked = instance.get_run_by_id(run_id)
+        if marked is None and had_begun:
+            continue  # of an installation with another history over the same data
+        if marked is not None and not marked.is_finished:
+            _end(instance, marked)
+            ended.append(marked)
         locks.forget(run_id)  # last: if this process is killed before, the next one ends the run
     remove_stale_files(settings, locks)
     return [run.run_id[:8] for run in ended]
@@ -87,19 +94,3 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     instance.report_run_failed(
         run, "The process of this run is gone: it was killed, or the machine stopped. Start the run again."
     )
-
-
-def _unmarked(instance: dg.DagsterInstance, locks: Locks) -> list[dg.DagsterRun]:
-    """Runs in progress that have no mark and no new log entries for long.
-
-    Not at once, as runs from the UI take their mark a moment after Dagster records their start, and release it a moment
-    before it records their end. Runs that never started are ended by Dagster.
-    """
-    begun = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]))
-    return [run for run in begun if not locks.is_marked(run.run_id) and _silent_since(instance, run) > _UNMARKED]
-
-
-def _silent_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
-    """Seconds since the newest entry in the log of the run."""
-    heard = last_heard_of(instance, run.run_id)
-    return time.time() - heard if heard else 0

@@ -6,6 +6,7 @@ of people are nowhere else: not in what is released.
 """
 
 import json
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterator
@@ -13,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from mm_pipeline.errors import OperatorError
-from mm_pipeline.files.atomic import replacing, replacing_folder
+from mm_pipeline.files.atomic import replace_text, replacing_folder
 from mm_pipeline.files.locks import SIGN_OFF, locked
-from mm_pipeline.release.files import CHECKSUMS, sha256
+from mm_pipeline.release.files import manifest_of
 from mm_pipeline.settings import Settings
 
 SIGNERS = 2
@@ -29,10 +29,8 @@ AWAITS_TAG = "mm_pipeline/awaits"
 Without a materialisation Dagster takes a backfill for failed (dagster-io/dagster#34219).
 """
 
-_HEX = set("0123456789abcdef")
 _LARGEST, _LONGEST_NAME = 100_000, 100
-_SHORTEST = 12
-"""Digits of a manifest by which a content is known."""
+_SHORTEST = 12  # digits of a manifest by which a content is known
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,8 @@ def awaited(settings: Settings, year: int) -> Awaited | None:
 
 
 def years_awaiting(settings: Settings) -> list[int]:
-    folders = settings.awaiting_dir.glob("[12][0-9][0-9][0-9]") if settings.awaiting_dir.is_dir() else ()
-    return sorted(int(folder.name) for folder in folders if awaited(settings, int(folder.name)))
-
-
-def manifest_of(folder: Path) -> str:
-    """SHA-256 of the ``SHA256SUMS`` of a released folder, and so of all of it; empty where there is none."""
-    sums = folder / CHECKSUMS
-    return sha256(sums) if sums.is_file() else ""
+    years = sorted(int(folder.name) for folder in settings.awaiting_dir.glob("[12][0-9][0-9][0-9]"))
+    return [year for year in years if awaited(settings, year)]
 
 
 def read_signature(file: Path) -> Signature:
@@ -120,11 +112,8 @@ def read_signature(file: Path) -> Signature:
         return Signature(problem="it is not JSON in UTF-8")
     if not isinstance(parsed, dict):
         return Signature(problem="it is not of the form {…}")
-    return _judged(parsed.get("manifest"), parsed.get("signed_by"))
-
-
-def _judged(manifest: Any, signed_by: Any) -> Signature:
-    if not (isinstance(manifest, str) and len(manifest) == 64 and set(manifest.lower()) <= _HEX):
+    manifest, signed_by = parsed.get("manifest"), parsed.get("signed_by")
+    if not (isinstance(manifest, str) and re.fullmatch("[0-9a-f]{64}", manifest.lower())):
         return Signature(problem='"manifest" is not a SHA-256, 64 digits from 0 to 9 and a to f')
     manifest = manifest.lower()
     if not (isinstance(signed_by, list) and all(isinstance(name, str) for name in signed_by)):
@@ -174,7 +163,7 @@ def sign(settings: Settings, year: int, name: str, manifest: str) -> Awaited:
         if _person(name) in map(_person, waiting.names):
             raise OperatorError(f"{name} has signed this content of {year} already; {SIGNERS} different people must.")
         _made(file.parent)
-        _write(file, _text(waiting.manifest, (*waiting.names, name)))
+        replace_text(file, _text(waiting.manifest, (*waiting.names, name)), mode=0o600)
         return Awaited(year, waiting.manifest, read_signature(file))
 
 
@@ -202,7 +191,8 @@ def keep_signature(settings: Settings, signed: Awaited) -> None:
         history, name = _made(settings.sign_off_dir / "history"), f"{signed.year}-{signed.manifest[:12]}"
         files = (history / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
         # The same content signed again by others, after another one was public: both stay.
-        _write(next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text), text)
+        place = next(file for file in files if not file.exists() or file.read_text(encoding="utf-8") == text)
+        replace_text(place, text, mode=0o600)
 
 
 def signed_before(settings: Settings, year: int, manifest: str) -> Signature:
@@ -227,11 +217,6 @@ def _file(settings: Settings, year: int) -> Path:
 
 def _text(manifest: str, names: tuple[str, ...]) -> str:
     return json.dumps({"manifest": manifest, "signed_by": names}, indent=1, ensure_ascii=False) + "\n"
-
-
-def _write(file: Path, text: str) -> None:
-    with replacing(file, mode=0o600) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _made(folder: Path) -> Path:

@@ -10,28 +10,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
 from mm_pipeline import schemas
 from mm_pipeline.errors import LakeError, ReferenceDataError
 from mm_pipeline.ingest.delivery import Delivery, data_version, delivery
-from mm_pipeline.operations.dagster_workarounds import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_TAG,
-    AssetGraph,
-    AssetNode,
-    newest_materializations,
-    newest_results,
-)
-from mm_pipeline.operations.provenance_differences import (
-    OTHER_SECRET,
-    changed_files,
-    changed_settings,
-    changes_since_purged,
-    is_of_manifest,
-    is_read,
-)
+from mm_pipeline.operations import dagster_workarounds as workarounds
+from mm_pipeline.operations import provenance_differences as differences
+from mm_pipeline.operations.dagster_workarounds import AssetGraph, AssetNode
 from mm_pipeline.operations.purge import PERSONS, purged
 from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
 from mm_pipeline.reference.areas import geography_version
@@ -51,35 +39,37 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class YearState:
-    """The state of a year. ``reasons``: why it is not up to date, in words; empty if it is."""
+    """The state of a year.
+
+    ``reasons``: why it is not up to date, in words; empty if it is. ``changes``: the differences between files and settings
+    and those it was built from, in words, without repetitions. ``is_new_delivery``: whether the delivery (files or manifest)
+    is not the one it was built from. ``purged``: when its persons were. ``awaits``: signatures that it awaits before it
+    becomes public, in words; nothing is built meanwhile.
+    """
 
     year: int
     delivery: Delivery
     reasons: tuple[str, ...]
     changes: tuple[str, ...] = ()
-    """The differences between files and settings and those it was built from, in words, without repetitions."""
     is_new_delivery: bool = False
-    """Whether the delivery (files or manifest) is not the one that the year was built from."""
-
     purged: date | None = None
-    """Date when its persons were purged; None if they were not."""
     awaits: str = ""
-    """Signatures that the year awaits before it becomes public, in words; nothing is built meanwhile."""
 
     @property
     def is_up_to_date(self) -> bool:
         return not self.reasons
 
 
-@dataclass(frozen=True)
-class Materialisation:
-    """The newest materialisation of one asset and year. ``order`` grows with time over all assets."""
+class Materialisation(NamedTuple):
+    """The newest materialisation of one asset and year. ``order`` grows with time over all assets.
+
+    ``awaits``: the release awaits its signatures, so that the materialisation published nothing.
+    """
 
     order: int
     code_version: str | None
     data_version: str | None
-    awaits: bool = False
-    """Whether the release awaits its signatures, so that the materialisation published nothing."""
+    awaits: bool
 
 
 @dataclass
@@ -94,19 +84,19 @@ class Ledger:
     @cached_property
     def yearly_assets(self) -> list[str]:
         """Names of the assets of a year, in the order of the flow."""
-        return [name for name in self._made_here if self._asset(name).partitions_def is not None]
+        return [name for name, node in self._made_here.items() if node.partitions_def is not None]
 
     @cached_property
     def series_assets(self) -> list[str]:
         """Names of the assets that are made from all years, in the order of the flow."""
-        return [name for name in self._made_here if self._asset(name).partitions_def is None]
+        return [name for name, node in self._made_here.items() if node.partitions_def is None]
 
     @cached_property
-    def _made_here(self) -> list[str]:
+    def _made_here(self) -> dict[str, AssetNode]:
         """A table that another asset writes beside its own is looked at with that asset."""
         keys = (key for level in self.graph.toposorted_asset_keys_by_level for key in sorted(level))
-        made = [key.to_user_string() for key in keys if self.graph.get(key).is_materializable]
-        return [name for name in made if name not in MADE_BY]
+        nodes = {key.to_user_string(): self.graph.get(key) for key in keys}
+        return {name: node for name, node in nodes.items() if node.is_materializable and name not in MADE_BY}
 
     @property
     def _lake(self) -> Lake:
@@ -123,10 +113,10 @@ class Ledger:
             waits = f"data/raw/{year} is {lies_there.hindrance}: nothing in it is read" if lies_there.hindrance else ""
             return YearState(year, lies_there, (waits or f"waiting for {', '.join(lies_there.missing)}",))
         reasons = [reason for name in self.yearly_assets if (reason := self._why_stale(name, lies_there))]
-        read = [name for name in self.yearly_assets if is_read(name)]
-        files = {name: changed_files(self.settings, name, lies_there) for name in read}
-        settings = [change for name in read for change in changed_settings(self.settings, name, year)]
-        of_files = sorted((change for each in files.values() for change in each), key=is_of_manifest)
+        read = [name for name in self.yearly_assets if differences.is_read(name)]
+        files = {name: differences.changed_files(self.settings, name, lies_there) for name in read}
+        settings = [change for name in read for change in differences.changed_settings(self.settings, name, year)]
+        of_files = sorted((change for each in files.values() for change in each), key=differences.is_of_manifest)
         changes = dict.fromkeys([*of_files, *settings])
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
         is_whole = not any(self._why_unusable(name, year) for name in self.yearly_assets if name != PUBLISHED_YEAR)
@@ -141,13 +131,13 @@ class Ledger:
             return ""
         # A check may have failed since it was cleared: then that is what keeps it from being public.
         checks = self._asset(schemas.PROTECTED_RATES.name).check_keys
-        results = [each for of in newest_results(self.instance, checks, year).values() for each in of]
+        results = [each for of in workarounds.newest_results(self.instance, checks, year).values() for each in of]
         failed = any(each.severity is dg.AssetCheckSeverity.ERROR and not each.passed for each in results)
         return "" if failed else waiting.sentence
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
         """The state of a year whose persons were purged: it is not stale until its delivery changes."""
-        changes = tuple(changes_since_purged(self.settings, lies_there))
+        changes = tuple(differences.changes_since_purged(self.settings, lies_there))
         kept = [name for name in self.yearly_assets if name not in {table.name for table in PERSONS}]
         lost = [reason for name in kept if (reason := self._why_unusable(name, lies_there.year))]
         reasons = tuple(lost) if lies_there.missing else (*lost, *changes)
@@ -160,8 +150,9 @@ class Ledger:
     def is_series_up_to_date(self) -> bool:
         """Whether series and page were made by the present code from the present released years and outlines."""
         for name in self.series_assets:
-            asset, own = self._asset(name), self._newest_of(name)
-            if own is None or own.code_version != asset.code_version or not self._file(name).is_file():
+            records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
+            own = _materialisation(records[0]) if records else None
+            if own is None or own.code_version != self._asset(name).code_version or not self._file(name).is_file():
                 return False
             if own.data_version != self._series_version(name):
                 return False
@@ -169,11 +160,11 @@ class Ledger:
 
     def inputs(self, lies_there: Delivery) -> str:
         """A short hash over all that a run of the year would read: complete delivery, reference data, settings, code."""
-        versions = [
-            f"{self._asset(name).code_version} {self._source_version(name, lies_there)}" for name in self.yearly_assets
-        ]
         parts = [
-            *versions,
+            *(
+                f"{self._asset(name).code_version} {self._source_version(name, lies_there)}"
+                for name in self.yearly_assets
+            ),
             str(self.settings.quarantine_limit),
             self.settings.largest_delivery,
             self.settings.key_check(),
@@ -181,8 +172,7 @@ class Ledger:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _why_stale(self, name: str, lies_there: Delivery) -> str | None:
-        asset = self._asset(name)
-        own = self._of(name, lies_there.year)
+        asset, own = self._asset(name), self._of(name, lies_there.year)
         if own is None:
             return f"{name} has not been built"
         if unusable := self._why_unusable(name, lies_there.year):
@@ -192,16 +182,16 @@ class Ledger:
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)
-        settings = changed_settings(self.settings, name, lies_there.year) if is_read(name) else []
-        if (source is not None and own.data_version != source) or OTHER_SECRET in settings:
-            changes = [*changed_files(self.settings, name, lies_there), *settings]
+        settings = differences.changed_settings(self.settings, name, lies_there.year)
+        if (source is not None and own.data_version != source) or differences.OTHER_SECRET in settings:
+            changes = [*differences.changed_files(self.settings, name, lies_there), *settings]
             return f"{name}: {'; '.join(changes) or 'what it is read from has changed since it was built'}"
         if name == schemas.HOUSES.name and (reason := self._why_houses_are_stale(lies_there.year)):
             return reason
-        for parent in sorted(asset.parent_keys):
-            above = self._of(parent.to_user_string(), lies_there.year)
+        for parent in sorted(key.to_user_string() for key in asset.parent_keys):
+            above = self._of(parent, lies_there.year)
             if above is not None and above.order > own.order:
-                return f"{name} is older than {parent.to_user_string()}"
+                return f"{name} is older than {parent}"
         return None
 
     def _why_unusable(self, name: str, year: int) -> str | None:
@@ -210,14 +200,11 @@ class Ledger:
         return self._damage(name, year)
 
     def _damage(self, name: str, year: int) -> str | None:
-        for table in self._tables(name):
+        written = (table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name)
+        for table in written:
             if not self._lake.is_intact(table, year):
                 return f"{name}: a file of it is damaged (data/lake/{table.name}): it is not as its checksum says"
         return None
-
-    def _tables(self, name: str) -> list[schemas.Table]:
-        """The tables that an asset writes."""
-        return [table for table in schemas.LAKE_TABLES.values() if MADE_BY.get(table.name, table.name) == name]
 
     def _why_houses_are_stale(self, year: int) -> str | None:
         """Why the table of houses is stale against its own earlier years, a dependency that Dagster does not know."""
@@ -249,23 +236,14 @@ class Ledger:
             return self._lake.path(schemas.LAKE_TABLES[name], year)
         return self.settings.published_dir / _PUBLISHED[name].format(year=year)
 
-    def _newest_of(self, name: str) -> Materialisation | None:
-        """The newest materialisation of an asset, of whichever year."""
-        records = self.instance.fetch_materializations(dg.AssetKey(name), limit=1).records
-        return _materialisation(records[0]) if records else None
-
     def _of(self, name: str, year: int) -> Materialisation | None:
         if name not in self._newest:
-            self._newest[name] = self._fetch(dg.AssetKey(name))
+            records = workarounds.newest_materializations(self.instance, dg.AssetKey(name))
+            self._newest[name] = {int(record.partition_key or 0): _materialisation(record) for record in records}
         return self._newest[name].get(year)
-
-    def _fetch(self, key: dg.AssetKey) -> dict[int, Materialisation]:
-        records = newest_materializations(self.instance, key)
-        return {int(record.partition_key or 0): _materialisation(record) for record in records}
 
 
 def _materialisation(record: dg.EventLogRecord) -> Materialisation:
     tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
-    return Materialisation(
-        record.storage_id, tags.get(CODE_VERSION_TAG), tags.get(DATA_VERSION_TAG), AWAITS_TAG in tags
-    )
+    versions = tags.get(workarounds.CODE_VERSION_TAG), tags.get(workarounds.DATA_VERSION_TAG)
+    return Materialisation(record.storage_id, *versions, AWAITS_TAG in tags)

@@ -1,7 +1,6 @@
 """Status of each year, for ``mm-pipeline status`` and the checks of the series in the UI.
 
-Here: how the state of a year is presented. Not here: whether it is up to date and why not
-(:mod:`mm_pipeline.operations.staleness`).
+Not here: whether it is up to date and why not (:mod:`mm_pipeline.operations.staleness`).
 """
 
 from collections import Counter
@@ -25,22 +24,24 @@ SIGNATURES = "awaits its signatures (mm-pipeline sign-off)"
 
 @dataclass(frozen=True)
 class YearStatus:
-    """The status of a year. ``checks``: number of checks by outcome (of ``STATES``) in their last evaluation."""
+    """The status of a year.
+
+    ``is_built``: whether its rates were made, from any delivery; ``is_published``: whether a release of it is in
+    ``data/published``; ``checks``: number of checks by outcome (of ``STATES``) in their last evaluation.
+    """
 
     state: YearState
     is_built: bool
-    """Whether its rates were made, from any delivery."""
     is_protected: bool
     is_published: bool
-    """Whether a release of it is in ``data/published``."""
     checks: dict[str, int]
 
     @property
     def is_as_it_should_be(self) -> bool:
         """Whether the year is up to date, released and without failed checks; or nothing was ever delivered or made."""
-        if self.state.delivery.is_empty and not self.is_published and not self.state.purged:
-            return True
         state = self.state
+        if state.delivery.is_empty and not self.is_published and not state.purged:
+            return True
         return state.is_up_to_date and not state.awaits and self.is_published and not self.checks.get(FAILED)
 
     @property
@@ -93,8 +94,7 @@ def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:
     """The outcome of a check, one of ``STATES``: as the check recorded it, or as Dagster did."""
-    outcome = evaluation.metadata.get("outcome")
-    if outcome is not None:
+    if outcome := evaluation.metadata.get("outcome"):
         return str(outcome.value)
     if evaluation.passed:
         return PASSED

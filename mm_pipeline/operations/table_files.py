@@ -9,6 +9,7 @@ import csv
 import io
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
 
 from mm_pipeline.dimensions import AGE_GROUP_OF, CATEGORIES, COUNTS, KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit, with_versions
@@ -28,21 +30,17 @@ from mm_pipeline.errors import OperatorError, TableError
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.settings import Settings
 
-Rule = tuple[str, pd.Series, str]
-"""A column, whether it is wrong in each row, and what is expected there."""
-
 TEXT = ["level", "area_code", "parent_code", "dimension", "category"]
 DERIVED = ["rate_per_10000", "rate_percent", "status"]
 COLUMNS = ["year", *TEXT, *COUNTS, *DERIVED]
 
 
 class Shape(NamedTuple):
-    """The columns of a file that are read."""
+    """The columns of a file that are read, and ``of`` what they are, in words."""
 
     required: list[str]
     optional: list[str]
     of: str
-    """Name of the place where the columns are described."""
 
 
 CELLS = Shape([*TEXT, *COUNTS], ["year", *DERIVED], "of sector_rates or protected_rates")
@@ -55,19 +53,42 @@ _CODE = r"(?![0-9]{1,4}$|[0-9]+\.0*$)\S{1,64}"
 _AREA = rf"country BE|(region|province|arrondissement|municipality|sector) {_CODE}"
 
 
-def read_rates(path: Path) -> pd.DataFrame:
+def read_rates(path: Path, *, protected: bool = False) -> pd.DataFrame:
     """Read a table like ``sector_rates`` that adds up: ``year`` (if there), the key, ``parent_code``, counts.
 
-    The index is the line (of Parquet, the row). Raises :class:`TableError` naming file, line and column.
+    Or one like ``protected_rates``, of which counts may be empty, and rates and status are text. The index is the line (of
+    Parquet, the row). Raises :class:`TableError` naming file, line and column.
     """
-    cells = _read(path, hidden=False)
-    _refuse(path, cells, _sums(cells))
+    text = _text(path, CELLS)
+    cells = text[TEXT].copy()
+    area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
+    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
+    kinds = [f"{dimension} {category}" for dimension, names in CATEGORIES.items() for category in names]
+    whole = "a whole number from 0 to 999999999"
+    whole += ", or nothing where it is hidden" if protected else " (is this a protected table? Rates are expected here)"
+    zero = "02000, as text with its zero"
+    refuse = partial(_refuse, path, cells, named=False)
+    refuse("level", ~cells["level"].isin(LEVELS), f"one of {', '.join(LEVELS)}")
+    refuse("area_code", ~area.str.fullmatch(_AREA), f"BE for a country, else a code without blanks ({zero})")
+    is_code = cells["parent_code"].str.fullmatch(f"({_CODE})?")
+    refuse("parent_code", ~is_code, f"the code of the area one level up ({zero})")
+    refuse("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}")
+    refuse("category", ~kind.isin(kinds), f"a category of the dimension ({of})")
+    if protected:
+        cells = cells.assign(**{column: text[column].replace("", None) for column in DERIVED if column in text})
+    for column in [name for name in ("year", *COUNTS) if name in text]:
+        may_be_empty = protected and column in COUNTS
+        is_number = text[column].str.fullmatch(f"({_NUMBER})?" if may_be_empty else _NUMBER)
+        refuse(column, ~is_number, whole if column in COUNTS else "a year")
+        kind_of_number = "Int64" if may_be_empty else "int64" if column in COUNTS else "int32"
+        cells[column] = _numbers(text[column]).astype(kind_of_number)
+    if "year" in cells:
+        one = cells["year"].iat[0]
+        _refuse(path, cells, "year", cells["year"] != one, f"{one} as above: one year a file")
+    _refuse_relations(path, cells)
+    if not protected:
+        _refuse_sums(path, cells)
     return cells
-
-
-def read_protected(path: Path) -> pd.DataFrame:
-    """Read a table like ``protected_rates``, as :func:`read_rates`. Counts may be empty; rates and status are text."""
-    return _read(path, hidden=True)
 
 
 def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +96,7 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
 
     Raises :class:`TableError` also when the protected table was not made from the rates.
     """
-    rates, protected = read_rates(rates_path), read_protected(protected_path)
+    rates, protected = read_rates(rates_path), read_rates(protected_path, protected=True)
     if _years(now, rates, protected) > 1:
         raise TableError(
             f"{rates_path}, {protected_path}: column year: of another year than the table to protect, or than each "
@@ -87,32 +108,22 @@ def read_earlier(rates_path: Path, protected_path: Path, now: pd.DataFrame) -> p
     told = pd.MultiIndex.from_frame(protected[name])
     source = f"{rates_path}, the rates it was made from (--earlier RATES PROTECTED)"
     counts = true.reindex(told).set_axis(protected.index)
-    rules: list[Rule] = [(_CELL, pd.Series(~told.isin(true.index), protected.index), f"a cell of {source}")]
+    _refuse(protected_path, protected, _CELL, ~told.isin(true.index), f"a cell of {source}")
     for column in COUNTS:
         differs = protected[column].notna() & (protected[column] != counts[column])
-        rules.append((column, differs, f"the number of {source}, or nothing"))
-    _refuse(protected_path, protected, rules)
+        _refuse(protected_path, protected, column, differs, f"the number of {source}, or nothing")
 
     released = disclosed(rates, protected)
     system = system_of(released)
     hidden = released_pattern(system, released)
     lowest = lower_bounds(system, hidden)
     is_there = pd.MultiIndex.from_frame(rates[name]).isin(told)
-    _refuse(
-        rates_path,
-        rates,
-        [
-            (_CELL, ~is_there & ~is_residual, f"a cell that is in {protected_path}, too: all of what was released"),
-            *(
-                (
-                    figure,
-                    pd.Series((hidden[figure] & (system.value(figure) < lowest[figure]))[: len(rates)], rates.index),
-                    f"no zero where {protected_path} is empty, as zeros are shown: give the table as mm-pipeline made it",
-                )
-                for figure in FIGURES
-            ),
-        ],
-    )
+    whole = f"a cell that is in {protected_path}, too: all of what was released"
+    _refuse(rates_path, rates, _CELL, ~is_there & ~is_residual, whole)
+    shown = f"no zero where {protected_path} is empty, as zeros are shown: give the table as mm-pipeline made it"
+    for figure in FIGURES:
+        is_zero = hidden[figure] & (system.value(figure) < lowest[figure])
+        _refuse(rates_path, rates, figure, is_zero[: len(rates)], shown)
     return released
 
 
@@ -129,26 +140,20 @@ def protection(rates: pd.DataFrame, settings: Settings, earlier: Sequence[pd.Dat
     return Protection(table, counts, result.postponed)
 
 
-class Audited(NamedTuple):
-    """The result of :func:`audited`."""
-
-    visibility: list[dict[str, str]]
-    """The summary of the table as texts (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`)."""
-    violations: pd.DataFrame
-    """KEY, ``figure`` and ``path`` (of the table that has it), without repetitions."""
-    notes: list[str]
-    """Notes on what could not be audited."""
-
-
-def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None) -> Audited:
+def audited(
+    path: Path, disclosure_threshold: int, also: Sequence[Path] = (), known: Path | None = None
+) -> tuple[list[dict[str, str]], pd.DataFrame, list[str]]:
     """Audit a table like ``protected_rates``, by itself and for readers who know more. Raises :class:`TableError`.
+
+    Returns the summary of the table as texts (:meth:`~mm_pipeline.disclosure.audit.Audit.readable`), the violations (KEY,
+    ``figure`` and the ``path`` of the table that has it, without repetitions), and notes on what could not be audited.
 
     ``also``: earlier releases of its year, oldest first, audited together with it as
     :func:`~mm_pipeline.disclosure.audit.with_versions` guesses. ``known``: a file of :func:`read_facts`. All violations
     count, also those for readers who know less.
     """
     paths = [path, *reversed(also)]
-    tables = [read_protected(each) for each in paths]
+    tables = [read_rates(each, protected=True) for each in paths]
     if _years(*tables) > 1:
         raise TableError(
             f"{', '.join(map(str, paths))}: column year: they are of several years. --also takes earlier releases of the "
@@ -176,38 +181,26 @@ def audited(path: Path, disclosure_threshold: int, also: Sequence[Path] = (), kn
         result.violations[[*KEY, "figure"]].assign(path=result.violations["release"].map(dict(enumerate(names))))
         for names, result in audits
     )
-    return Audited(audits[-1][1].readable(), violations.drop_duplicates(ignore_index=True), notes)
+    return audits[-1][1].readable(), violations.drop_duplicates(ignore_index=True), notes
 
 
 def read_facts(path: Path, table_path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Read what somebody knows about figures of a protected table or of its residuals. Columns FACTS.
-
-    Raises :class:`TableError` naming file, line and column.
-    """
+    """Read what somebody knows about figures of a protected table or its residuals (FACTS). Raises :class:`TableError`."""
     text = _text(path, FACTS)
     cells = read(table, 0)
     is_there = pd.MultiIndex.from_frame(text[KEY]).isin(pd.MultiIndex.from_frame(cells[KEY]))
     ends = ["at_least", "at_most"]
-    number = "a whole number from 0 to 999999999, or nothing"
-    _refuse(
-        path,
-        text,
-        [
-            (
-                "area_code",
-                ~text["area_code"].isin(cells["area_code"]),
-                f"an area of {table_path} (02000, as text with its zero)",
-            ),
-            (_CELL, pd.Series(~is_there, text.index), f"a cell of {table_path}"),
-            ("figure", ~text["figure"].isin(COUNTS), f"one of {', '.join(COUNTS)}"),
-            *((end, ~text[end].str.fullmatch(f"({_NUMBER})?"), number) for end in ends),
-            (", ".join(ends), (text[ends] == "").all(axis=1), "a number in one of them at least"),
-        ],
-        named=False,
-    )
-    facts = text.assign(**{end: pd.to_numeric(text[end].replace("", None)).astype("Int64") for end in ends})
-    crossed = (facts["at_least"] > facts["at_most"]).fillna(False).astype(bool)
-    _refuse(path, facts, [("at_most", crossed, "a number that is not below at_least")])
+    refuse = partial(_refuse, path, text, named=False)
+    area = f"an area of {table_path} (02000, as text with its zero)"
+    refuse("area_code", ~text["area_code"].isin(cells["area_code"]), area)
+    refuse(_CELL, ~is_there, f"a cell of {table_path}")
+    refuse("figure", ~text["figure"].isin(COUNTS), f"one of {', '.join(COUNTS)}")
+    for end in ends:
+        refuse(end, ~text[end].str.fullmatch(f"({_NUMBER})?"), "a whole number from 0 to 999999999, or nothing")
+    refuse(", ".join(ends), (text[ends] == "").all(axis=1), "a number in one of them at least")
+    facts = text.assign(**{end: _numbers(text[end]) for end in ends})
+    crossed = (facts["at_least"] > facts["at_most"]).fillna(False)
+    _refuse(path, facts, "at_most", crossed, "a number that is not below at_least")
     return facts
 
 
@@ -227,9 +220,8 @@ def _audit_with(
         return audit(table, disclosure_threshold, facts)
     except OperatorError:
         first = bisect_left(range(1, len(facts)), True, key=is_false)
-        wrong = pd.Series(np.arange(len(facts)) == first, facts.index)
         expected = f"what {table_path} and the lines before leave possible. Correct the line, or take it out"
-        _refuse(path, facts, [("at_least, at_most", wrong, expected)])
+        _refuse(path, facts, "at_least, at_most", np.arange(len(facts)) == first, expected)
         raise
 
 
@@ -249,121 +241,70 @@ def _years(*tables: pd.DataFrame) -> int:
     return len({table["year"].iat[0] for table in tables if "year" in table})
 
 
-def _read(path: Path, hidden: bool) -> pd.DataFrame:
-    text = _text(path, CELLS)
-    cells = text[TEXT].copy()
-    area, kind = cells["level"] + " " + cells["area_code"], cells["dimension"] + " " + cells["category"]
-    of = "; ".join(f"{dimension}: {', '.join(names)}" for dimension, names in CATEGORIES.items())
-    kinds = [f"{dimension} {category}" for dimension, names in CATEGORIES.items() for category in names]
-    whole = "a whole number from 0 to 999999999"
-    whole += ", or nothing where it is hidden" if hidden else " (is this a protected table? Rates are expected here)"
-    counted = [column for column in ("year", *COUNTS) if column in text]
-    _refuse(
-        path,
-        cells,
-        [
-            ("level", ~cells["level"].isin(LEVELS), f"one of {', '.join(LEVELS)}"),
-            (
-                "area_code",
-                ~area.str.fullmatch(_AREA),
-                "BE for a country, else a code without blanks (02000, as text with its zero)",
-            ),
-            (
-                "parent_code",
-                ~cells["parent_code"].str.fullmatch(f"({_CODE})?"),
-                "the code of the area one level up (02000, as text with its zero)",
-            ),
-            ("dimension", ~cells["dimension"].isin([*CATEGORIES]), f"one of {', '.join(CATEGORIES)}"),
-            ("category", ~kind.isin(kinds), f"a category of the dimension ({of})"),
-            *(
-                (
-                    column,
-                    ~text[column].str.fullmatch(_NUMBER) & ~((text[column] == "") & hidden & (column in COUNTS)),
-                    whole if column in COUNTS else "a year",
-                )
-                for column in counted
-            ),
-        ],
-        named=False,
-    )
-    if hidden:
-        cells = cells.assign(**{column: text[column].replace("", None) for column in DERIVED if column in text})
-    for column in counted:
-        numbers = pd.to_numeric(text[column].replace("", None)).astype("Int64")
-        cells[column] = numbers if hidden and column in COUNTS else numbers.astype("int64")
-    if "year" in cells:
-        cells["year"] = cells["year"].astype("int32")
-        one = cells["year"].iat[0]
-        _refuse(path, cells, [("year", cells["year"] != one, f"{one} as above: one year a file")])
-    _refuse(path, cells, _relations(cells))
-    return cells
+def _numbers(text: pd.Series) -> pd.Series:
+    """Whole numbers; empty texts are missing."""
+    return pd.to_numeric(text.replace("", None)).astype("Int64")
 
 
-def _relations(cells: pd.DataFrame) -> list[Rule]:
-    """The rules on relations between cells, which must hold for the lines to be known along which they add up."""
+def _refuse_relations(path: Path, cells: pd.DataFrame) -> None:
+    """Refuse relations between cells which must hold for the lines to be known along which they add up."""
+    refuse = partial(_refuse, path, cells)
     keys = pd.MultiIndex.from_frame(cells[KEY])
 
-    def lacks(**whole: object) -> pd.Series:
-        return pd.Series(~pd.MultiIndex.from_frame(cells.assign(**whole)[KEY]).isin(keys), cells.index)
+    def lacks(**whole: object) -> NDArray[np.bool_]:
+        return ~pd.MultiIndex.from_frame(cells.assign(**whole)[KEY]).isin(keys)
 
-    level, area, parent = cells["level"], cells["area_code"], cells["parent_code"]
+    level, area, parent, dimension = (cells[name] for name in TEXT[:4])
     first = cells.drop_duplicates(["level", "area_code"]).set_index(["level", "area_code"])["parent_code"]
     moves = parent != first.reindex(pd.MultiIndex.from_frame(cells[["level", "area_code"]])).to_numpy()
     top = next(name for name in LEVELS if (level == name).any())
     above = level.map(dict(zip(LEVELS[1:], LEVELS, strict=False))).fillna("")
     group = cells["category"].map(AGE_GROUP_OF).fillna("")
-    is_unknown = (level == "sector") & area.str.endswith(UNKNOWN_SECTOR)
-    more = (cells["patients"] > cells["beneficiaries"]).fillna(False).astype(bool)
-    return [
-        (_CELL, cells.duplicated(KEY), "each cell once"),
-        ("parent_code", moves, "the same in all lines of an area"),
-        ("parent_code", is_unknown & (area != parent + UNKNOWN_SECTOR), "the municipality of the unknown sector"),
-        ("dimension", (level == "sector") & (cells["dimension"] != "total"), "total, as sectors have no breakdown"),
-        (
-            "parent_code",
-            (level != top) & lacks(level=above, area_code=parent),
-            "the code of an area that is in the table, one level up, with the same category",
-        ),
-        ("dimension", lacks(dimension="total", category="total"), "a breakdown of an area whose total is there"),
-        (
-            "category",
-            (cells["dimension"] == "age_class") & lacks(dimension="age_group", category=group),
-            "an age class of an age group that is there for the area",
-        ),
-        ("beneficiaries", cells["beneficiaries"].isna() & cells["patients"].notna(), "a number where patients has one"),
-        ("patients", more, "no more patients than beneficiaries"),
-    ]
+    of_unknown = (level == "sector") & area.str.endswith(UNKNOWN_SECTOR) & (area != parent + UNKNOWN_SECTOR)
+    orphan = (level != top) & lacks(level=above, area_code=parent)
+    without_group = (dimension == "age_class") & lacks(dimension="age_group", category=group)
+    more = (cells["patients"] > cells["beneficiaries"]).fillna(False)
+    refuse(_CELL, cells.duplicated(KEY), "each cell once")
+    refuse("parent_code", moves, "the same in all lines of an area")
+    refuse("parent_code", of_unknown, "the municipality of the unknown sector")
+    refuse("dimension", (level == "sector") & (dimension != "total"), "total, as sectors have no breakdown")
+    refuse("parent_code", orphan, "the code of an area that is in the table, one level up, with the same category")
+    refuse("dimension", lacks(dimension="total", category="total"), "a breakdown of an area whose total is there")
+    refuse("category", without_group, "an age class of an age group that is there for the area")
+    refuse(
+        "beneficiaries", cells["beneficiaries"].isna() & cells["patients"].notna(), "a number where patients has one"
+    )
+    refuse("patients", more, "no more patients than beneficiaries")
 
 
-def _sums(cells: pd.DataFrame) -> list[Rule]:
-    """The rules on sums: a rule for each figure and kind of line, broken at the total."""
+def _refuse_sums(path: Path, cells: pd.DataFrame) -> None:
+    """Refuse cells that do not add up, by figure and kind of line, at the total."""
     system = system_of(cells)
     first = np.unique(system.line, return_index=True)[1]
     total, part = system.cell[first], system.cell[first + 1]
     level, dimension = (system.cells[name].to_numpy(dtype=object) for name in ("level", "dimension"))
     kinds = np.where(level[total] == level[part], dimension[part], "")
-    rules: list[Rule] = []
     for figure in FIGURES:
         value = system.value(figure)
         no_rest = system.is_residual & ((value < 0) | (value > system.beneficiaries))
         off = np.bincount(system.line, system.sign * value[system.cell]) != 0
         off |= np.bincount(system.line, no_rest[system.cell]) > 0
         for kind in ("", *CATEGORIES):
-            wrong = pd.Series(np.isin(np.arange(len(cells)), total[off & (kinds == kind)]), cells.index)
+            wrong = np.isin(np.arange(len(cells)), total[off & (kinds == kind)])
             parts = f"its lines of dimension {kind}" if kind else "its areas one level down, the unknown included"
-            rules.append((figure, wrong, f"the sum of {parts}, as only a table that adds up can be protected"))
-    return rules
+            _refuse(path, cells, figure, wrong, f"the sum of {parts}, as only a table that adds up can be protected")
 
 
-def _refuse(path: Path, cells: pd.DataFrame, rules: Sequence[Rule], *, named: bool = True) -> None:
-    """Raise :class:`TableError` for the first broken rule. ``named``: the keys are sound, so the message names the cell."""
-    for column, wrong, expected in rules:
-        if wrong.any():
-            row = int(wrong.to_numpy(dtype=bool).argmax())
-            cell = f" ({' '.join(cells[KEY].iloc[row])})" if named else ""
-            more = f" {int(wrong.sum())} lines are wrong in this way." if wrong.sum() > 1 else ""
-            place = f"{cells.index.name} {cells.index[row]}{cell}, column {column}"
-            raise TableError(f"{path}, {place}: expected is {expected}.{more}")
+def _refuse(
+    path: Path, cells: pd.DataFrame, column: str, wrong: ArrayLike, expected: str, *, named: bool = True
+) -> None:
+    """Raise :class:`TableError` if a column is wrong in any row. ``named``: the keys are sound, so the cell is named."""
+    rows = np.flatnonzero(np.asarray(wrong, dtype=bool))
+    if len(rows):
+        cell = f" ({' '.join(cells[KEY].iloc[rows[0]])})" if named else ""
+        more = f" {len(rows)} lines are wrong in this way." if len(rows) > 1 else ""
+        place = f"{cells.index.name} {cells.index[rows[0]]}{cell}, column {column}"
+        raise TableError(f"{path}, {place}: expected is {expected}.{more}")
 
 
 def _is_parquet(path: Path) -> bool:

@@ -1,12 +1,13 @@
 """Code lists: the codes of the released tables with their labels in French, Dutch, German and English."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mm_pipeline.dimensions import FLANDERS
 
@@ -47,9 +48,19 @@ def area_codes(areas: pa.Table, year: int) -> pd.DataFrame:
     REFNIS has no English names: those of the country, the regions and the provinces are given here; areas below have
     the Dutch name in Flanders and the French one elsewhere.
     """
-    names = {f"name_{language}": f"label_{language}" for language in LANGUAGES}
-    frame = _with_english(areas.to_pandas().rename(columns=names))
-    return over_years([frame.assign(first_year=year, last_year=year)])
+    frame = areas.to_pandas().rename(columns=lambda name: name.replace("name_", "label_"))
+    parent = dict(zip(frame["area_code"], frame["parent_code"], strict=True))
+
+    def is_flemish(code: str) -> bool:
+        while code and code != FLANDERS:
+            above = parent.get(code, "")
+            code = "" if above == code else above
+        return code == FLANDERS
+
+    local = frame["label_nl"].where(frame["area_code"].map(is_flemish), frame["label_fr"])
+    keys = zip(frame["level"], frame["area_code"], local, strict=True)
+    english = [_ENGLISH.get((level, code), name) for level, code, name in keys]
+    return over_years([frame.assign(label_en=english, first_year=year, last_year=year)])
 
 
 def over_years(years: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -66,33 +77,25 @@ def over_years(years: Iterable[pd.DataFrame]) -> pd.DataFrame:
         last_year=("last_year", "last"),
         **{name: (name, "first") for name in _TEXTS},
     )
-    rank = times["level"].map({level: rank for rank, level in enumerate(LABELS["level"])})
+    rank = times["level"].map(list(LABELS["level"]).index)
     return (
         times.assign(rank=rank).sort_values(["rank", "area_code", "first_year"], ignore_index=True).drop(columns="rank")
     )
+
+
+def in_reading_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The rows in the order of these columns, of which ``level``, ``dimension`` and ``rule`` are in that of their lists."""
+    ranks = table.select(keys)
+    for place, key in enumerate(keys):
+        if key in ("level", "dimension", "rule"):
+            ranks = ranks.set_column(place, key, pc.index_in(table[key], pa.array(list(LABELS[key]))))
+    return table.take(pc.sort_indices(ranks, [(key, "ascending") for key in keys]))
 
 
 def read_area_codes(file: Path) -> pd.DataFrame:
     """Read a code list ``area`` that :func:`write_codelists` wrote."""
     texts: dict[str, type] = dict.fromkeys(_TEXTS, str)
     return pd.read_csv(file, dtype={"first_year": int, "last_year": int, **texts}, keep_default_na=False)
-
-
-def _with_english(areas: pd.DataFrame) -> pd.DataFrame:
-    """The areas of one year with ``label_en``."""
-    parent = dict(zip(areas["area_code"], areas["parent_code"], strict=True))
-
-    def is_flemish(code: str) -> bool:
-        while code and code != FLANDERS:
-            above = parent.get(code, "")
-            code = "" if above == code else above
-        return code == FLANDERS
-
-    local = areas["label_nl"].where(areas["area_code"].map(is_flemish), areas["label_fr"])
-    own = pd.Series(
-        [_ENGLISH.get(key) for key in zip(areas["level"], areas["area_code"], strict=True)], areas.index, dtype="object"
-    )
-    return areas.assign(label_en=own.fillna(local))
 
 
 def write_codelists(folder: Path, areas: pd.DataFrame) -> None:

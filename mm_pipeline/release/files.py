@@ -1,8 +1,6 @@
 """Files of the release: a table in three formats, and the checksums of a folder."""
 
-import hashlib
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.schemas import Table
 
 CHECKSUMS = "SHA256SUMS"
@@ -25,24 +24,19 @@ def write_table(folder: Path, shape: Table, parts: Iterable[pa.Table]) -> None:
     points and UTF-8. ``.excel.csv`` opens by double click in a Belgian Excel: semicolons, decimal commas, byte order
     mark, codes as text (``="04000"``), and nothing else that Excel would take for a formula.
     """
-    with ExitStack() as open_files:
-        spreadsheet = open_files.enter_context((folder / f"{shape.name}.excel.csv").open("wb"))
+    commas, semicolons = (pa.csv.WriteOptions(quoting_style="needed", delimiter=sign) for sign in ",;")
+    of_excel = for_excel(shape.schema.empty_table()).schema
+    with (
+        (folder / f"{shape.name}.excel.csv").open("wb") as spreadsheet,
+        pa.csv.CSVWriter(folder / f"{shape.name}.csv", shape.schema, write_options=commas) as plain,
+        pq.ParquetWriter(folder / f"{shape.name}.parquet", shape.schema, compression="zstd") as parquet,
+    ):
         spreadsheet.write(b"\xef\xbb\xbf")
-        commas = pa.csv.WriteOptions(quoting_style="needed")
-        semicolons = pa.csv.WriteOptions(quoting_style="needed", delimiter=";")
-        writers = [
-            pa.csv.CSVWriter(folder / f"{shape.name}.csv", shape.schema, write_options=commas),
-            pq.ParquetWriter(folder / f"{shape.name}.parquet", shape.schema, compression="zstd"),
-        ]
-        for writer in writers:
-            open_files.enter_context(writer)
-        excel = open_files.enter_context(
-            pa.csv.CSVWriter(spreadsheet, for_excel(shape.schema.empty_table()).schema, write_options=semicolons)
-        )
-        for part in parts:
-            for writer in writers:
-                writer.write_table(part)
-            excel.write_table(for_excel(part))
+        with pa.csv.CSVWriter(spreadsheet, of_excel, write_options=semicolons) as excel:
+            for part in parts:
+                plain.write_table(part)
+                parquet.write_table(part)
+                excel.write_table(for_excel(part))
 
 
 def for_excel(table: pa.Table) -> pa.Table:
@@ -52,8 +46,7 @@ def for_excel(table: pa.Table) -> pa.Table:
         if pa.types.is_floating(field.type):
             column = pc.replace_substring(column.cast(pa.string()), ".", ",")
         elif field.name in CODES:
-            guarded = pc.binary_join_element_wise('="', column, '"', "")
-            column = pc.if_else(pc.equal(column, ""), column, guarded)
+            column = pc.replace_substring_regex(column, "^(.+)$", r'="\1"')
         elif pa.types.is_string(field.type):
             # A text that begins like a formula gets the apostrophe by which Excel marks a text.
             column = pc.replace_substring_regex(column, r"^([=+\-@\t\r])", r"'\1")
@@ -63,7 +56,7 @@ def for_excel(table: pa.Table) -> pa.Table:
 
 def write_checksums(folder: Path) -> None:
     """Write ``SHA256SUMS`` over every other file below the folder, as ``sha256sum --check`` reads it."""
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in _files(folder)]
+    lines = [f"{digest}  {name}\n" for name, digest in _sums(folder).items()]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -73,11 +66,14 @@ def broken_checksums(folder: Path) -> list[str]:
     if not sums_file.is_file():
         return [CHECKSUMS]
     lines = (line.partition("  ") for line in sums_file.read_text(encoding="utf-8").splitlines())
-    sums = {name: digest for digest, _, name in lines}
-    present = set(_files(folder))
-    return sorted(
-        name for name in present | set(sums) if name not in present or sums.get(name) != sha256(folder / name)
-    )
+    released, found = {name: digest for digest, _, name in lines}, _sums(folder)
+    return sorted(name for name in released | found if released.get(name) != found.get(name))
+
+
+def manifest_of(folder: Path) -> str:
+    """SHA-256 of the ``SHA256SUMS`` of a released folder, and so of all of it; empty where there is none."""
+    sums = folder / CHECKSUMS
+    return sha256(sums) if sums.is_file() else ""
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -85,10 +81,8 @@ def sizes(folder: Path) -> dict[str, int]:
     return {name: (folder / name).stat().st_size for name in (*_files(folder), CHECKSUMS)}
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sums(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in _files(folder)}
 
 
 def _files(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from mm_pipeline.errors import ReleaseError
-from mm_pipeline.release.files import CHECKSUMS, sha256
+from mm_pipeline.release.files import CHECKSUMS, manifest_of
 from mm_pipeline.release.revisions import KEY, Changes, Group, by_year, compare, read_revisions, reasons_of, rows_of
 from mm_pipeline.schemas import RELEASED_REVISIONS
 
@@ -73,8 +73,7 @@ _ENTRIES = TypeAdapter(tuple[Entry, ...])
 class History:
     """All releases, the newest first.
 
-    ``revisions``: the table of what they changed (columns of ``schemas.RELEASED_REVISIONS``); empty where the history was
-    only read.
+    ``revisions``: what they changed (columns of ``schemas.RELEASED_REVISIONS``); empty where the history was only read.
     """
 
     entries: tuple[Entry, ...]
@@ -100,68 +99,51 @@ def next_release(
     today: datetime.date,
     causes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> History:
-    """The history with the release of these tables.
+    """The history with the release of these tables; the earlier one, with its number and date, where no cell differs.
 
     ``new_rates``: a table with the columns of ``schemas.RELEASED_RATES``, or its Parquet file; changed cells are counted.
-    ``new_sensitivity``: only noted as changed or not. ``previous_series``: the folder released before (``changelog.json``,
-    ``rates.parquet``); None or missing for the first release. ``causes``: by year, what it was made by and differs now.
-
-    Where no cell differs, the history is the earlier one, with its number and date. A history, figures or a table of
-    revisions that cannot be read do not stop the release: a note of the newest entry and ``CHANGELOG.md`` say so.
+    ``new_sensitivity``: only noted as changed or not. ``previous_series``: the folder released before; None or missing for
+    the first release. ``causes``: by year, what it was made by and differs now. What cannot be read of the release before
+    does not stop this one: a note of the newest entry and ``CHANGELOG.md`` say so.
     """
-    new, release_years = _cells(new_rates), tuple(sorted(years))
-    folder = previous_series if previous_series is not None and previous_series.is_dir() else None
-    if folder is None or not any((folder / name).exists() for name in (CHANGELOG_JSON, RATES)):
-        first = Release(1, today, release_years, synthetic)
-        return _with(first, compare(new.schema.empty_table(), new), [FIRST], {}, None)
-
+    new = _cells(new_rates)
     notes: list[str] = []
-    earlier = None
-    try:
-        earlier = read_history(folder)
-    except ReleaseError:
-        notes.append(BEGINS_ANEW)
     groups: Mapping[Group, Changes] = {}
-    try:
-        old = _cells(folder / RATES)
-    except (OSError, ValueError):
-        notes.append(NOT_COMPARED)
+    past = History(())
+    folder = previous_series
+    if folder is None or not any((folder / name).exists() for name in (CHANGELOG_JSON, RATES)):
+        groups = compare(new.schema.empty_table(), new)
+        notes.append(FIRST)
     else:
-        groups = compare(old, new)
-        notes.extend(_columns_note(old.column_names, new.column_names))
-    if not _holds(folder / SENSITIVITY, new_sensitivity):
-        notes.append(SENSITIVITY_CHANGED)
-    if earlier is None:
-        return _with(Release(1, today, release_years, synthetic), groups, notes, causes or {}, None)
+        try:
+            past = read_history(folder)
+        except ReleaseError:
+            notes.append(BEGINS_ANEW)
+        try:
+            old = _cells(folder / RATES)
+        except (OSError, ValueError):
+            notes.append(NOT_COMPARED)
+        else:
+            groups = compare(old, new)
+            notes.extend(_columns_note(old.column_names, new.column_names))
+        if not _holds(folder / SENSITIVITY, new_sensitivity):
+            notes.append(SENSITIVITY_CHANGED)
+    if folder is not None and past.entries:
+        newest, *older = past.entries
+        revisions = read_revisions(folder, newest.release.number)
+        lost = [] if revisions is not None else [REVISIONS_BEGIN]
+        past = past if revisions is None else replace(past, revisions=revisions)
+        if not notes and all(changes.none for changes in groups.values()):
+            said = tuple(dict.fromkeys((*newest.notes, *lost)))
+            return replace(past, entries=(replace(newest, notes=said), *older))
+        notes.extend(lost)
+        past = replace(past, entries=(replace(newest, manifest=manifest_of(folder)), *older))
 
-    revisions = read_revisions(folder, earlier.release.number)
-    lost = [] if revisions is not None else [REVISIONS_BEGIN]
-    past = replace(earlier, revisions=RELEASED_REVISIONS.schema.empty_table() if revisions is None else revisions)
-    if not notes and all(changes.none for changes in groups.values()):
-        newest = past.entries[0]
-        said = tuple(dict.fromkeys((*newest.notes, *lost)))
-        return replace(past, entries=(replace(newest, notes=said), *past.entries[1:]))
-    release = Release(earlier.release.number + 1, today, release_years, synthetic)
-    sums = folder / CHECKSUMS
-    kept = replace(past.entries[0], manifest=sha256(sums) if sums.is_file() else "")
-    past = replace(past, entries=(kept, *past.entries[1:]))
-    return _with(release, groups, [*notes, *lost], causes or {}, past)
-
-
-def _with(
-    release: Release,
-    groups: Mapping[Group, Changes],
-    notes: Iterable[str],
-    causes: Mapping[int, tuple[str, ...]],
-    past: History | None,
-) -> History:
-    """The history with this release on top of the past ones."""
+    release = Release(len(past.entries) + 1, today, tuple(sorted(years)), synthetic)
     changes = by_year(groups)
-    reasons = reasons_of(changes, causes)
-    rows = rows_of(release.number, release.date, groups, reasons)
+    reasons = reasons_of(changes, causes or {})
     entry = Entry(release, changes, tuple(notes), reasons)
-    if past is None:
-        return History((entry,), rows)
+    rows = rows_of(release.number, today, groups, reasons)
     return History((entry, *past.entries), pa.concat_tables([past.revisions, rows]))
 
 
@@ -230,12 +212,13 @@ def _columns_note(old: list[str], new: list[str]) -> list[str]:
 
 
 def _in_words(value: float | None) -> str:
-    if value is None:
-        return ""
-    return (f"{value:,.2f}" if isinstance(value, float) else f"{value:,}").replace(",", " ")
+    text = "" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return text.replace(",", " ")
 
 
 def _markdown(history: History) -> str:
+    head = ["year", *(name.replace("_", " ") for name in Changes.__dataclass_fields__), "why"]
+    rule = ["---", *["---:"] * (len(head) - 2), "---"]
     parts = [
         "# Changelog of the release",
         "Every release of the figures of stat_003_007, the newest first. A cell is a row of `rates.csv`: a year, an area "
@@ -258,19 +241,13 @@ def _markdown(history: History) -> str:
         ]
         different = {year: changes for year, changes in entry.changes.items() if not changes.none}
         if different:
-            parts.append(_markdown_table(different, entry.reasons))
+            rows = [
+                [str(year), *map(_in_words, asdict(of).values()), ", ".join(entry.reasons.get(year, ())) or "not kept"]
+                for year, of in different.items()
+            ]
+            parts.append("\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows]))
         if unchanged := [year for year in entry.changes if year not in different]:
             parts.append(f"Unchanged: {span(unchanged)}.")
         if entry.manifest:
             parts.append(f"Kept in `releases/{release.number}/`; SHA-256 of its `{CHECKSUMS}`: `{entry.manifest}`.")
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(changes: Mapping[int, Changes], reasons: Mapping[int, tuple[str, ...]]) -> str:
-    head = ["year", *(name.replace("_", " ") for name in Changes.__dataclass_fields__), "why"]
-    rows = [
-        [str(year), *map(_in_words, asdict(of).values()), ", ".join(reasons.get(year, ())) or "not kept"]
-        for year, of in changes.items()
-    ]
-    lines = [head, ["---", *["---:"] * (len(head) - 2), "---"], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

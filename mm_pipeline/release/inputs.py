@@ -30,5 +30,4 @@ def _version(*parts: str) -> str:
 
 def released_years(settings: Settings) -> list[int]:
     """The years with a release in ``data/published``, sorted."""
-    folders = settings.published_dir.glob("[12][0-9][0-9][0-9]") if settings.published_dir.is_dir() else ()
-    return sorted(int(folder.name) for folder in folders if (folder / "rates.parquet").is_file())
+    return sorted(int(file.parent.name) for file in settings.published_dir.glob("[12][0-9][0-9][0-9]/rates.parquet"))

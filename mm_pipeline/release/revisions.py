@@ -54,38 +54,38 @@ class Changes:
         return not (self.changed or self.added or self.removed)
 
     def __add__(self, other: "Changes") -> "Changes":
-        counts = {
-            name: count + getattr(other, name) for name, count in asdict(self).items() if name != "largest_change"
-        }
-        largest = [each for each in (self.largest_change, other.largest_change) if each is not None]
-        return Changes(**counts, largest_change=max(largest, default=None))
+        pairs = {name: (value, getattr(other, name)) for name, value in asdict(self).items()}
+        largest = max((each for each in pairs.pop("largest_change") if each is not None), default=None)
+        return Changes(**{name: sum(pair) for name, pair in pairs.items()}, largest_change=largest)
 
 
 def compare(old: pa.Table, new: pa.Table) -> dict[Group, Changes]:
     """The changes of each year, level and dimension, over the columns that both tables have. Empty equals empty."""
     both = [name for name in new.column_names if name in old.column_names and name not in KEY]
     differs = " OR ".join(f'old_cells."{name}" IS DISTINCT FROM new_cells."{name}"' for name in both)
-    matched = "(old_cells.present AND new_cells.present)"
-    shown = "old_cells.status = 'published' AND new_cells.status = 'published'"
     change = "abs(new_cells.rate_per_10000 - old_cells.rate_per_10000)" if "rate_per_10000" in both else "NULL::DOUBLE"
+    levels, dimensions = list(LABELS["level"]), list(LABELS["dimension"])
     with duckdb.connect() as engine:
         engine.register("old", old)
         engine.register("new", new)
         rows = engine.sql(f"""
             SELECT year, level, dimension,
                 count(new_cells.present),
-                count(*) FILTER ({matched} AND ({differs})),
+                count(*) FILTER (old_cells.present AND new_cells.present AND ({differs})),
                 count(*) FILTER (old_cells.present IS NULL),
                 count(*) FILTER (new_cells.present IS NULL),
                 count(*) FILTER (old_cells.status = 'published' AND new_cells.status = 'suppressed'),
                 count(*) FILTER (old_cells.status = 'suppressed' AND new_cells.status = 'published'),
-                round(max({change}) FILTER ({shown}), 6)  -- a difference of two doubles is not exact
+                round(max({change}) FILTER (old_cells.status = 'published' AND new_cells.status = 'published'), 6)
+                    -- a difference of two doubles is not exact
             FROM (SELECT *, true AS present FROM old) AS old_cells
             FULL JOIN (SELECT *, true AS present FROM new) AS new_cells USING ({", ".join(KEY)})
-            GROUP BY ALL
+            GROUP BY year, level, dimension
+            ORDER BY year,  -- in reading order, and after that what no code list has
+                list_position({levels}, level) NULLS LAST, level,
+                list_position({dimensions}, dimension) NULLS LAST, dimension
         """).fetchall()
-    groups = {(year, level, dimension): Changes(*counts) for year, level, dimension, *counts in rows}
-    return dict(sorted(groups.items(), key=lambda item: _reading_order(item[0])))
+    return {(year, level, dimension): Changes(*counts) for year, level, dimension, *counts in rows}
 
 
 def by_year(groups: Mapping[Group, Changes]) -> dict[int, Changes]:
@@ -114,15 +114,8 @@ def rows_of(
 ) -> pa.Table:
     """The rows of one release, one for each group that it changed. Columns of ``schemas.RELEASED_REVISIONS``."""
     rows = [
-        {
-            "release": number,
-            "release_date": date,
-            "year": year,
-            "level": level,
-            "dimension": dimension,
-            **asdict(changes),
-            "reasons": SEPARATOR.join(reasons[year]),
-        }
+        {"release": number, "release_date": date, "year": year, "level": level, "dimension": dimension}
+        | {**asdict(changes), "reasons": SEPARATOR.join(reasons[year])}
         for (year, level, dimension), changes in groups.items()
         if not changes.none
     ]
@@ -135,16 +128,5 @@ def read_revisions(series: Path, releases: int) -> pa.Table | None:
         table = pq.ParquetFile(series / REVISIONS).read()
     except (OSError, ValueError):
         return None
-    if not table.schema.equals(RELEASED_REVISIONS.schema):
-        return None
-    return table if set(table["release"].to_pylist()) <= set(range(1, releases + 1)) else None
-
-
-def _reading_order(group: Group) -> tuple[int, int, str, int, str]:
-    year, level, dimension = group
-    return (year, _rank("level", level), level, _rank("dimension", dimension), dimension)
-
-
-def _rank(name: str, code: str) -> int:
-    codes = list(LABELS[name])
-    return codes.index(code) if code in codes else len(codes)
+    is_ours = table.schema.equals(RELEASED_REVISIONS.schema)
+    return table if is_ours and set(table["release"].to_pylist()) <= set(range(1, releases + 1)) else None

@@ -1,13 +1,13 @@
-"""The folder of all years, ``series/``: tables, workbooks, metadata, changelog and checksums.
+"""The folder of all years, ``series/``, made from their folders: tables, workbooks, metadata, changelog and checksums.
 
-Here: which files it has, made from the folders of the years. Not here: what is in them (the other modules), where the folder
-is, and switching it in one step (the assets).
+Not here: what is in them (the other modules), where the folder is, and switching it in one step (the assets).
 """
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,12 +26,7 @@ from mm_pipeline.release.year import AREAS, SOURCES, TABLES
 from mm_pipeline.schemas import RELEASED_REVISIONS, Table
 
 PROVENANCE = "provenance.json"
-WORKBOOKS = {
-    "en": "stat_003_007.xlsx",
-    "fr": "stat_003_007.fr.xlsx",
-    "nl": "stat_003_007.nl.xlsx",
-    "de": "stat_003_007.de.xlsx",
-}
+WORKBOOKS = {"en": "stat_003_007.xlsx"} | {other: f"stat_003_007.{other}.xlsx" for other in ("fr", "nl", "de")}
 
 
 def write_series(
@@ -52,56 +47,32 @@ def write_series(
     Raises ReleaseError if there is no year, a year is not whole or has other thresholds, or one is switched meanwhile.
     """
     before = whole(years)
-    made = {
-        year: Made(**json.loads((of_year / SOURCES).read_text(encoding="utf-8"))) for year, of_year in years.items()
-    }
-    thresholds = _common_thresholds(made)
+    made = {year: Made(**_json(of_year / SOURCES)) for year, of_year in years.items()}
+    _assert_common_thresholds(made)
     for table in TABLES:
-        write_table(folder, table, _parts(table, years))
+        write_table(folder, table, (_read(of_year, table) for of_year in years.values()))
     write_codelists(folder / "codelists", over_years(read_area_codes(of_year / AREAS) for of_year in years.values()))
     if whole(years) != before:
         raise ReleaseError(
             "A year was released anew while the series was being made. Materialise published_series again."
         )
 
-    tables = [_read(folder, table) for table in TABLES]
-    synthetic = any(tables[0]["synthetic"].unique().to_pylist())
-    rates, standard, sensitivity = tables
-    history = next_release(
-        earlier,
-        rates,
-        sensitivity,
-        years=years,
-        synthetic=synthetic,
-        today=today,
-        causes=causes(earlier / PROVENANCE, made),
-    )
+    rates, standard, sensitivity = (_read(folder, table) for table in TABLES)
+    synthetic = any(rates["synthetic"].unique().to_pylist())
+    why = causes(earlier / PROVENANCE, made)
+    history = next_release(earlier, rates, sensitivity, years=years, synthetic=synthetic, today=today, causes=why)
     write_table(folder, RELEASED_REVISIONS, [history.revisions])
     release = history.release
-    fiches = fiche(release, thresholds["threshold"], thresholds["disclosure_threshold"])
+    _write(folder, {**changelog_files(history), PROVENANCE: provenance(release, made, code=code)})
+    fiches = fiche(release, *thresholds_of(folder))
 
     # Its libraries take a second to import, which only the series should wait for.
     from mm_pipeline.release.workbook import write_workbook
 
+    tables = {"rates": rates, "standardised": standard, "sensitivity": sensitivity}
     for language, name in WORKBOOKS.items():
-        write_workbook(
-            folder / name,
-            rates=rates,
-            standardised=standard,
-            sensitivity=sensitivity,
-            fiche=fiches,
-            release=release,
-            language=language,
-        )
-    _write(
-        folder,
-        {
-            **changelog_files(history),
-            **fiche_files(fiches),
-            "CITATION.cff": citation(release, fiches["en"]),
-            PROVENANCE: provenance(release, made, code=code),
-        },
-    )
+        write_workbook(folder / name, **tables, fiche=fiches, release=release, language=language)
+    _write(folder, {**fiche_files(fiches), "CITATION.cff": citation(release, fiches["en"])})
     # These two tell the sizes of what is there.
     described = (*TABLES, RELEASED_REVISIONS)
     package = datapackage(folder, described, years=list(years), synthetic=synthetic, version=str(release.number))
@@ -123,7 +94,7 @@ def whole(years: Mapping[int, Path]) -> dict[int, str]:
     return {year: (folder / CHECKSUMS).read_text(encoding="utf-8") for year, folder in years.items()}
 
 
-def _common_thresholds(made: Mapping[int, Made]) -> dict[str, int]:
+def _assert_common_thresholds(made: Mapping[int, Made]) -> None:
     by_value: dict[str, list[int]] = {}
     for year, of_year in made.items():
         by_value.setdefault(json.dumps(of_year.thresholds, sort_keys=True), []).append(year)
@@ -135,12 +106,11 @@ def _common_thresholds(made: Mapping[int, Made]) -> dict[str, int]:
             f"The years were made with different thresholds ({said}). Set MM_THRESHOLD and MM_DISCLOSURE_THRESHOLD and "
             "build the years again that were made with others."
         )
-    return dict(next(iter(made.values())).thresholds)
 
 
 def thresholds_of(series: Path) -> tuple[int, int]:
     """The minimum number of forfaits and the disclosure threshold of a released series."""
-    thresholds = json.loads((series / PROVENANCE).read_text(encoding="utf-8"))["thresholds"]
+    thresholds = _json(series / PROVENANCE)["thresholds"]
     return thresholds["threshold"], thresholds["disclosure_threshold"]
 
 
@@ -148,8 +118,8 @@ def _read(folder: Path, table: Table) -> pa.Table:
     return pq.ParquetFile(folder / f"{table.name}.parquet").read()
 
 
-def _parts(table: Table, years: Mapping[int, Path]) -> Iterator[pa.Table]:
-    return (_read(of_year, table) for of_year in years.values())
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

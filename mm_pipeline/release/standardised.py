@@ -5,11 +5,11 @@ area with a hidden class has none.
 """
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from mm_pipeline.dimensions import LEVELS_WITH_AGE_CLASSES
+from mm_pipeline.dimensions import COUNTS, LEVELS_WITH_AGE_CLASSES
 from mm_pipeline.release.interval import wilson
 from mm_pipeline.schemas import RELEASED_STANDARDISED
 
@@ -28,11 +28,11 @@ Source: Eurostat, *Revision of the European Standard Population*, 2013. It is pu
 (5 500) is divided evenly over its years of age.
 """
 
+_AREA = ["year", "level", "area_code"]
+
 
 def standardised(rates: pa.Table) -> pa.Table:
-    """Age-standardised rates, one row an area and year. Columns of ``schemas.RELEASED_STANDARDISED``.
-
-    ``rates``: released rates.
+    """Age-standardised rates of released rates, one row an area and year. Columns of ``schemas.RELEASED_STANDARDISED``.
 
     The interval is Dobson's (*Confidence intervals for weighted sums of Poisson parameters*, Statistics in Medicine 10,
     1991) with binomial in place of Poisson counts: the Wilson interval of the crude number of patients, scaled by the
@@ -42,32 +42,27 @@ def standardised(rates: pa.Table) -> pa.Table:
     """
     rates = rates.filter(pc.field("level").isin(LEVELS_WITH_AGE_CLASSES))
     totals = rates.filter(pc.field("dimension") == "total")
-    shape = (len(totals), len(STANDARD_POPULATION))
-    patients, people, is_shown = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    row_of = {key: row for row, key in enumerate(_keys(totals))}
-    for number, age_class in enumerate(STANDARD_POPULATION):
-        cells = rates.filter((pc.field("dimension") == "age_class") & (pc.field("category") == age_class))
-        rows = [row_of[key] for key in _keys(cells)]
-        patients[rows, number], people[rows, number] = (_floats(cells, name) for name in ("patients", "beneficiaries"))
-        is_shown[rows, number] = pc.equal(cells["status"], "published").to_numpy()
-    hidden: NDArray[np.bool_] = ~np.all(is_shown, axis=1)
-    value, lower, upper = direct(np.where(hidden[:, None], np.nan, patients), people)
-    columns = {
-        "standardised_per_10000": value,
-        "standardised_per_10000_lower": lower,
-        "standardised_per_10000_upper": upper,
-    }
-    table = totals.drop_columns(["status"]).append_column("status", _status(hidden))
-    for name, share in columns.items():
-        table = table.append_column(name, pa.array(10_000 * share, pa.float64(), from_pandas=True))
+    areas = pd.MultiIndex.from_frame(totals.select(_AREA).to_pandas())
+    classes = rates.filter(pc.field("dimension") == "age_class")
+    cells = classes.select([*_AREA, "category", *COUNTS, "status"]).to_pandas().set_index([*_AREA, "category"])
+
+    def of_classes(name: str) -> pd.DataFrame:
+        """A column with a row for each area, a column for each age class."""
+        return cells[name].unstack("category").reindex(index=areas, columns=[*STANDARD_POPULATION])
+
+    hidden = (of_classes("status") != "published").any(axis=1).to_numpy()
+    people, patients = (of_classes(name).to_numpy(float) for name in COUNTS)
+    shares = direct(np.where(hidden[:, None], np.nan, patients), people)
+    table = totals.drop_columns(["status"])
+    table = table.append_column("status", pa.array(np.where(hidden, "suppressed", "published"), pa.string()))
+    for end, share in zip(("", "_lower", "_upper"), shares, strict=True):
+        column = pa.array(10_000 * share, pa.float64(), from_pandas=True)
+        table = table.append_column(f"standardised_per_10000{end}", column)
     return table.select(RELEASED_STANDARDISED.column_names).cast(RELEASED_STANDARDISED.schema)
 
 
 def direct(patients: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Standardised shares and the ends of their intervals; NaN where unknown.
-
-    ``patients`` and ``people``: a row per area, a column per age class.
-    """
+    """Standardised shares and the ends of their intervals; NaN where unknown. A row per area, a column per age class."""
     weight = np.array(list(STANDARD_POPULATION.values())) / sum(STANDARD_POPULATION.values())
     with np.errstate(divide="ignore", invalid="ignore"):
         share = patients / people
@@ -76,21 +71,5 @@ def direct(patients: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.nda
         variance_of_count = (people * share * (1 - share)).sum(axis=1)
         scale = np.sqrt(variance / variance_of_count)
     count, all_people = patients.sum(axis=1), people.sum(axis=1)
-    lower, upper = (end * all_people for end in wilson(count, all_people))
-    return (
-        value,
-        np.clip(value + scale * (lower - count), 0, 1),
-        np.clip(value + scale * (upper - count), 0, 1),
-    )
-
-
-def _keys(table: pa.Table) -> list[tuple[int, str, str]]:
-    return list(zip(*(table[name].to_pylist() for name in ("year", "level", "area_code")), strict=True))
-
-
-def _floats(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].cast(pa.float64()).to_numpy()
-
-
-def _status(hidden: np.ndarray) -> pa.Array:
-    return pa.array(np.where(hidden, "suppressed", "published"), pa.string())
+    lower, upper = (np.clip(value + scale * (end * all_people - count), 0, 1) for end in wilson(count, all_people))
+    return value, lower, upper

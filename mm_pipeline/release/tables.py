@@ -4,11 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mm_pipeline.release.codelists import LABELS
+from mm_pipeline.release.codelists import in_reading_order
 from mm_pipeline.release.interval import needs_care, wilson
 from mm_pipeline.schemas import RELEASED_RATES, RELEASED_SENSITIVITY, Table
 
-_READING_ORDER = {name: tuple(LABELS[name]) for name in ("level", "dimension", "rule")}
 KEYS = ("release", "year", "level", "area_code", "dimension", "category", "rule", "threshold")
 """Columns that make up keys: those that a table has, together identify its rows."""
 
@@ -30,16 +29,12 @@ def released_rates(protected: pa.Table, areas: pa.Table, *, sector_vintage: int 
 
 
 def released_sensitivity(protected: pa.Table, areas: pa.Table, *, synthetic: bool) -> pa.Table:
-    """The released sensitivity table of one year. Columns of ``schemas.RELEASED_SENSITIVITY``.
-
-    ``protected``: columns of ``schemas.PROTECTED_SENSITIVITY``.
-    """
+    """The released sensitivity table of one year (columns of ``schemas.RELEASED_SENSITIVITY``), of the protected one."""
     patients, people = _counts(protected)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = pa.array(10_000 * patients / people, pa.float64(), from_pandas=True)
-    return _finished(
-        _with_interval(protected.append_column("rate_per_10000", rate)), RELEASED_SENSITIVITY, areas, synthetic
-    )
+    table = _with_interval(protected.append_column("rate_per_10000", rate))
+    return _finished(table, RELEASED_SENSITIVITY, areas, synthetic)
 
 
 def _counts(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -57,18 +52,11 @@ def _with_interval(table: pa.Table) -> pa.Table:
 
 def _finished(table: pa.Table, shape: Table, areas: pa.Table, synthetic: bool) -> pa.Table:
     """The table with names of areas and the mark of synthetic data, in reading order, with the columns of ``shape``."""
-    names = areas.select(["level", "area_code", "name_fr", "name_nl", "name_de"])
-    names = names.rename_columns(["level", "area_code", "area_name_fr", "area_name_nl", "area_name_de"])
-    for position, name in enumerate(names.column_names[2:], 2):
-        column = names[name]
-        names = names.set_column(position, name, pc.if_else(pc.equal(column, ""), None, column))
+    names = areas.select(["level", "area_code"])
+    for language in ("fr", "nl", "de"):
+        name = areas[f"name_{language}"]
+        names = names.append_column(f"area_name_{language}", pc.if_else(pc.equal(name, ""), None, name))
     table = table.join(names, ["level", "area_code"], join_type="left outer")
     table = table.append_column("synthetic", pa.array([synthetic] * len(table), pa.bool_()))
     keys = [key for key in KEYS if key in table.column_names]
-    ranks = {
-        f"{key} rank": pc.index_in(table[key], pa.array(_READING_ORDER[key])) for key in keys if key in _READING_ORDER
-    }
-    for name, rank in ranks.items():
-        table = table.append_column(name, rank)
-    order = [(f"{key} rank" if key in _READING_ORDER else key, "ascending") for key in keys]
-    return table.sort_by(order).select(shape.column_names).cast(shape.schema)
+    return in_reading_order(table.select(shape.column_names), keys).cast(shape.schema)

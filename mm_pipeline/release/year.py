@@ -1,7 +1,6 @@
 """The folder of a year, ``<year>/``: its tables, code lists, data dictionary and checksums.
 
-Here: which files it has. Not here: what is in them (the other modules), where the folder is, and switching it in one step
-(the assets).
+Not here: what is in them (the other modules), where the folder is, and switching it in one step (the assets).
 """
 
 from dataclasses import asdict

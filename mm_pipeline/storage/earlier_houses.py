@@ -29,18 +29,13 @@ class EarlierHouses:
     @property
     def version(self) -> str:
         """Short hash of all that ``houses`` uses: the first month of each house, and whether ``year`` - 2 is built."""
-        first: dict[str, tuple[int, int]] = {}
-        for row in self.rows.to_pylist():
-            month = row["year"], row["first_month"]
-            first[row["house_id"]] = min(first.get(row["house_id"], month), month)
+        months = ((row["house_id"], (row["year"], row["first_month"])) for row in self.rows.to_pylist())
+        first = dict(sorted(months, reverse=True))  # of each house the earliest month comes last
         return hashlib.sha256(repr((sorted(first.items()), self.has_two_years_before)).encode()).hexdigest()[:16]
 
 
 def earlier_houses(lake: Lake, year: int) -> EarlierHouses:
-    """Read the tables ``houses`` of two years before ``year`` and earlier.
-
-    Raises :class:`LakeError` naming one that cannot be read.
-    """
+    """Read ``houses`` of two years before ``year`` and earlier. Raises :class:`LakeError` naming one that cannot be read."""
     years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
     schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
     tables = [schema.empty_table()]

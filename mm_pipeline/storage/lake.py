@@ -20,16 +20,10 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from mm_pipeline.errors import LakeError
+from mm_pipeline.files import permissions
 from mm_pipeline.files.atomic import replacing
 from mm_pipeline.files.checksum import is_intact, is_lost, put_with_checksum
-from mm_pipeline.schemas import (
-    DISCLOSED_RATES,
-    PROTECTED_SENSITIVITY,
-    QUARANTINE,
-    RELEASES,
-    SHOWN_SENSITIVITY,
-    Table,
-)
+from mm_pipeline.schemas import DISCLOSED_RATES, PROTECTED_SENSITIVITY, QUARANTINE, RELEASES, SHOWN_SENSITIVITY, Table
 
 
 class OtherEngine(Protocol):
@@ -60,13 +54,13 @@ class Provenance:
 
     ``details``: anything but row data (ingest keeps its counts of rows there). ``sources``: ``deliveries/<file>`` or
     ``references/<file>`` -> SHA-256 of its content; derived partitions have those of all they are derived from.
+    ``key_check``: fingerprint of the secret of their keys (``Settings.key_check``); empty: none or unknown.
     """
 
     synthetic: bool
     details: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     key_check: str = ""
-    """Fingerprint of the secret of its keys, or of its sources' keys (``Settings.key_check``); empty: none or unknown."""
 
     def footer(self) -> dict[str, str]:
         """The metadata of the Parquet footer: percent-encoded JSON, readable as far as possible.
@@ -122,11 +116,6 @@ class Lake:
         """The partition as an expression. Raises :class:`LakeError` if it has not been built or is damaged."""
         return engine.read_parquet(self.existing(table, year), hive_partitioning=False)
 
-    def read_quarantine(self, backend: Backend, table: Table, year: int) -> ir.Table:
-        path = self.quarantine_path(table, year)
-        self._assert_intact(path, table, year)
-        return backend.read_parquet(path, hive_partitioning=False)
-
     def quarantined(self, table: Table, year: int) -> int:
         """Number of rows in the quarantine, 0 where there is none. Raises :class:`LakeError` if it is damaged."""
         path = self.quarantine_path(table, year)
@@ -166,16 +155,19 @@ class Lake:
 
     def write(self, engine: Engine, table: Table, year: int, rows: ir.Table, provenance: Provenance) -> Written:
         """Replace the partition by ``rows`` of the engine, with the columns, types and order of the schema."""
-        if not isinstance(engine, Backend):
+        path = self.path(table, year)
+        if isinstance(engine, Backend):
+            self._write(engine, table, path, rows, provenance)
+        else:
             with engine.handed_over(rows.select(table.column_names), table) as (backend, handed):
-                return self.write(backend, table, year, handed, provenance)
-        return self._write(engine, table, self.path(table, year), rows, provenance)
+                self._write(backend, table, path, handed, provenance)
+        return self.written(table, year)
 
     def write_quarantine(
         self, backend: Backend, table: Table, year: int, rows: ir.Table, provenance: Provenance
-    ) -> Written:
+    ) -> None:
         """Replace the quarantine of a raw table's year; columns of :data:`~mm_pipeline.schemas.QUARANTINE`."""
-        return self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
+        self._write(backend, QUARANTINE, self.quarantine_path(table, year), rows, provenance)
 
     def existing(self, table: Table, year: int) -> Path:
         """Path of the partition for reading. Raises :class:`LakeError` if it has not been built or is damaged."""
@@ -186,14 +178,13 @@ class Lake:
         return path
 
     def _assert_intact(self, path: Path, table: Table, year: int) -> None:
-        name = path.relative_to(self.root).as_posix()
+        name = f"data/lake/{path.relative_to(self.root).as_posix()}"
         if is_lost(path):
-            what = f"{year}: data/lake/{name} is lost: its checksum is there, and it is not."
+            what = f"{year}: {name} is lost: its checksum is there, and it is not."
         elif is_intact(path):
             return
         else:
-            written = f"those that were written (data/lake/{name}.sha256)"
-            what = f"{year}: data/lake/{name} is damaged: its bytes are not {written}."
+            what = f"{year}: {name} is damaged: its bytes are not those that were written ({name}.sha256)."
         if table.name in IRREPLACEABLE:
             raise LakeError(
                 f"{what} It cannot be made again, and a revision of {year} is protected with it: put the folder of the year "
@@ -205,14 +196,12 @@ class Lake:
     def _made(self, folder: Path) -> Path:
         """Make a folder of the lake. ``mkdir(parents=True)`` would leave the mode of the folders above to the umask."""
         if not folder.is_dir():
-            if folder == self.root:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-            else:
+            if folder != self.root:
                 self._made(folder.parent)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            permissions.folder(folder)
         return folder
 
-    def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> Written:
+    def _write(self, backend: Backend, table: Table, path: Path, rows: ir.Table, provenance: Provenance) -> None:
         self._made(path.parent)
         rows = rows.select(table.column_names)
         if table.order:
@@ -229,5 +218,3 @@ class Lake:
                     f"program; the earlier partition is untouched.\nexpected: {table.schema}\nfound: "
                     f"{written.remove_metadata()}"
                 )
-            rows_written = pq.read_metadata(temporary).num_rows
-        return Written(path, rows_written, path.stat().st_size)

@@ -22,16 +22,6 @@ def assert_met(settings: Settings) -> None:
         raise SettingsError(
             f"MM_MEMORY_LIMIT is {settings.memory_limit!r}; Spark needs at least 512MiB. Raise it, {_OR_DUCKDB}"
         )
-    _assert_java()
-
-
-def size(limit: str) -> int:
-    """``MM_MEMORY_LIMIT`` in bytes, parsed as DuckDB does: ``GB`` and ``G`` are 10^9, ``GiB`` is 2^30."""
-    number, unit, binary = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B?", limit, re.IGNORECASE).groups()  # type: ignore[union-attr]
-    return int(float(number) * (1024 if binary else 1000) ** (1 + "KMGT".index(unit.upper())))
-
-
-def _assert_java() -> None:
     home = os.environ.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else "java"  # the one that PySpark starts
     advice = f"Install Java {JAVA} (Debian: openjdk-{JAVA}-jre-headless) or point JAVA_HOME to it, {_OR_DUCKDB}"
@@ -44,3 +34,9 @@ def _assert_java() -> None:
         raise SettingsError(
             f"MM_ENGINE is spark, and {java} is version {version[1] if version else 'unknown'}. {advice}"
         )
+
+
+def size(limit: str) -> int:
+    """``MM_MEMORY_LIMIT`` in bytes, parsed as DuckDB does: ``GB`` and ``G`` are 10^9, ``GiB`` is 2^30."""
+    number, unit, binary = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B?", limit, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    return int(float(number) * (1024 if binary else 1000) ** (1 + "KMGT".index(unit.upper())))

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mm_pipeline.release.atlas import write_atlas
+from mm_pipeline.release.atlas.page import write_atlas
 from mm_pipeline_tests.support import small_atlas
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

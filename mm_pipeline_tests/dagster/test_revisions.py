@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline.files import atomic
-from mm_pipeline.release.files import broken_checksums, sha256
+from mm_pipeline.files.checksum import sha256
+from mm_pipeline.release.files import broken_checksums
 from mm_pipeline_tests.support.installation import Installation, deliver
 from mm_pipeline_tests.support.releases import check, content, rewrite
 

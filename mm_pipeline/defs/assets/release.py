@@ -41,7 +41,6 @@ from mm_pipeline.operations.sign_off import (
     AWAITS_TAG,
     awaited,
     keep_signature,
-    manifest_of,
     signed_before,
     stop_waiting,
     waiting_folder,
@@ -50,7 +49,7 @@ from mm_pipeline.reference.areas import in_order, sector_vintage
 from mm_pipeline.reference.outlines import outlines_for
 from mm_pipeline.release.archive import RELEASES, archive_release, archived_releases, broken_releases
 from mm_pipeline.release.codelists import area_codes, read_area_codes
-from mm_pipeline.release.files import broken_checksums, sizes, write_checksums
+from mm_pipeline.release.files import broken_checksums, manifest_of, sizes, write_checksums
 from mm_pipeline.release.history import History, read_history
 from mm_pipeline.release.inputs import SERIES, page_version, released_years, series_version
 from mm_pipeline.release.metadata.fiche import fiche

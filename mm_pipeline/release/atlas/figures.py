@@ -16,18 +16,16 @@ ABSENT, HIDDEN = -2, -1
 """Marks in place of a count: no such row in the table (the area is not of that year), and a count that is hidden."""
 
 _READING_ORDER = [(dimension, category) for dimension, labels in LABELS["category"].items() for category in labels]
-_DECIMALS = 2
 _STANDARDISED = ["standardised_per_10000", "standardised_per_10000_lower", "standardised_per_10000_upper"]
 
 
 def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
-    """The counts and histories of the areas of one level.
+    """The counts and histories of the areas of one level, of which ``rates`` and ``areas`` (the code list) have the rows.
 
-    ``rates``: released rows of the level; ``areas``: its rows of the code list. Returns ``cells``, pairs (dimension,
-    category) in reading order; and ``areas``, an entry for each area, sorted by code: [code, history, counts]. History is a
-    list of [first year, last year, code of the parent, names], with names in fr, nl, de, en, or one name where all are the
-    same. Counts has an entry for each cell: beneficiaries and patients of the first year, of the second year ..., with
-    ``ABSENT`` and ``HIDDEN`` in their place.
+    Returns ``cells``, pairs (dimension, category) in reading order; and ``areas``, an entry for each area, sorted by code:
+    [code, history, counts]. History is a list of [first year, last year, code of the parent, names], with names in fr, nl,
+    de, en, or one name where all are the same. Counts has an entry for each cell: beneficiaries and patients of the first
+    year, of the second year ..., or ``ABSENT`` and ``HIDDEN``.
     """
     keys = pd.MultiIndex.from_frame(rates[["dimension", "category"]])
     cells = [cell for cell in _READING_ORDER if cell in set(keys)]
@@ -41,11 +39,8 @@ def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int])
     for position, column in enumerate(("beneficiaries", "patients")):
         counts[(*place, position)] = rates[column].fillna(HIDDEN).to_numpy(np.int64)
     histories = _histories(rates, areas)
-    flat = counts.reshape(len(codes), len(cells), -1).tolist()
-    return {
-        "cells": [list(cell) for cell in cells],
-        "areas": [[code, histories[code], figures] for code, figures in zip(codes, flat, strict=True)],
-    }
+    flat = zip(codes, counts.reshape(len(codes), len(cells), -1).tolist(), strict=True)
+    return {"cells": [*map(list, cells)], "areas": [[code, histories[code], figures] for code, figures in flat]}
 
 
 def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dict[str, list[float]]:
@@ -59,7 +54,7 @@ def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dic
         start = 3 * years.index(row.year)
         missing = HIDDEN if row.status == "suppressed" else ABSENT
         values = [getattr(row, column) for column in _STANDARDISED]
-        entry[start : start + 3] = [missing if pd.isna(value) else round(value, _DECIMALS) for value in values]
+        entry[start : start + 3] = [missing if pd.isna(value) else round(value, 2) for value in values]
     return dict(sorted(packed.items()))
 
 

@@ -1,15 +1,14 @@
 """The files of the atlas: ``index.html`` with everything but the sectors, which it loads by arrondissement.
 
-Here: which content goes into which file. Not here: how figures and outlines are packed (``figures``, ``paths``), and what
-the page does with them (``*.js``). The page loads nothing from elsewhere: libraries, fonts, style and data are in the file,
-and a content security policy in its head forbids anything else.
+Not here: how figures and outlines are packed (``figures``, ``paths``), and what the page does with them (``*.js``). The page
+loads nothing from elsewhere: a content security policy in its head forbids it.
 """
 
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +51,38 @@ def write_atlas(
     The files are ``index.html``, ``LICENSES.txt`` and ``sectors/<code of an arrondissement>.js``. They share a token, so
     that the page takes no sectors that were written with other content, whatever their release.
     """
-    table, years = _frame(rates), list(release.years)
+    columns = ["year", "level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
+    table = rates.select(columns).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    years = list(release.years)
     vintages = {outline.year: outline for _, outline in sorted(outlines.items())}
-    vintage_of_year = [_position(vintages, outlines.get(year)) for year in years]
+    position = {year: place for place, year in enumerate(vintages)}
+    levels = [level for level in ABOVE_SECTORS if (table["level"] == level).any()]
+    above = [
+        {name: outline.areas[name] for name in ABOVE_SECTORS if name in outline.areas} for outline in vintages.values()
+    ]
     places = dict(_places(table))
     content = {
         "release": {"number": release.number, "date": release.date.isoformat(), "synthetic": release.synthetic},
         "publisher": PUBLISHER,
         "years": years,
-        "levels": _levels(table, areas, years),
-        "standardised": _standardised(standardised, years),
-        "outlines": [_base_outlines(outline) for outline in vintages.values()],
-        "outlines_of_year": vintage_of_year,
-        "frame": frame(shape for outline in vintages.values() for shape in _base_shapes(outline)),
+        "levels": {
+            level: packed_level(table[table["level"] == level], areas[areas["level"] == level], years)
+            for level in levels
+        },
+        "standardised": {
+            level: packed_standardised(rows, years) for level, rows in standardised.to_pandas().groupby("level")
+        },
+        "outlines": [
+            {
+                "year": outline.year,
+                "source": outline.source,
+                "finest": list(outline.areas)[-1],
+                "paths": {level: svg_paths(shapes) for level, shapes in drawn.items()},
+            }
+            for outline, drawn in zip(vintages.values(), above, strict=True)
+        ],
+        "outlines_of_year": [position[outlines[year].year] if year in outlines else None for year in years],
+        "frame": frame(shape for drawn in above for shapes in drawn.values() for shape in shapes.values()),
         "places": sorted(places),
         "interval": {"z": Z, "patients": FEW_PATIENTS, "beneficiaries": FEW_BENEFICIARIES},
         "labels": LABELS,
@@ -75,14 +93,16 @@ def write_atlas(
     parts: dict[str, str] = {}
     for place, rows in sorted(places.items()):
         codes = set(rows["area_code"])
-        part = {
-            "place": place,
-            **packed_level(rows, sector_names[sector_names["area_code"].isin(codes)], years),
-            "outlines": [_sector_outlines(outline, codes) for outline in vintages.values()],
-        }
-        parts[place] = _json(part)
-    data = _json(content)
-    token = _token([data, *parts.values(), *map(_text, _SCRIPTS)])
+        drawn = [
+            {code: shape for code, shape in outline.areas.get("sector", {}).items() if code in codes}
+            for outline in vintages.values()
+        ]
+        packed = packed_level(rows, sector_names[sector_names["area_code"].isin(codes)], years)
+        parts[place] = _json({"place": place, **packed, "outlines": list(map(svg_paths, drawn))})
+    data, digest = _json(content), hashlib.sha256()
+    for text in (data, *parts.values(), *map(_text, _SCRIPTS)):
+        digest.update(text.encode())
+    token = digest.hexdigest()[:16]
     _write(folder / "index.html", page(data, token))
     _write(folder / "LICENSES.txt", _text("vendor/LICENSES.txt"))
     for place, text in parts.items():
@@ -94,48 +114,19 @@ def page(data: str, token: str) -> str:
     scripts = [_text(name) for name in (*_LIBRARIES, *_SCRIPTS)]
     fonts = {name: base64.b64encode((_VENDOR / file).read_bytes()).decode() for name, file in _FONTS.items()}
     style = re.sub(r"font:([\w-]+)", lambda font: f"data:font/woff2;base64,{fonts[font[1]]}", _text("atlas.css"))
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     # "</script" would end a script. None has it: in JSON it is escaped, and a test holds our own scripts to it.
     parts = {
-        "policy": _policy(scripts),
+        # These scripts, and the sectors beside the page (``file:`` if opened by double click).
+        "policy": f"default-src 'none'; script-src 'self' file: {allowed}; style-src 'unsafe-inline'; font-src data:; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'",
         "style": style,
         "data": data,
         "token": token,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], _text("index.html"))
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """The content security policy: these scripts, and the sectors beside the page (``file:`` if opened by double click)."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    return "; ".join(
-        [
-            "default-src 'none'",
-            " ".join(["script-src 'self' file:", *(f"'sha256-{digest}'" for digest in digests)]),
-            "style-src 'unsafe-inline'",
-            "font-src data:",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    wanted = ["year", "level", "area_code", "parent_code", "dimension", "category", "beneficiaries", "patients"]
-    return table.select(wanted).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-
-
-def _levels(table: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int]) -> dict[str, Any]:
-    present = [level for level in ABOVE_SECTORS if (table["level"] == level).any()]
-    return {
-        level: packed_level(table[table["level"] == level], areas[areas["level"] == level], years) for level in present
-    }
-
-
-def _standardised(table: pa.Table, years: Sequence[int]) -> dict[str, dict[str, list[float]]]:
-    rows = table.to_pandas()
-    return {level: packed_standardised(part, list(years)) for level, part in rows.groupby("level")}
 
 
 def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
@@ -147,23 +138,6 @@ def _places(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
         yield str(code), sectors[sectors["area_code"].isin(rows["area_code"].unique())]
 
 
-def _position(vintages: Mapping[int | None, Outlines], outline: Outlines | None) -> int | None:
-    return None if outline is None else list(vintages).index(outline.year)
-
-
-def _base_outlines(outline: Outlines) -> dict[str, Any]:
-    paths = {level: svg_paths(outline.areas[level]) for level in ABOVE_SECTORS if level in outline.areas}
-    return {"year": outline.year, "source": outline.source, "finest": list(outline.areas)[-1], "paths": paths}
-
-
-def _base_shapes(outline: Outlines) -> Iterable[Any]:
-    return (shape for level, shapes in outline.areas.items() if level in ABOVE_SECTORS for shape in shapes.values())
-
-
-def _sector_outlines(outline: Outlines, codes: set[str]) -> dict[str, str]:
-    return svg_paths({code: shape for code, shape in outline.areas.get("sector", {}).items() if code in codes})
-
-
 def _json(content: Any) -> str:
     """JSON that may stand inside a script element."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
@@ -172,14 +146,6 @@ def _json(content: Any) -> str:
 
 def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _token(texts: Iterable[str]) -> str:
-    """A hash of the texts, sixteen characters."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode())
-    return digest.hexdigest()[:16]
 
 
 def _write(target: Path, text: str) -> None:

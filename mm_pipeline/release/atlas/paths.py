@@ -10,8 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-METRES = 10
-"""Length of one unit of a path, finer than any outline of a sector on a screen."""
+METRES = 10  # length of one unit of a path, finer than any outline of a sector on a screen
 
 _RADIUS = 6_371_000 / METRES
 _SOUTH, _NORTH, _ORIGIN = np.radians([49.0 + 50 / 60, 51.0 + 10 / 60, 50.797815])

@@ -1,7 +1,6 @@
 """Metadata of the release: one module a file. Each function returns the text of its files; the caller writes them.
 
-``fiche`` (the fiche of the statistic in four languages), ``datapackage`` (the data dictionary, for programs), ``dcat``
-(for catalogues), ``citation``, ``provenance``. Not here: the history of the release (``release/history``), checksums.
+Not here: the history of the release (``release/history``), checksums.
 """
 
 import json

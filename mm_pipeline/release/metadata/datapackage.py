@@ -4,15 +4,17 @@ Every table in its three formats and every code list: columns with type, meaning
 description comes from ``schemas`` and the code lists and is true of the files: a validator finds no fault.
 """
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.release.codelists import LABELS
-from mm_pipeline.release.files import CODES, sha256
+from mm_pipeline.release.files import CODES
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
 from mm_pipeline.release.metadata.fiche import heading
@@ -25,6 +27,13 @@ PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _COUNTS = {"beneficiaries", "patients"} | {
     column.name for column in RELEASED_REVISIONS.columns if pa.types.is_int64(column.type)
 }
+_TYPES = {
+    "boolean": pa.types.is_boolean,
+    "integer": pa.types.is_integer,
+    "date": pa.types.is_date,
+    "number": pa.types.is_floating,
+}
+"""Type of a field -> whether an Arrow type is of it. Any other is ``string``."""
 _REASON = f"({'|'.join(REASONS)})"
 
 _AREA = r"BE|[0-9]{5}([0-9A-Z-]{4})?"
@@ -61,11 +70,12 @@ def datapackage(
     A table that is missing in a format is left out there. ``years``: those that the folder holds. ``version``: the number of
     the release, for the series; the folder of a year has none.
     """
-    lists = sorted(path.stem for path in folder.glob("codelists/*.csv"))
+    lists = sorted(folder.glob("codelists/*.csv"))
+    named = {f"codelist-{path.stem}" for path in lists}
     about = heading("en", synthetic=synthetic)
     if version is None:
         about["title"] += f", {years[0]}"
-    resources = [resource for table in tables for resource in _table_resources(folder, table, years, lists)]
+    resources = [resource for table in tables for resource in _table_resources(folder, table, years, named)]
     return json_text(
         {
             "$schema": PROFILE,
@@ -74,23 +84,19 @@ def datapackage(
             **({"version": version} if version else {}),
             "contributors": [{"title": PUBLISHER, "roles": ["publisher"]}],
             "sources": _SOURCES,
-            "resources": [*resources, *(_code_list_resource(folder, name) for name in lists)],
+            "resources": [*resources, *map(_code_list_resource, lists)],
         }
     )
 
 
 def _table_resources(
-    folder: Path, table: Table, years: Sequence[int], lists: Sequence[str]
+    folder: Path, table: Table, years: Sequence[int], lists: Container[str]
 ) -> Iterator[dict[str, Any]]:
     # Of revisions also the years that a release left out.
     fields = [_field(column, () if table is RELEASED_REVISIONS else years) for column in table.columns]
-    foreign = [key for key in _foreign_keys(table) if key["reference"]["resource"].removeprefix("codelist-") in lists]
-    schema = {
-        "fields": fields,
-        "missingValues": [""],
-        "primaryKey": [name for name in table.column_names if name in KEYS],
-        "foreignKeys": foreign,
-    }
+    foreign = [key for key in _foreign_keys(table) if key["reference"]["resource"] in lists]
+    keys = [name for name in table.column_names if name in KEYS]
+    schema = {"fields": fields, "missingValues": [""], "primaryKey": keys, "foreignKeys": foreign}
     spreadsheet = {
         **schema,
         "fields": [_excel_field(field) for field in fields],
@@ -98,37 +104,28 @@ def _table_resources(
     }
     # Parquet marks missing values itself; frictionless (5.21) reads them as nan and must be told so.
     binary = {**schema, "missingValues": ["", "nan"]}
-    formats: dict[str, tuple[str, dict[str, Any]]] = {
-        ".csv": ("", {**_CSV, "schema": schema}),
-        ".excel.csv": ("-excel", {**_CSV, "dialect": {"delimiter": ";"}, "schema": spreadsheet}),
-        ".parquet": ("-parquet", {**_PARQUET, "schema": binary}),
-    }
-    for suffix, (kind, described) in formats.items():
+    formats: list[tuple[str, str, dict[str, Any]]] = [
+        ("", ".csv", {**_CSV, "schema": schema}),
+        ("-excel", ".excel.csv", {**_CSV, "dialect": {"delimiter": ";"}, "schema": spreadsheet}),
+        ("-parquet", ".parquet", {**_PARQUET, "schema": binary}),
+    ]
+    for kind, suffix, described in formats:
         if (path := folder / f"{table.name}{suffix}").is_file():
             yield {"name": f"{table.name}{kind}", "path": path.name, **described, **_content(path)}
 
 
-def _code_list_resource(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "codelists" / f"{name}.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        columns = next(csv.reader(file))
-    keys = _CODE_LIST_KEYS.get(name, ["code"])
+def _code_list_resource(path: Path) -> dict[str, Any]:
+    columns = list(pd.read_csv(path, nrows=0))
+    keys = _CODE_LIST_KEYS.get(path.stem, ["code"])
+    required = {"constraints": {"required": True}}
     fields = [
-        {
-            "name": column,
-            "type": "integer" if column.endswith("_year") else "string",
-            "description": _CODE_LIST_COLUMNS[column],
-            **({"constraints": {"required": True}} if column in keys else {}),
-        }
+        {"name": column, "type": "integer" if column.endswith("_year") else "string"}
+        | {"description": _CODE_LIST_COLUMNS[column], **(required if column in keys else {})}
         for column in columns
     ]
-    return {
-        "name": f"codelist-{name}",
-        "path": f"codelists/{path.name}",
-        **_CSV,
-        "schema": {"fields": fields, "missingValues": [""], "primaryKey": keys},
-        **_content(path),
-    }
+    schema = {"fields": fields, "missingValues": [""], "primaryKey": keys}
+    place = {"name": f"codelist-{path.stem}", "path": f"codelists/{path.name}"}
+    return {**place, **_CSV, "schema": schema, **_content(path)}
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -138,7 +135,8 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _field(column: Column, years: Sequence[int]) -> dict[str, Any]:
-    field = {"name": column.name, "type": _type(column.type), "description": column.description}
+    kind = next((name for name, is_of in _TYPES.items() if is_of(column.type)), "string")
+    field = {"name": column.name, "type": kind, "description": column.description}
     constraints = dict(_constraints(column, years))
     return field | ({"constraints": constraints} if constraints else {})
 
@@ -148,7 +146,7 @@ def _constraints(column: Column, years: Sequence[int]) -> Iterator[tuple[str, An
     if name in KEYS or name in ("status", "synthetic", "release_date", "reasons"):
         yield "required", True
     if name in LABELS:
-        yield "enum", list(LABELS[name]) if name != "category" else _categories()
+        yield "enum", list(LABELS[name]) if name != "category" else list(dict.fromkeys(chain(*LABELS[name].values())))
     elif name in CODES:
         yield "pattern", f"({_AREA})"
     elif name == "year" and years:
@@ -165,21 +163,14 @@ def _constraints(column: Column, years: Sequence[int]) -> Iterator[tuple[str, An
         yield from {"minimum": 0, "maximum": 100 if name == "rate_percent" else 10_000}.items()
 
 
-def _categories() -> list[str]:
-    return list(dict.fromkeys(code for codes in LABELS["category"].values() for code in codes))
-
-
 def _excel_field(field: Mapping[str, Any]) -> dict[str, Any]:
     """A field of ``.excel.csv``: numbers with a decimal comma, codes as ``="04000"`` (see ``release/files``)."""
     if field["type"] == "number":
         return {**field, "decimalChar": ","}
     if field["name"] in CODES:
         description = f'{field["description"]}; written ="…", so that a spreadsheet takes it for text'
-        return {
-            **field,
-            "description": description,
-            "constraints": {**field["constraints"], "pattern": f'="({_AREA})"'},
-        }
+        constraints = {**field["constraints"], "pattern": f'="({_AREA})"'}
+        return {**field, "description": description, "constraints": constraints}
     return dict(field)
 
 
@@ -195,13 +186,3 @@ def _foreign_keys(table: Table) -> Iterator[dict[str, Any]]:
     for fields, name, target in references:
         if set(fields) <= set(table.column_names):
             yield {"fields": fields, "reference": {"resource": f"codelist-{name}", "fields": target}}
-
-
-def _type(kind: pa.DataType) -> str:
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind):
-        return "integer"
-    if pa.types.is_date(kind):
-        return "date"
-    return "number" if pa.types.is_floating(kind) else "string"

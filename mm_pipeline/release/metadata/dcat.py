@@ -4,11 +4,11 @@ The file holds its own context, so that it is read without a network. The addres
 setting; without it addresses are relative to the file itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mm_pipeline.release.files import sha256
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.release.history import Release
 from mm_pipeline.release.metadata import json_text
 from mm_pipeline.release.metadata.citation import PUBLISHER
@@ -29,10 +29,7 @@ _CONTEXT: Mapping[str, str] = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 
-_HEALTH = [
-    {"@language": language, "@value": label}
-    for language, label in {"fr": "Santé", "nl": "Gezondheid", "de": "Gesundheit", "en": "Health"}.items()
-]
+_HEALTH = {"fr": "Santé", "nl": "Gezondheid", "de": "Gesundheit", "en": "Health"}
 """Labels of the theme in the EU vocabulary."""
 
 _LANGUAGES = {"fr": "FRA", "nl": "NLD", "de": "DEU", "en": "ENG"}
@@ -46,54 +43,46 @@ FORMATS = {
 
 
 def dcat(folder: Path, release: Release, fiches: Mapping[str, Fiche], *, base_url: str = "") -> str:
-    """The text of ``dcat.jsonld`` for the folder of the series, whose data files must be there already.
-
-    ``base_url``: the address where that folder is served; empty: addresses are relative.
-    """
+    """The text of ``dcat.jsonld`` for the folder of the series with its data files. ``base_url``: its address, or empty."""
     base = {"@base": f"{base_url.rstrip('/')}/{NAME}"} if base_url else {}
-    distributions = [
-        _distribution(path, fiches) for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in FORMATS
-    ]
-    publisher = {"@id": "#publisher", "@type": "foaf:Agent", "foaf:name": PUBLISHER}
-    titles = _in_languages(fiches, "title")
-    descriptions = [
-        {"@language": language, "@value": " ".join(filter(None, (fiche["notice"], fiche["description"])))}
+    data = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in FORMATS]
+    titles = _texts((language, fiche["title"]) for language, fiche in fiches.items())
+    descriptions = _texts(
+        (language, " ".join(filter(None, (fiche["notice"], fiche["description"]))))
         for language, fiche in fiches.items()
-    ]
+    )
+    languages = [_of("dct:LinguisticSystem", f"{_EU}/language/{code}") for code in _LANGUAGES.values()]
+    modified = _typed("date", release.date.isoformat())
     dataset = {
-        "@id": "#dataset",
-        "@type": "dcat:Dataset",
+        **_of("dcat:Dataset", "#dataset"),
         "dct:identifier": next(iter(fiches.values()))["code"],
         "dct:title": titles,
         "dct:description": descriptions,
-        "dcat:keyword": [
-            {"@language": language, "@value": word} for language, fiche in fiches.items() for word in fiche["keywords"]
-        ],
+        "dcat:keyword": _texts((language, word) for language, fiche in fiches.items() for word in fiche["keywords"]),
         "dct:publisher": {"@id": "#publisher"},
-        "dcat:theme": {"@id": f"{_EU}/data-theme/HEAL", "@type": "skos:Concept", "skos:prefLabel": _HEALTH},
-        "dct:spatial": {"@id": f"{_EU}/country/BEL", "@type": "dct:Location"},
+        "dcat:theme": {**_of("skos:Concept", f"{_EU}/data-theme/HEAL"), "skos:prefLabel": _texts(_HEALTH.items())},
+        "dct:spatial": _of("dct:Location", f"{_EU}/country/BEL"),
         "dct:temporal": {
             "@type": "dct:PeriodOfTime",
             "dcat:startDate": _typed("date", f"{min(release.years)}-01-01"),
             "dcat:endDate": _typed("date", f"{max(release.years)}-12-31"),
         },
         "dcat:temporalResolution": _typed("duration", "P1Y"),
-        "dct:accrualPeriodicity": {"@id": f"{_EU}/frequency/ANNUAL", "@type": "dct:Frequency"},
-        "dct:language": _language_systems(),
-        "dct:accessRights": {"@id": f"{_EU}/access-right/PUBLIC", "@type": "dct:RightsStatement"},
+        "dct:accrualPeriodicity": _of("dct:Frequency", f"{_EU}/frequency/ANNUAL"),
+        "dct:language": languages,
+        "dct:accessRights": _of("dct:RightsStatement", f"{_EU}/access-right/PUBLIC"),
         "dcat:version": str(release.number),
-        "dct:modified": _typed("date", release.date.isoformat()),
-        "foaf:page": {"@id": "fiche.html", "@type": "foaf:Document"},
-        "dcat:distribution": distributions,
+        "dct:modified": modified,
+        "foaf:page": _of("foaf:Document", "fiche.html"),
+        "dcat:distribution": [_distribution(path, fiches) for path in data],
     }
     catalogue = {
-        "@id": "#catalogue",
-        "@type": "dcat:Catalog",
+        **_of("dcat:Catalog", "#catalogue"),
         "dct:title": titles,
         "dct:description": descriptions,
-        "dct:publisher": publisher,
-        "dct:language": _language_systems(),
-        "dct:modified": _typed("date", release.date.isoformat()),
+        "dct:publisher": {**_of("foaf:Agent", "#publisher"), "foaf:name": PUBLISHER},
+        "dct:language": languages,
+        "dct:modified": modified,
         "dcat:dataset": dataset,
     }
     return json_text({"@context": {**base, **_CONTEXT}, **catalogue})
@@ -102,36 +91,28 @@ def dcat(folder: Path, release: Release, fiches: Mapping[str, Fiche], *, base_ur
 def _distribution(path: Path, fiches: Mapping[str, Fiche]) -> dict[str, Any]:
     file_type, media_type = FORMATS[path.suffix]
     return {
-        "@id": f"#{path.name}",
-        "@type": "dcat:Distribution",
-        "dct:title": [
-            {"@language": language, "@value": with_colon(language, fiche["title"], path.name)}
-            for language, fiche in fiches.items()
-        ],
-        "dcat:accessURL": _resource(path.name),
-        "dcat:downloadURL": _resource(path.name),
-        "dct:format": {"@id": f"{_EU}/file-type/{file_type}", "@type": "dct:MediaTypeOrExtent"},
-        "dcat:mediaType": {"@id": f"{_IANA}/{media_type}", "@type": "dct:MediaType"},
+        **_of("dcat:Distribution", f"#{path.name}"),
+        "dct:title": _texts((of, with_colon(of, fiche["title"], path.name)) for of, fiche in fiches.items()),
+        "dcat:accessURL": _of("rdfs:Resource", path.name),
+        "dcat:downloadURL": _of("rdfs:Resource", path.name),
+        "dct:format": _of("dct:MediaTypeOrExtent", f"{_EU}/file-type/{file_type}"),
+        "dcat:mediaType": _of("dct:MediaType", f"{_IANA}/{media_type}"),
         "dcat:byteSize": _typed("nonNegativeInteger", str(path.stat().st_size)),
         "spdx:checksum": {
             "@type": "spdx:Checksum",
-            "spdx:algorithm": {"@id": "spdx:checksumAlgorithm_sha256", "@type": "spdx:ChecksumAlgorithm"},
+            "spdx:algorithm": _of("spdx:ChecksumAlgorithm", "spdx:checksumAlgorithm_sha256"),
             "spdx:checksumValue": _typed("hexBinary", sha256(path)),
         },
     }
 
 
-def _in_languages(fiches: Mapping[str, Fiche], field: str) -> list[dict[str, str]]:
-    return [{"@language": language, "@value": fiche[field]} for language, fiche in fiches.items()]
-
-
-def _language_systems() -> list[dict[str, str]]:
-    return [{"@id": f"{_EU}/language/{code}", "@type": "dct:LinguisticSystem"} for code in _LANGUAGES.values()]
-
-
-def _resource(name: str) -> dict[str, str]:
-    return {"@id": name, "@type": "rdfs:Resource"}
+def _of(kind: str, name: str) -> dict[str, Any]:
+    return {"@id": name, "@type": kind}
 
 
 def _typed(kind: str, value: str) -> dict[str, str]:
     return {"@type": f"xsd:{kind}", "@value": value}
+
+
+def _texts(texts: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"@language": language, "@value": text} for language, text in texts]

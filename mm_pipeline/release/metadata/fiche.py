@@ -1,7 +1,7 @@
 """The fiche of the statistic in four languages: every field of the agency's own fiche, filled in for this release.
 
-Its French follows the source; the other languages are translations of it. The texts are in ``texts/fiche.json``. The
-source links to pages whose addresses are not known here, so there are no links.
+The texts are in ``texts/fiche.json``: the French follows the source, the others are translations. There are no links, as
+the addresses of the pages that the source links to are not known here.
 """
 
 import datetime
@@ -20,6 +20,8 @@ from mm_pipeline.release.metadata import json_text
 _TEXTS_DIR = Path(__file__).parent.parent / "texts"
 _TEXTS: Mapping[str, Any] = json.loads(_TEXTS_DIR.joinpath("fiche.json").read_text(encoding="utf-8"))
 _PAGE = _TEXTS_DIR / "fiche.html"
+_SAID = ("codification", "remarks", "frequency", "smallest_level", "method", "availability", "citation", "last_update")
+"""Fields that are texts, in their order."""
 
 Fiche = Mapping[str, Any]
 """The fiche in one language.
@@ -55,7 +57,15 @@ def fiche(release: Release, minimum_forfaits: int, disclosure_threshold: int) ->
 
     ``minimum_forfaits``: forfaits from which a patient counts; ``disclosure_threshold``: smallest number of people shown.
     """
-    return {language: _fiche(language, release, minimum_forfaits, disclosure_threshold) for language in LANGUAGES}
+    numbers = {
+        "threshold": minimum_forfaits,
+        "disclosure": disclosure_threshold,
+        "few_patients": FEW_PATIENTS,
+        "few_beneficiaries": FEW_BENEFICIARIES,
+        "years": release.span,
+        "number": release.number,
+    }
+    return {language: _fiche(language, release, numbers) for language in LANGUAGES}
 
 
 def fiche_files(fiches: Mapping[str, Fiche]) -> dict[str, str]:
@@ -64,21 +74,21 @@ def fiche_files(fiches: Mapping[str, Fiche]) -> dict[str, str]:
     return files | {"fiche.html": _page(fiches)}
 
 
-def _fiche(language: str, release: Release, minimum_forfaits: int, disclosure_threshold: int) -> Fiche:
+def _fiche(language: str, release: Release, numbers: Mapping[str, Any]) -> Fiche:
     texts = _TEXTS["languages"][language]
-    values = {
-        "threshold": minimum_forfaits,
-        "disclosure": disclosure_threshold,
-        "few_patients": FEW_PATIENTS,
-        "few_beneficiaries": FEW_BENEFICIARIES,
-        "years": release.span,
-        "number": release.number,
-        "date": _date(texts, release.date),
-        "text_date": _date(texts, datetime.date.fromisoformat(_TEXTS["text_date"])),
-    }
+    days = {"date": release.date, "text_date": datetime.date.fromisoformat(_TEXTS["text_date"])}
+    dates = {name: texts["date"].format(year=day.year, month=day.month, day=day.day) for name, day in days.items()}
 
-    def said(text: str) -> str:
-        return Template(text).substitute(values)
+    def said(name: str) -> Any:
+        """The text, or the list of texts, with the numbers and dates of this release."""
+        text = texts[f"synthetic_{name}" if name == "citation" and release.synthetic else name]
+        paragraphs = [
+            Template(part).substitute(numbers, **dates) for part in ([text] if isinstance(text, str) else text)
+        ]
+        return paragraphs if name == "remarks" else "\n".join(paragraphs)
+
+    def coded(name: str) -> list[dict[str, str]]:
+        return [{"code": code, "label": label} for code, label in texts[name].items()]
 
     return {
         "language": texts["language"],
@@ -87,26 +97,10 @@ def _fiche(language: str, release: Release, minimum_forfaits: int, disclosure_th
         "labels": texts["labels"],
         **heading(language, synthetic=release.synthetic),
         "description": texts["description"],
-        "codification": texts["codification"],
-        "remarks": [said(remark) for remark in texts["remarks"]],
-        "frequency": texts["frequency"],
-        "smallest_level": texts["smallest_level"],
-        "method": "\n".join(said(paragraph) for paragraph in texts["method"]),
-        "availability": said(texts["availability"]),
-        "citation": said(texts["synthetic_citation" if release.synthetic else "citation"]),
-        "last_update": said(texts["last_update"]),
+        **{name: said(name) for name in _SAID},
         "code": _TEXTS["code"],
-        "source_variables": _coded(texts["source_variables"]),
-        "equivalent_variables": _coded(texts["equivalent_variables"]),
+        **{name: coded(name) for name in ("source_variables", "equivalent_variables")},
     }
-
-
-def _coded(labels: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"code": code, "label": label} for code, label in labels.items()]
-
-
-def _date(texts: Mapping[str, str], date: datetime.date) -> str:
-    return texts["date"].format(year=date.year, month=date.month, day=date.day)
 
 
 def _page(fiches: Mapping[str, Fiche]) -> str:
@@ -116,10 +110,8 @@ def _page(fiches: Mapping[str, Fiche]) -> str:
     )
     sections = "\n".join(_section(code, content) for code, content in fiches.items())
     first = next(iter(fiches.values()))
-    page = Template(_PAGE.read_text(encoding="utf-8"))
-    return page.substitute(
-        languages=languages, sections=sections, code=escape(first["code"]), title=escape(first["title"])
-    )
+    of_first = {name: escape(first[name]) for name in ("code", "title")}
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(of_first, languages=languages, sections=sections)
 
 
 def _section(code: str, content: Fiche) -> str:
@@ -136,8 +128,8 @@ def _section(code: str, content: Fiche) -> str:
 def _field(value: str | Sequence[str | Mapping[str, str]]) -> str:
     if isinstance(value, str):
         return "".join(f"<p>{escape(paragraph)}</p>" for paragraph in value.split("\n"))
-    return f"<ul>{''.join(f'<li>{_item(item)}</li>' for item in value)}</ul>"
-
-
-def _item(item: str | Mapping[str, str]) -> str:
-    return escape(item) if isinstance(item, str) else f"<code>{escape(item['code'])}</code> {escape(item['label'])}"
+    items = (
+        escape(item) if isinstance(item, str) else f"<code>{escape(item['code'])}</code> {escape(item['label'])}"
+        for item in value
+    )
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"

@@ -8,6 +8,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -55,12 +56,7 @@ def provenance(release: Release, made: Mapping[int, Made], *, code: Mapping[str,
     (thresholds,) = {tuple(sorted(of_year.thresholds.items())) for of_year in made.values()}
     return json_text(
         {
-            "release": {
-                "number": release.number,
-                "date": release.date.isoformat(),
-                "years": release.years,
-                "synthetic": release.synthetic,
-            },
+            "release": {**asdict(release), "date": release.date.isoformat()},
             "code": {DISTRIBUTION: __version__, **dict(sorted(code.items()))},
             "thresholds": dict(thresholds),
             "python": platform.python_version(),

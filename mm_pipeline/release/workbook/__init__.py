@@ -76,9 +76,8 @@ def write_workbook(
     ]
     made = {here["notes"]["sheet"]: sheets.text_sheet("notes", of_notes, here, here["notes"], mark[language])}
     for number, page in enumerate(pages(rates, standardised, sensitivity, _in(language, labels), language), start=1):
-        made[f"{number} {here['tables'][page.name]['sheet']}"] = sheets.table_sheet(
-            page, here, said | {"table": number}, mark[language]
-        )
+        name = f"{number} {here['tables'][page.name]['sheet']}"
+        made[name] = sheets.table_sheet(page, here, said | {"table": number}, mark[language])
     for other, facts in fiche.items():
         frame = {**words[other]["fiche"], "title": facts["title"]}
         rows = sheets.fiche_rows(facts, other)

@@ -1,14 +1,13 @@
 """The tables of the workbook and the content of their cells. Not here: anything of Excel, or the words of headings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mm_pipeline.dimensions import BREAKDOWNS
-from mm_pipeline.release.codelists import ABOVE_SECTORS
+from mm_pipeline.release.codelists import ABOVE_SECTORS, in_reading_order
 
 SHORTHAND = HIDDEN, CARE, NOT_APPLICABLE = "[c]", "[u]", "[z]"
 """Shorthand of the Government Analysis Function: confidential, low reliability, not applicable."""
@@ -22,20 +21,21 @@ _NAMES = {"fr": ("fr", "nl"), "nl": ("nl", "fr"), "de": ("de", "fr"), "en": ("fr
 _RATE = ("rate_per_10000", "rate_per_10000_lower", "rate_per_10000_upper")
 _STANDARDISED = tuple(name.replace("rate", "standardised") for name in _RATE)
 _FIGURES = ("beneficiaries", "patients", *_RATE, "reliability")
-_ORDER = ("rank", "area_code", "year", "rule", "threshold", "category")
+_ORDER = ("level", "area_code", "year", "rule", "threshold", "category")
+"""From the country down, and for each area by year."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """A table of the workbook."""
+class Page(NamedTuple):
+    """A table of the workbook, with its name in ``texts/workbook.json``.
+
+    ``columns``: column -> cells; a column is one of the released table, a dimension (for its categories) or a year (for
+    rates). ``pinned``: number of columns, from the first, that stay in view.
+    """
 
     name: str
-    """Name of the table, as in ``texts/workbook.json``."""
     columns: Mapping[str, Sequence[Any]]
-    """Column -> cells. A column is one of the released table, a dimension (for its categories) or a year (for rates)."""
     years: tuple[int, ...]
     pinned: int = 0
-    """Number of columns, from the first, that stay in view."""
 
 
 def pages(
@@ -43,7 +43,10 @@ def pages(
 ) -> Iterator[Page]:
     """The tables that have rows, in their order, from the released ones. ``labels``: of codes, in one language."""
     area = ("area_code", *(f"area_name_{other}" for other in _NAMES[language]))
-    rates = _in_order(rates.filter(pc.field("level").isin(ABOVE_SECTORS)))
+    rates, standardised, sensitivity = (
+        in_reading_order(table, [key for key in _ORDER if key in table.column_names])
+        for table in (rates.filter(pc.field("level").isin(ABOVE_SECTORS)), standardised, sensitivity)
+    )
     totals = rates.filter(pc.field("dimension") == "total")
     towns = totals.filter(pc.field("level") == "municipality")
     newest = pc.field("year") == pc.max(totals["year"])
@@ -51,24 +54,20 @@ def pages(
     def rows_of(*levels: str, dimension: str = "total") -> pa.Table:
         return rates.filter(pc.field("level").isin(levels) & (pc.field("dimension") == dimension))
 
+    places = ("year", "level", *area)
     wanted = [
-        ("regions", rows_of("country", "region"), ("year", "level", *area), _FIGURES),
+        ("regions", rows_of("country", "region"), places, _FIGURES),
         ("provinces", rows_of("province"), ("year", *area), _FIGURES),
         ("arrondissements", rows_of("arrondissement"), ("year", *area), _FIGURES),
         ("municipalities_newest", towns.filter(newest), area, _FIGURES),
         (TREND, towns, area, ()),
         ("municipalities", towns, ("year", *area), _FIGURES),
         *(
-            (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), ("year", "level", *area, dimension), _FIGURES)
+            (dimension, rows_of(*ABOVE_SECTORS[:3], dimension=dimension), (*places, dimension), _FIGURES)
             for dimension in BREAKDOWNS
         ),
-        ("standardised", _in_order(standardised), ("year", "level", *area), ("rate_per_10000", *_STANDARDISED)),
-        (
-            "sensitivity",
-            _in_order(sensitivity),
-            ("year", "level", *area, "rule", "threshold"),
-            ("beneficiaries", "patients", *_RATE),
-        ),
+        ("standardised", standardised, places, ("rate_per_10000", *_STANDARDISED)),
+        ("sensitivity", sensitivity, (*places, "rule", "threshold"), _FIGURES[:-1]),
     ]
     for name, rows, keys, figures in wanted:
         if len(rows):
@@ -77,12 +76,6 @@ def pages(
                 yield Page(name, _trend(rows, keys), years, pinned=2)
             else:
                 yield Page(name, {column: _cells(rows, column, labels) for column in (*keys, *figures)}, years)
-
-
-def _in_order(rows: pa.Table) -> pa.Table:
-    """The rows in order: from the country down, and for each area by year."""
-    ranked = rows.append_column("rank", pc.index_in(rows["level"], pa.array(ABOVE_SECTORS)))
-    return ranked.sort_by([(name, "ascending") for name in _ORDER if name in ranked.column_names])
 
 
 def _cells(rows: pa.Table, column: str, labels: Mapping[str, Any]) -> list[Any]:

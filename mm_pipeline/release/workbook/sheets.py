@@ -2,8 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from gptables import GPTable, GPWorkbook
@@ -46,17 +45,17 @@ _FONT_SIZE = 12
 _A4 = 9
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A sheet of the workbook: its table and its dimensions."""
+class Sheet(NamedTuple):
+    """A sheet of the workbook.
+
+    ``widths``: of columns, in characters. ``heights``: of rows from the headings on, in points, as far as texts are wrapped.
+    ``pinned``: columns that stay in view with the headings; None: not even the headings.
+    """
 
     table: GPTable
     widths: Sequence[int]
-    """Widths of the columns, in characters."""
     heights: Sequence[float] = ()
-    """Heights in points of the rows from the headings on, as far as texts are wrapped in them."""
     pinned: int | None = None
-    """Number of columns that stay in view with the headings when scrolling; None: not even the headings."""
 
 
 def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[str]) -> Sheet:
@@ -165,11 +164,14 @@ def _for_print(worksheet: Any) -> None:
 
 def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
     """Height in points of a row of wrapped texts. Not every program computes it when it opens a file."""
-
-    def lines(text: str, width: int) -> int:
-        return sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
-
-    return 1.3 * size * max(lines(text, width) for text, width in zip(texts, widths, strict=True))
+    return (
+        1.3
+        * size
+        * max(
+            sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
+            for text, width in zip(texts, widths, strict=True)
+        )
+    )
 
 
 def _heading(column: str, words: Words) -> str:
@@ -181,14 +183,9 @@ def _heading(column: str, words: Words) -> str:
 
 
 def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A table for gptables.
-
-    Texts are rich text, which gptables does not search for links, references and blanks. Shorthand is not, so that gptables
-    recognises a column of numbers.
-    """
+    """A table for gptables. Texts are rich text, in which it searches nothing; shorthand is not: it marks numbers."""
 
     def cell(content: Any) -> Any:
         return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content
 
-    cells = {heading: [cell(content) for content in column] for heading, column in columns.items()}
-    return pd.DataFrame(cells, dtype=object)
+    return pd.DataFrame(columns, dtype=object).map(cell)

@@ -88,7 +88,7 @@ class TestKilled:
         assert checksum_path(path).read_text() == f"{hashlib.sha256(b'again').hexdigest()}  file\n"
 
     def test_a_file_that_is_replaced_while_it_is_read_is_no_damage(self, tmp_path, monkeypatch):
-        path, sum_of = tmp_path / "file", checksum._sum
+        path, sum_of = tmp_path / "file", checksum.sha256
         put(path, "old")
         checksum._found_intact.clear()
         reads = []
@@ -99,7 +99,7 @@ class TestKilled:
                 put(path, "new")
             return sum_of(read)
 
-        monkeypatch.setattr(checksum, "_sum", replaced_meanwhile)
+        monkeypatch.setattr(checksum, "sha256", replaced_meanwhile)
         assert is_intact(path)
         assert reads
 
@@ -109,7 +109,7 @@ def test_it_is_read_once_until_it_is_touched(tmp_path, monkeypatch):
     path.write_text("content")
     checksum_path(path).write_text(f"{hashlib.sha256(b'content').hexdigest()}  file\n")
     monkeypatch.setattr(
-        checksum, "_sum", lambda path: read.append(path) or hashlib.sha256(path.read_bytes()).hexdigest()
+        checksum, "sha256", lambda path: read.append(path) or hashlib.sha256(path.read_bytes()).hexdigest()
     )
     assert is_intact(path)
     assert is_intact(path)
@@ -159,12 +159,12 @@ class TestLake:
             assert str(raised.value).endswith(do)
 
     def test_a_damaged_quarantine_too(self, lake):
-        lake, backend = lake
+        lake, _backend = lake
         path = lake.quarantine_path(schemas.RAW_DMG, YEAR)
         path.write_bytes(path.read_bytes()[:-1])
         assert not lake.is_intact(schemas.RAW_DMG, YEAR)
         with pytest.raises(LakeError, match=r"quarantine/dmg/year=2019/part-0\.parquet is damaged"):
-            lake.read_quarantine(backend, schemas.RAW_DMG, YEAR)
+            lake.quarantined(schemas.RAW_DMG, YEAR)
 
     def test_only_what_cannot_be_made_again_is_written_through(self, tmp_path, monkeypatch):
         written = []

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from mm_pipeline.cli import main
 from mm_pipeline.errors import OperatorError
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.operations import sign_off
 from mm_pipeline.operations.sign_off import (
     Awaited,
@@ -20,7 +21,7 @@ from mm_pipeline.operations.sign_off import (
     waiting_folder,
     years_awaiting,
 )
-from mm_pipeline.release.files import sha256, write_checksums
+from mm_pipeline.release.files import write_checksums
 from mm_pipeline.settings import Settings
 from mm_pipeline_tests.support.pipeline import settings_for
 

@@ -130,7 +130,7 @@ class TestBroken:
     @pytest.fixture
     def so_far(self, series, releases) -> History:
         archive_release(series, history(2, 1), releases)
-        return history(2, 1, manifests={1: archive._digest(releases / "1")})
+        return history(2, 1, manifests={1: archive.manifest_of(releases / "1")})
 
     def test_nothing(self, so_far, releases):
         assert broken_releases(releases, so_far) == []

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_pipeline.errors import ReleaseError
+from mm_pipeline.files.checksum import sha256
 from mm_pipeline.release import history
-from mm_pipeline.release.files import sha256, write_checksums
+from mm_pipeline.release.files import write_checksums
 from mm_pipeline.release.history import History, Release, changelog_files, next_release, read_history, span
 from mm_pipeline.release.revisions import KEY, Changes
 from mm_pipeline.schemas import RELEASED_RATES

@@ -11,8 +11,8 @@ import pytest
 from shapely.geometry import box
 
 from mm_pipeline.release import atlas
-from mm_pipeline.release.atlas import write_atlas
 from mm_pipeline.release.atlas.figures import ABSENT, HIDDEN
+from mm_pipeline.release.atlas.page import write_atlas
 from mm_pipeline_tests.support import small_atlas
 
 PACKAGE = Path(atlas.__file__).parent

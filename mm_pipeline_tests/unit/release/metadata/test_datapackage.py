@@ -12,7 +12,8 @@ import frictionless
 import pyarrow as pa
 import pytest
 
-from mm_pipeline.release.files import sha256, write_table
+from mm_pipeline.files.checksum import sha256
+from mm_pipeline.release.files import write_table
 from mm_pipeline.release.metadata.datapackage import PROFILE, datapackage
 from mm_pipeline.schemas import RELEASED_RATES, RELEASED_REVISIONS
 from mm_pipeline_tests.support.paths import REPOSITORY
