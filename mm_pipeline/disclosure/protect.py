@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.dimensions import KEY, LEVELS, UNKNOWN_SECTOR
-from mm_pipeline.disclosure.postponement import Cell, changes_by_arrondissement
+from mm_pipeline.disclosure.postponement import Cell, Changes
 from mm_pipeline.disclosure.revision import is_as_released, retained_pattern, with_earlier
 from mm_pipeline.disclosure.search import Search
 from mm_pipeline.disclosure.suppression import SuppressionPattern
@@ -68,10 +68,23 @@ def protect_revision(
     rates = rates.sort_values(KEY, ignore_index=True)
     if not earlier:
         return Protection(protect(rates, disclosure_threshold, total_worth=total_worth), rates)
-    changes = changes_by_arrondissement(rates, earlier[-1])
+    changes = Changes(rates, earlier[-1])
 
     def tried(waits: frozenset[str]) -> _Trial:
-        return _try(changes.rates(waits), disclosure_threshold, earlier, highest, total_worth)
+        counts, last = changes.rates(waits), earlier[-1]
+        alone = system_of(counts, total_worth)
+        start = retained_pattern(alone, last)
+        was_made_at_this_threshold = "threshold" in last and int(last["threshold"].iat[0]) >= disclosure_threshold
+        if was_made_at_this_threshold and is_as_released(counts, last):
+            return _Trial(counts, alone, start, [])
+        system = with_earlier(alone, earlier)
+        search = Search(system, disclosure_threshold, start, highest=highest)
+        together = search.pattern()
+        pattern = SuppressionPattern(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+        is_above = alone.cells["level"].isin(LEVELS[: LEVELS.index(highest)]).to_numpy(dtype=bool)
+        lost = [np.flatnonzero(is_above & pattern[figure] & ~start[figure]) for figure in FIGURES]
+        failed = system.cells[KEY].iloc[np.concatenate([search.failed, *lost]).astype(int)]
+        return _Trial(counts, system, pattern, list(failed.itertuples(index=False, name=None)))
 
     waits: frozenset[str] = frozenset()
     trial = tried(waits)
@@ -98,28 +111,6 @@ class _Trial:
     system: System
     pattern: SuppressionPattern
     failed: list[Cell]
-
-
-def _try(
-    rates: pd.DataFrame, disclosure_threshold: int, earlier: Sequence[pd.DataFrame], highest: str, total_worth: int
-) -> _Trial:
-    alone = system_of(rates, total_worth)
-    start = retained_pattern(alone, earlier[-1])
-    if is_as_released(rates, earlier[-1]) and _was_made_at(earlier[-1], disclosure_threshold):
-        return _Trial(rates, alone, start, [])
-    system = with_earlier(alone, earlier)
-    search = Search(system, disclosure_threshold, start, highest=highest)
-    together = search.pattern()
-    pattern = SuppressionPattern(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
-    is_above = alone.cells["level"].isin(LEVELS[: LEVELS.index(highest)]).to_numpy(dtype=bool)
-    lost = [np.flatnonzero(is_above & pattern[figure] & ~start[figure]) for figure in FIGURES]
-    failed = system.cells[KEY].iloc[np.concatenate([search.failed, *lost]).astype(int)]
-    return _Trial(rates, system, pattern, list(failed.itertuples(index=False, name=None)))
-
-
-def _was_made_at(release: pd.DataFrame, disclosure_threshold: int) -> bool:
-    """Whether a release says that it was made at this disclosure threshold or a higher one."""
-    return "threshold" in release and int(release["threshold"].iat[0]) >= disclosure_threshold
 
 
 def _table(rates: pd.DataFrame, pattern: SuppressionPattern) -> pd.DataFrame:

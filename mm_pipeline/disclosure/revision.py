@@ -118,10 +118,8 @@ def retained_pattern(system: System, release: pd.DataFrame) -> SuppressionPatter
 
 def released_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:
     """The suppression pattern of a release (see :func:`disclosed`), residuals included; ``system``: the release's own."""
-    hidden = {figure: np.ones(len(system), dtype=bool) for figure in FIGURES}
-    for figure, shows in SHOWS.items():
-        hidden[figure][: len(release)] = ~release[shows].to_numpy(dtype=bool)
-    return SuppressionPattern(hidden["beneficiaries"], hidden["patients"])
+    residuals = np.ones(len(system) - len(release), dtype=bool)
+    return SuppressionPattern(*(np.append(~release[shows].to_numpy(dtype=bool), residuals) for shows in SHOWS.values()))
 
 
 def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
@@ -193,30 +191,22 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
     size, extra = len(every), len(every) - len(system)
     is_change = np.arange(size) >= size - len(changes)
     unknown = {figure: _unknowns(every[~is_change], value[~is_change, side]) for side, figure in enumerate(FIGURES)}
-    before_now = Before(
-        is_past=np.arange(size) >= len(system),
-        is_change=is_change,
-        known={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
-        shown={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
-        hidden={figure: is_change.copy() for figure in FIGURES},
-        # Where a cell grew or shrank, at least one person came or went.
-        at_least={"beneficiaries": is_change.astype("int64"), "patients": np.zeros(size, dtype="int64")},
-    )
+    known = {figure: np.zeros(size, dtype=bool) for figure in FIGURES}
+    hidden = {figure: is_change.copy() for figure in FIGURES}
+    at_least = {figure: np.zeros(size, dtype="int64") for figure in FIGURES}
+    at_least["beneficiaries"][is_change] = 1  # where a cell grew or shrank, at least one person came or went
     for here, pattern, lowest in told:
         for figure in FIGURES:
-            before_now.known[figure][here[~pattern[figure]]] = True
-            before_now.shown[figure][here[~pattern[figure]]] = True
-            before_now.hidden[figure][here[pattern[figure]]] = True
-            at_least = np.where(pattern[figure], lowest[figure], 0)
-            before_now.at_least[figure][here] = np.maximum(before_now.at_least[figure][here], at_least)
+            known[figure][here[~pattern[figure]]] = True
+            hidden[figure][here[pattern[figure]]] = True
+            np.maximum.at(at_least[figure], here, np.where(pattern[figure], lowest[figure], 0))
+    shown = {figure: known[figure].copy() for figure in FIGURES}
     for figure, number in unknown.items():
-        for told_of in (before_now.known[figure][: len(number)], before_now.at_least[figure][: len(number)]):
-            most = np.zeros(len(number), dtype=told_of.dtype)
-            np.maximum.at(most, number, told_of)
-            told_of[:] = most[number]
+        for told_of in (known[figure][: len(number)], at_least[figure][: len(number)]):
+            told_of[:] = pd.Series(told_of).groupby(number).transform("max")
     sizes = [len(line) for line in lines]
     itself = np.arange(len(system), size)
-    nothing = np.full(extra, -1)
+    none = np.full(extra, -1)
     return replace(
         system,
         cells=every,
@@ -228,10 +218,10 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         sign=np.array([sign for size in sizes for sign in (1, *[-1] * (size - 1))], dtype="int64"),
         same={figure: _pairs(number) for figure, number in unknown.items()},
         total=np.concatenate([system.total, itself]),
-        parent=np.concatenate([system.parent, nothing]),
-        group=np.concatenate([system.group, nothing]),
+        parent=np.concatenate([system.parent, none]),
+        group=np.concatenate([system.group, none]),
         within=areas_of(every),
-        before=before_now,
+        before=Before(np.arange(size) >= len(system), is_change, known, shown, hidden, at_least),
     )
 
 

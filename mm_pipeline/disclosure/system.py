@@ -20,15 +20,7 @@ from mm_pipeline.dimensions import AGE_GROUP_OF, COUNTRY, COUNTS, LEVEL_ABOVE, L
 from mm_pipeline.disclosure.primary_rule import Counts, Flags
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-WORTH = {
-    "country": 300,
-    "region": 100,
-    "province": 10,
-    "arrondissement": 3,
-    "municipality": 1,
-    "sector": 1,
-    UNASSIGNED: 1,
-}
+WORTH = dict.fromkeys([*LEVELS, UNASSIGNED], 1) | {"country": 300, "region": 100, "province": 10, "arrondissement": 3}
 """Worth of a cell at each level, when the search chooses what to hide; a sector is worth 1."""
 TOTAL_WORTH = 150
 """Worth of an area's total, in categories of the area (``MM_TOTAL_WORTH``). Sectors only have totals, worth 1."""
@@ -60,15 +52,9 @@ class Before:
 
     @classmethod
     def nothing(cls, size: int) -> "Before":
-        no, zero = np.zeros(size, dtype=bool), np.zeros(size, dtype="int64")
-        return cls(
-            no,
-            no,
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, zero),
-        )
+        no = np.zeros(size, dtype=bool)
+        of_figures = dict.fromkeys(FIGURES, no)
+        return cls(no, no, of_figures, of_figures, of_figures, dict.fromkeys(FIGURES, no.astype("int64")))
 
 
 @dataclass(frozen=True)
@@ -120,12 +106,9 @@ class System:
         """N - n: beneficiaries who are not patients."""
         return self.beneficiaries - self.patients
 
-    def lines_of(self, figure: Figure) -> tuple[Positions, Positions, Positions]:
-        """``line``, ``cell`` and ``sign`` of all equations of a figure: the sums and the pairs of the same unknown."""
-        return self._lines[figure]
-
     @cached_property
-    def _lines(self) -> dict[Figure, tuple[Positions, Positions, Positions]]:
+    def equations(self) -> dict[Figure, tuple[Positions, Positions, Positions]]:
+        """Per figure ``line``, ``cell`` and ``sign`` of all its equations: the sums and the pairs of the same unknown."""
         lines: dict[Figure, tuple[Positions, Positions, Positions]] = {}
         for figure, pairs in self.same.items():
             numbers = np.arange(len(pairs)) + (self.line.max() + 1 if len(self.line) else 0)

@@ -27,7 +27,7 @@ from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.dimensions import REGION_NAMES
-from mm_pipeline.disclosure.postponement import as_postponed
+from mm_pipeline.disclosure.postponement import Changes
 from mm_pipeline.disclosure.protect import protect_revision
 from mm_pipeline.disclosure.revision import (
     digest_of,
@@ -94,7 +94,8 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
     counts = threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
     before = thresholds_of(kept, released)
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
-    counts = as_postponed(counts, before, result.postponed) if known else counts
+    if known and result.postponed:
+        counts = Changes(counts, before).rates(result.postponed)
     now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
     kept = remembered(kept, now, digest=digest_of(result.table), disclosure_threshold=threshold, released=released)
     store(work, schemas.DISCLOSED_RATES, kept, provenance)
