@@ -65,12 +65,13 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
     return looked
 
 
-@check(EVERY_DELIVERY, "Delivered rows = kept + ignored by rule + quarantined.", blocking=True)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def row_accounting(work: YearContext, *, table: Table) -> Outcome:
-    """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files.
+    """Delivered rows = kept + ignored by rule + quarantined.
 
-    Added up exactly; of rows of people the text tells round numbers.
+    Kept and quarantined are counted again in the lake's files. Added up exactly; of rows of people the text tells round
+    numbers.
     """
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
@@ -87,11 +88,10 @@ def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
-@check(
-    EVERY_DELIVERY, "No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks).", blocking=True
-)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
+    """No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks)."""
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
         return passed(f"No row of {account.file} is quarantined.")
@@ -112,9 +112,10 @@ def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
     return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
 
 
-@check(EVERY_DELIVERY, "No two pseudonyms of the delivery share a key.", blocking=True)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def key_collisions(work: YearContext, *, table: Table) -> Outcome:
+    """No two pseudonyms of the delivery share a key."""
     collisions = Account.of(work.lake, table, work.year).key_collisions
     if collisions == 0:
         return passed("No two pseudonyms share a key.")
@@ -124,10 +125,10 @@ def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
-@check(EVERY_DELIVERY, "The number of delivered rows is within 20 % of the previous year's (suite delivery_volume).")
+@check(EVERY_DELIVERY)
 @if_delivered
 def volume_against_previous_year(work: YearContext, *, table: Table) -> Outcome:
-    """Rows against the previous year."""
+    """The number of delivered rows is within 20 % of the previous year's (suite delivery_volume)."""
     before = work.year - 1
     if not work.lake.is_usable(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -155,12 +156,9 @@ def only_mm_forfaits(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.RAW_FORFAITS,
-    "Every month of the year is billed; a month without any forfait blocks, an unusually low one warns.",
-    blocking=True,
-)
+@check(schemas.RAW_FORFAITS, blocking=True)
 def months_billed(work: YearContext) -> Outcome:
+    """Every month of the year is billed; a month without any forfait blocks, an unusually low one warns."""
     billed = work.read(schemas.RAW_FORFAITS).filter(_.quantity > 0)  # regularisations of a month do not bill it
     rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
     by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
@@ -183,8 +181,9 @@ def months_billed(work: YearContext) -> Outcome:
     return passed("Every month of the year is billed.", months=table)
 
 
-@check(schemas.RAW_BENEFICIARIES, "One person, one row: the last residence.", blocking=True)
+@check(schemas.RAW_BENEFICIARIES, blocking=True)
 def one_row_per_person(work: YearContext) -> Outcome:
+    """One person, one row: the last residence."""
     table = work.read(schemas.RAW_BENEFICIARIES)
     rows = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
     persons = int(table.select("patient_key").distinct().count().execute())  # nunique takes half as long again
@@ -201,12 +200,9 @@ def one_row_per_person(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile).",
-)
+@check(schemas.RAW_BENEFICIARIES)
 def population_profile(work: YearContext) -> Outcome:
-    """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
+    """Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile)."""
     table = work.read(schemas.RAW_BENEFICIARIES)
     total = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
     if total == 0:
@@ -229,14 +225,12 @@ def population_profile(work: YearContext) -> Outcome:
     return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.",
-    blocking=True,
-    after=(schemas.GEOGRAPHY,),
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, after=(schemas.GEOGRAPHY,))
 def sector_codes_known(work: YearContext) -> Outcome:
-    """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
+    """Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.
+
+    Known to the geography of the year, in their municipality.
+    """
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
@@ -287,13 +281,9 @@ def sector_codes_known(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks.",
-    blocking=True,
-    after=(schemas.GEOGRAPHY,),
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, after=(schemas.GEOGRAPHY,))
 def municipalities_assigned(work: YearContext) -> Outcome:
+    """Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks."""
     municipalities = work.read(schemas.GEOGRAPHY).filter(_.level == "municipality").select("area_code")
     table = work.read(schemas.RAW_BENEFICIARIES)
     counts = table.group_by("municipality_code").agg(people=_.count())
@@ -322,11 +312,9 @@ def municipalities_assigned(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_BENEFICIARIES, "Most beneficiaries of the year before are there again.", blocking=True, tolerance=0.5
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, tolerance=0.5)
 def same_people_as_the_year_before(work: YearContext) -> Outcome:
-    """Most beneficiaries of the year before are there again: if not, one of the two has other pseudonyms."""
+    """Most beneficiaries of the year before are there again."""
     table, before = schemas.RAW_BENEFICIARIES, work.year - 1
     if not work.lake.is_usable(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -356,15 +344,12 @@ def same_people_as_the_year_before(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_DMG,
-    "Most DMGs are of somebody who is a beneficiary.",
-    blocking=True,
-    after=(schemas.RAW_BENEFICIARIES,),
-    step="{check}",
-)
+@check(schemas.RAW_DMG, blocking=True, after=(schemas.RAW_BENEFICIARIES,), step="{check}")
 def dmg_of_beneficiaries(work: YearContext) -> Outcome:
-    """The patients of the DMGs are beneficiaries: else no DMG elsewhere is ever found, and too many patients count."""
+    """Most DMGs are of somebody who is a beneficiary.
+
+    Else no DMG elsewhere is ever found, and too many patients count.
+    """
     rows = work.lake.written(schemas.RAW_DMG, work.year).rows
     if rows == 0:
         return not_applicable("no row of dmg was kept.")
@@ -416,12 +401,9 @@ def _as_it_is_now(work: YearContext, table: Table, year: int) -> Iterator[ir.Tab
         yield work.backend.read_parquet(kept, hive_partitioning=False)
 
 
-@check(
-    schemas.GEOGRAPHY,
-    "Regions, provinces, arrondissements and municipalities of the year are all there.",
-    blocking=True,
-)
+@check(schemas.GEOGRAPHY, blocking=True)
 def hierarchy_complete(work: YearContext) -> Outcome:
+    """Regions, provinces, arrondissements and municipalities of the year are all there."""
     counts = work.read(schemas.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
     found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
     expected = expected_counts(work.year)

@@ -2,7 +2,6 @@
 that were made."""
 
 import time
-from functools import partial
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -27,14 +26,15 @@ _COUNTS = ["beneficiaries", "patients"]
 _NAMED = 5
 """How many cells a message names."""
 
-_of_protected = partial(check, schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: evidence(work)})
+_of_protected = check(schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: evidence(work)})
 
 
-@_of_protected(
-    "No figure is published that the disclosure rule hides, and those that are published are the statistic's."
-)
+@_of_protected
 def nothing_hidden_shows(work: YearContext) -> Outcome:
-    """The rule read again, apart from the code that protects, on the protected table against the confidential one."""
+    """No figure is published that the disclosure rule hides, and those that are published are the statistic's.
+
+    The rule read again, apart from the code that protects, on the protected table against the confidential one.
+    """
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_RATES).to_pandas()
     true = _with_rates(releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())[-1])
@@ -101,9 +101,9 @@ def _differs(both: pd.DataFrame, *columns: str, among: pd.Series) -> pd.Series:
     return different
 
 
-@_of_protected("Nobody can work out a hidden small number from everything that is published of the year.")
+@_of_protected
 def disclosure_audit(work: YearContext) -> Outcome:
-    """The promise, worked out exactly from the published table alone."""
+    """Nobody can work out a hidden small number from everything that is published of the year."""
     started, threshold = time.monotonic(), work.settings.disclosure_threshold
     try:
         result = audit(work.read(schemas.PROTECTED_RATES).to_pandas(), threshold)
@@ -126,9 +126,12 @@ def disclosure_audit(work: YearContext) -> Outcome:
     )
 
 
-@_of_protected("Nobody can work out a small number from what other thresholds than six would give.")
+@_of_protected
 def sensitivity_audit(work: YearContext) -> Outcome:
-    """The same promise for the table of other thresholds, and that what it shows is what was counted."""
+    """Nobody can work out a small number from what other thresholds than six would give.
+
+    And what it shows is what was counted.
+    """
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_SENSITIVITY).to_pandas()
     totals = sensitivity_totals(work.read(schemas.PROTECTED_RATES).to_pandas())
@@ -158,9 +161,9 @@ def sensitivity_audit(work: YearContext) -> Outcome:
     )
 
 
-@_of_protected("Nobody can do so from this release and the earlier ones of the year together.")
+@_of_protected
 def revisions_audit(work: YearContext) -> Outcome:
-    """The promise, for whoever has kept the earlier releases of the year."""
+    """Nobody can do so from this release and the earlier ones of the year together."""
     kept = work.read(schemas.DISCLOSED_RATES).to_pandas()
     releases = releases_of(kept)
     if len(releases) == 1:
@@ -196,9 +199,12 @@ def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
 
 
-@_of_protected("What is released is what was counted; changes that would tell of single persons wait.")
+@_of_protected
 def postponed_changes(work: YearContext) -> Outcome:
-    """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
+    """What is released is what was counted; changes that would tell of single persons wait.
+
+    Every arrondissement is as it is now or as it was released, the rest sums.
+    """
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     # With everything postponed the table is an earlier release, and no new one.
     released = kept if _is_public(work, kept[-1]) else kept[:-1]
@@ -255,9 +261,9 @@ def _adds_up(table: pd.DataFrame) -> bool:
     return True
 
 
-@_of_protected("A revision hides no figure of the country, a region or a province that was shown.")
+@_of_protected
 def totals_stay_visible(work: YearContext) -> Outcome:
-    """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
+    """A revision hides no figure of the country, a region or a province that was shown."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     if len(kept) == 1 or _is_public(work, kept[-1]):
         return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
@@ -288,8 +294,9 @@ def _broken(result: Audit, threshold: int) -> str:
     )
 
 
-@check("published_year", "The released files match their checksums.", blocking=True)
+@check("published_year", blocking=True)
 def release_checksums(work: YearContext) -> Outcome:
+    """The released files match their checksums."""
     folder = work.settings.published_dir / str(work.year)
     if not folder.exists():
         waits = "it awaits its signatures" if awaited(work.settings, work.year) else "build the year (job year)"

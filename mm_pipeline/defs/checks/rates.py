@@ -1,7 +1,6 @@
 """Checks of the rates: do the figures add up, and do they look like the statistic?"""
 
 import json
-from functools import partial
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -33,12 +32,9 @@ def _rates(work: YearContext, year: int | None = None) -> pd.DataFrame:
     return work.lake.read(work.backend, schemas.SECTOR_RATES, year or work.year).to_pandas()
 
 
-@check(
-    schemas.SECTOR_RATES,
-    "Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates).",
-    blocking=True,
-)
+@check(schemas.SECTOR_RATES, blocking=True)
 def rates_in_range(work: YearContext) -> Outcome:
+    """Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates)."""
     frame = _rates(work)
     if frame.empty:
         return failed(
@@ -62,8 +58,9 @@ def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
     return ((rates - expected).abs() < RATE_TOLERANCE) | (rates.isna() & expected.isna())
 
 
-@check(schemas.SECTOR_RATES, "In every cell the patients are among the beneficiaries.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def numerator_within_denominator(work: YearContext) -> Outcome:
+    """In every cell the patients are among the beneficiaries."""
     frame = _rates(work)
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
     if wrong.empty:
@@ -74,13 +71,9 @@ def numerator_within_denominator(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.SECTOR_RATES,
-    "From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included.",
-    blocking=True,
-)
+@check(schemas.SECTOR_RATES, blocking=True)
 def sector_coverage(work: YearContext) -> Outcome:
-    """From 2005 on every municipality with beneficiaries has sectors, and they add up with ZZZZ to it."""
+    """From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     frame = _rates(work)
@@ -101,9 +94,9 @@ def sector_coverage(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.SECTOR_RATES, "Every level adds up to the one above.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def levels_add_up(work: YearContext) -> Outcome:
-    """Each level adds up to the one above; below the country, the unassigned are missing."""
+    """Every level adds up to the one above."""
     frame = _rates(work)
     keys = ["dimension", "category"]
     wrong: list[str] = []
@@ -127,9 +120,9 @@ def levels_add_up(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.SECTOR_RATES, "Every breakdown adds up to its area.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def breakdowns_add_up(work: YearContext) -> Outcome:
-    """The categories of each breakdown add up to the area's total, and the age classes to the age groups."""
+    """Every breakdown adds up to its area."""
     frame = _rates(work)
     area = ["level", "area_code"]
     totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
@@ -172,15 +165,16 @@ def _are_the_unassigned(work: YearContext, rest: pd.DataFrame) -> bool:
     )
 
 
-_against_others = partial(
-    check, schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others"
-)
+_against_others = check(schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others")
 """Apart from the other checks of its table, on which protected_rates waits."""
 
 
-@_against_others("The rate of the country and the regions changed plausibly in a year (suite regional_change).")
+@_against_others
 def regional_change(work: YearContext) -> Outcome:
-    """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
+    """The rate of the country and the regions changed plausibly in a year (suite regional_change).
+
+    The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients.
+    """
     before = work.year - 1
     if not work.lake.is_usable(schemas.SECTOR_RATES, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -229,9 +223,9 @@ def _told(rate: float | None, digits: int) -> float | str:
     return "not shown" if rate is None else round(rate, digits)
 
 
-@_against_others("National and regional rates agree with the published ones, where there are any.")
+@_against_others
 def published_figures(work: YearContext) -> Outcome:
-    """National and regional rates against those the agency published (``published_figures.json``)."""
+    """National and regional rates agree with the published ones, where there are any."""
     facts: dict[str, Any] = json.loads(
         (resources.files("mm_pipeline.defs.checks") / "published_figures.json").read_text(encoding="utf-8")
     )
@@ -268,14 +262,9 @@ def _places(rows: pd.DataFrame) -> str:
     return "; ".join(places)
 
 
-@check(
-    schemas.THRESHOLD_COUNTS,
-    "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
-    blocking=True,
-    after=(schemas.SECTOR_RATES,),
-)
+@check(schemas.THRESHOLD_COUNTS, blocking=True, after=(schemas.SECTOR_RATES,))
 def thresholds_agree(work: YearContext) -> Outcome:
-    """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
+    """At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises."""
     main = work.settings.minimum_forfaits
     counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()
     rates = _rates(work)
