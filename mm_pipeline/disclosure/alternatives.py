@@ -180,11 +180,15 @@ class Block:
         # again with the cost of a cell spread over the units that it moved by the time before.
         best, price = None, self._cost / np.where(self._shown, abs(by), 1)
         for _ in range(ROUNDS):
-            self._set_price(price)
+            changed = np.flatnonzero(price != self._priced).astype(np.int32)
+            self._solver.changeColsCost(len(changed), changed, price[changed])
+            self._priced = price
             alternative = self._solve()
             if alternative is None or (best is not None and alternative.cost >= best.cost):
                 break
-            assert self._reaches(alternative, cell, target, by), "an alternative does not go as far as it must"
+            change = alternative.change
+            gone = sum(weight * change[figure][self.place[cell]] for figure, weight in self._parts(target))
+            assert gone >= by if by > 0 else gone <= by, "an alternative does not go as far as it must"
             best = alternative
             if alternative.cost == 0:
                 break
@@ -205,11 +209,6 @@ class Block:
         moves = np.zeros(len(self._system), dtype=bool)
         moves[self.cells] = change != 0
         return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
-
-    def _set_price(self, price: Floats) -> None:
-        changed = np.flatnonzero(price != self._priced).astype(np.int32)
-        self._solver.changeColsCost(len(changed), changed, price[changed])
-        self._priced = price
 
     def _parts(self, target: Target) -> list[tuple[Figure, float]]:
         if target != "others":
@@ -241,11 +240,6 @@ class Block:
             self._solver.changeColBounds(against, 0.0, self._upper[against])
 
         return undo
-
-    def _reaches(self, alternative: Alternative, cell: int, target: Target, by: int) -> bool:
-        place = self.place[cell]
-        gone = sum(weight * alternative.change[figure][place] for figure, weight in self._parts(target))
-        return bool(gone >= by if by > 0 else gone <= by)
 
     def _solve(self) -> Alternative | None:
         ways = self._run()

@@ -190,7 +190,9 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
 
     size, extra = len(every), len(every) - len(system)
     is_change = np.arange(size) >= size - len(changes)
-    unknown = {figure: _unknowns(every[~is_change], value[~is_change, side]) for side, figure in enumerate(FIGURES)}
+    # Of each figure the numbers of the positions' unknowns: equal for the same cell with the same count.
+    asked = every.loc[~is_change, KEY].assign(**dict(zip(FIGURES, value[~is_change].T, strict=True)))
+    unknown = {figure: asked.groupby([*KEY, figure], sort=False).ngroup().to_numpy() for figure in FIGURES}
     known = {figure: np.zeros(size, dtype=bool) for figure in FIGURES}
     hidden = {figure: is_change.copy() for figure in FIGURES}
     at_least = {figure: np.zeros(size, dtype="int64") for figure in FIGURES}
@@ -231,11 +233,6 @@ def _direction(before: tuple[int, int], after: tuple[int, int]) -> int:
     if people and 0 <= abs(patients) <= abs(people) and people * patients >= 0:
         return 1 if people > 0 else -1
     return 0
-
-
-def _unknowns(cells: pd.DataFrame, count: Counts) -> Positions:
-    """The number of each position's unknown: equal for the same cell with the same count."""
-    return cells[KEY].assign(count=count).groupby([*KEY, "count"], sort=False).ngroup().to_numpy()
 
 
 def _pairs(unknown: Positions) -> Positions:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.alternatives import Alternative, Block, Room, room_of
-from mm_pipeline.disclosure.primary_rule import Counts, Flags
+from mm_pipeline.disclosure.primary_rule import Flags
 from mm_pipeline.disclosure.protection_levels import ALL, ProtectionLevels, plainly_known
 from mm_pipeline.disclosure.proved_ranges import ProvedRanges
 from mm_pipeline.disclosure.suppression import SuppressionPattern, apply_rules, hide_group, primary_pattern
@@ -319,18 +319,14 @@ class Search:
         people = alternative.change["beneficiaries"][places] if "beneficiaries" in alternative.change else 0 * n
         change = np.stack([people, n, people - n])
         self._proved.add(cells, change)
-        if self._can_be(block, places, -n, -people):
-            self._proved.add(cells, -change)
-
-    def _can_be(self, block: Block, places: Positions, n: Counts, people: Counts) -> bool:
-        """Whether each of these cells of a block has the room for its change, the lines aside."""
+        # The reverse adds up as well; it is feasible where each cell has the room for it.
         room = self._room(block)
-        changes: dict[Figure, Counts] = {"patients": n, "beneficiaries": people}
-        within = all(
-            (change <= room.up[figure][places]).all() and (-change <= room.down[figure][places]).all()
-            for figure, change in changes.items()
+        has_room = all(
+            (-moved <= room.up[figure][places]).all() and (moved <= room.down[figure][places]).all()
+            for figure, moved in zip(FIGURES, (people, n), strict=True)
         )
-        return within and bool((n - people <= self._system.others[block.cells[places]]).all())
+        if has_room and (people - n <= self._system.others[cells]).all():
+            self._proved.add(cells, -change)
 
     def _grown(self) -> None:
         apply_rules(self._system, self._pattern)

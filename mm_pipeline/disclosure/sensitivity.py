@@ -59,7 +59,10 @@ def protect_sensitivity(
     """
     counts = counts[counts["level"].isin(["country", "region"])]
     visible = set(protected_totals.loc[protected_totals["status"] == "published", "area_code"])
-    chains = _chains(counts)
+    chains: dict[str, Chain] = {
+        area: [int(rows["beneficiaries"].iloc[0]), *map(int, rows.sort_values("threshold")["patients"]), 0]
+        for area, rows in counts.groupby("area_code")
+    }
     (country,) = set(counts.loc[counts["level"] == "country", "area_code"])
     regions = sorted(set(chains) - {country})
     before = {} if earlier is None else earlier.groupby("area_code")["threshold"].agg(set).to_dict()
@@ -81,13 +84,6 @@ def protect_sensitivity(
     columns = ["level", "area_code", "parent_code", "rule", "threshold", *COUNTS, "status"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"threshold": "int32", "beneficiaries": "Int64", "patients": "Int64"})
-
-
-def _chains(counts: pd.DataFrame) -> dict[str, Chain]:
-    return {
-        str(area): [int(rows["beneficiaries"].iloc[0]), *map(int, rows.sort_values("threshold")["patients"]), 0]
-        for area, rows in counts.groupby("area_code")
-    }
 
 
 def _shown(

@@ -9,7 +9,7 @@ because a check stopped it, is forgotten.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import dagster as dg
 import ibis
@@ -59,7 +59,7 @@ CHECKS = (
 TABLES = "protected_tables"
 """Metadata of a result of these checks: :func:`evidence` of what it is of."""
 
-_FROM = [schemas.SECTOR_RATES.name, schemas.THRESHOLD_COUNTS.name]
+_spec = partial(table_spec, PROTECTION, deps=["sector_rates", "threshold_counts"], code=["disclosure"])
 
 
 def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFrame, int]:
@@ -108,12 +108,8 @@ def _protected_sensitivity(
     work: YearContext, protected: pd.DataFrame, cells: pd.DataFrame, known: bool
 ) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
-    shown, main, counts = (
-        stored(work, schemas.SHOWN_SENSITIVITY),
-        work.settings.minimum_forfaits,
-        threshold_counts(cells),
-    )
-    totals = sensitivity_totals(protected)
+    shown, main = stored(work, schemas.SHOWN_SENSITIVITY), work.settings.minimum_forfaits
+    counts, totals = threshold_counts(cells), sensitivity_totals(protected)
     if not known:
         now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
         is_main = now["threshold"] == main
@@ -154,12 +150,11 @@ def assert_checked(work: YearContext, instance: dg.DagsterInstance) -> None:
     for key in keys:
         results = newest.get(key, [])
         is_failure = any(state_of(each) == FAILED for each in results)
-        if is_failure or looked_at not in map(_tables_of, results):
+        # A result of an earlier version of the program does not say what it is of.
+        if is_failure or not any(
+            looked_at == each.metadata[TABLES].value for each in results if TABLES in each.metadata
+        ):
             raise _not_passed(work.year)
-
-
-def _tables_of(result: dg.AssetCheckEvaluation) -> Any:
-    return result.metadata[TABLES].value if TABLES in result.metadata else None  # of an earlier version of the program
 
 
 def _not_passed(year: int) -> ReleaseError:
@@ -177,10 +172,7 @@ def mark_released(work: YearContext) -> None:
     """
     assert_cleared(work)
     releases, digest = stored(work, schemas.RELEASES), digest_of(stored(work, schemas.PROTECTED_RATES))
-    marks = {
-        **dict(zip(releases["digest"], releases["threshold"], strict=True)),
-        digest: work.settings.minimum_forfaits,
-    }
+    marks = releases.set_index("digest")["threshold"].to_dict() | {digest: work.settings.minimum_forfaits}
     if not set(marks) <= set(stored(work, schemas.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
             f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "
@@ -222,7 +214,7 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
     lake = Lake(settings.lake_dir)
     series: dict[str, list[tuple[int, float]]] = {name: [] for name in REGION_NAMES.values()}
     for year in all_years():
-        if not (lake.has(schemas.PROTECTED_RATES, year) and lake.is_intact(schemas.PROTECTED_RATES, year)):
+        if not lake.is_usable(schemas.PROTECTED_RATES, year):
             continue
         table = pq.read_table(
             lake.path(schemas.PROTECTED_RATES, year),
@@ -239,30 +231,18 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
     name=schemas.PROTECTED_RATES.name,
     partitions_def=YEARS,
     specs=[
-        table_spec(
-            PROTECTION,
+        _spec(
             schemas.PROTECTED_RATES,
             "The rates that may be shown. A cell that narrows down fewer people than "
             "`MM_DISCLOSURE_THRESHOLD` is suppressed, and as many more as it takes that nobody can work it out from all "
             "that is published, earlier releases of the year included. Unknown-sector rows are never in it.",
-            deps=_FROM,
-            code=["disclosure"],
         ),
-        table_spec(
-            PROTECTION,
-            schemas.PROTECTED_SENSITIVITY,
-            "What other thresholds than six would give, as far as it may be shown.",
-            deps=_FROM,
-            code=["disclosure"],
-        ),
-        table_spec(
-            PROTECTION,
+        _spec(schemas.PROTECTED_SENSITIVITY, "What other thresholds than six would give, as far as it may be shown."),
+        _spec(
             schemas.DISCLOSED_RATES,
             "What the protected rates were made from and what they show, of this release of the year and of every earlier "
             "one: a revision is protected against it. It cannot be made again.",
-            deps=_FROM,
             zone=CONFIDENTIAL,
-            code=["disclosure"],
         ),
     ],
 )
@@ -275,20 +255,17 @@ def protected_rates(
         protected, earlier = protect_year(work, provenance)
         for table in (schemas.DISCLOSED_RATES, schemas.PROTECTED_SENSITIVITY):
             yield dg.MaterializeResult(table.name, metadata=work.metadata(table, work.lake.written(table, work.year)))
-        shown = protected.assign(published=protected["status"] == "published")
-        visible = (
-            shown.groupby(["level", "dimension"], sort=True)
-            .agg(cells=("published", "size"), published=("published", "sum"))
-            .reset_index()
-        )
-        visible["published_percent"] = (100 * visible["published"] / visible["cells"]).round(1)
+        is_shown = protected["status"] == "published"
+        groups = is_shown.groupby([protected["level"], protected["dimension"]])
+        visible = groups.agg(cells="size", published="sum").reset_index()
+        visible["published_percent"] = (100 * visible.pop("published") / visible["cells"]).round(1)
         metadata = work.metadata(
             schemas.PROTECTED_RATES,
             work.lake.written(schemas.PROTECTED_RATES, work.year),
             synthetic=provenance.synthetic,
             earlier_releases=earlier,
             rates_by_region=rates_by_region(settings),
-            published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
+            published_cells=markdown_table(visible.to_dict("records")),
         )
         yield dg.MaterializeResult(schemas.PROTECTED_RATES.name, metadata=metadata)
 

@@ -355,15 +355,8 @@ def dmg_of_beneficiaries(work: YearContext) -> Outcome:
         return not_applicable("no row of dmg was kept.")
     if not work.lake.has(schemas.RAW_BENEFICIARIES, work.year):
         return not_applicable("the beneficiaries of the year have not been read.")
-    if (
-        len(
-            {
-                Account.of(work.lake, table, work.year).key_check
-                for table in (schemas.RAW_DMG, schemas.RAW_BENEFICIARIES)
-            }
-        )
-        > 1
-    ):
+    tables = (schemas.RAW_DMG, schemas.RAW_BENEFICIARIES)
+    if len({Account.of(work.lake, table, work.year).key_check for table in tables}) > 1:
         return not_applicable("the beneficiaries were read with another secret (MM_ID_KEY).")
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
         return not_applicable(NO_BENEFICIARY)

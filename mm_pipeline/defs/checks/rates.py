@@ -13,7 +13,7 @@ from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.dimensions import AGE_GROUPS, BREAKDOWNS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
+from mm_pipeline.dimensions import AGE_GROUP_OF, BREAKDOWNS, COUNTS, FIRST_SECTOR_YEAR, KEY, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.rates import dimensions_of
 
@@ -24,8 +24,6 @@ RATE_TOLERANCE = 1e-6
 
 COMPARED_FROM = 100
 """Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
-
-_COUNTS = ["beneficiaries", "patients"]
 
 
 def _rates(work: YearContext, year: int | None = None) -> pd.DataFrame:
@@ -40,9 +38,9 @@ def rates_in_range(work: YearContext) -> Outcome:
         return failed(
             f"The table has no row: materialise sector_rates for {work.year} again, and report it if it stays."
         )
-    key = frame[["level", "area_code", "dimension", "category"]].fillna("?")
-    frame["cell"] = key["level"] + " " + key["area_code"] + " " + key["dimension"] + " " + key["category"]
-    frame["is_complete"] = frame[[*key, *_COUNTS]].notna().all(axis=1)
+    key = frame[KEY].fillna("?")
+    frame["cell"] = key["level"].str.cat(key[KEY[1:]], sep=" ")
+    frame["is_complete"] = frame[[*KEY, *COUNTS]].notna().all(axis=1)
     share = frame["patients"] / frame["beneficiaries"].where(frame["beneficiaries"] != 0)
     frame["rates_are_of_counts"] = _same(frame["rate_per_10000"], 10_000 * share)
     frame["rates_are_of_counts"] &= _same(frame["rate_percent"], 100 * share)
@@ -78,8 +76,8 @@ def sector_coverage(work: YearContext) -> Outcome:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     frame = _rates(work)
     frame = frame[frame["dimension"] == "total"]
-    municipalities = frame[frame["level"] == "municipality"].groupby("area_code")[_COUNTS].sum()
-    sectors = frame[frame["level"] == "sector"].groupby("parent_code")[_COUNTS].sum()
+    municipalities = frame[frame["level"] == "municipality"].groupby("area_code")[COUNTS].sum()
+    sectors = frame[frame["level"] == "sector"].groupby("parent_code")[COUNTS].sum()
     inhabited = municipalities[municipalities["beneficiaries"] > 0]
     if inhabited.empty:
         return not_applicable("no municipality has beneficiaries; see municipalities_assigned.")
@@ -102,8 +100,8 @@ def levels_add_up(work: YearContext) -> Outcome:
     wrong: list[str] = []
     for above, below in pairwise(LEVELS[:5]):
         shared = frame[frame["dimension"].isin(dimensions_of(below))]
-        parents = shared[shared["level"] == above].groupby(["area_code", *keys])[_COUNTS].sum()
-        children = shared[shared["level"] == below].groupby(["parent_code", *keys])[_COUNTS].sum()
+        parents = shared[shared["level"] == above].groupby(["area_code", *keys])[COUNTS].sum()
+        children = shared[shared["level"] == below].groupby(["parent_code", *keys])[COUNTS].sum()
         children.index = children.index.set_names(["area_code", *keys])
         if above == "country":
             rest = parents.sub(children, fill_value=0)
@@ -125,17 +123,16 @@ def breakdowns_add_up(work: YearContext) -> Outcome:
     """Every breakdown adds up to its area."""
     frame = _rates(work)
     area = ["level", "area_code"]
-    totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
+    totals = frame[frame["dimension"] == "total"].groupby(area)[COUNTS].sum()
     wrong: list[str] = []
     for dimension in BREAKDOWNS:
         carrying = totals[[dimension in dimensions_of(level) for level in totals.index.get_level_values("level")]]
-        sums = frame[frame["dimension"] == dimension].groupby(area)[_COUNTS].sum()
+        sums = frame[frame["dimension"] == dimension].groupby(area)[COUNTS].sum()
         wrong += [f"{dimension} of {level} {code}" for level, code in _differing(carrying, sums)]
-    groups = {class_: group for group, classes in AGE_GROUPS.items() for class_ in classes}
-    classes = frame[frame["dimension"] == "age_class"].assign(category=lambda rows: rows["category"].map(groups))
-    class_sums = classes.groupby([*area, "category"])[_COUNTS].sum()
+    classes = frame[frame["dimension"] == "age_class"].assign(category=lambda rows: rows["category"].map(AGE_GROUP_OF))
+    class_sums = classes.groupby([*area, "category"])[COUNTS].sum()
     with_classes = frame["level"].isin([level for level in LEVELS if "age_class" in dimensions_of(level)])
-    group_rows = frame[(frame["dimension"] == "age_group") & with_classes].groupby([*area, "category"])[_COUNTS].sum()
+    group_rows = frame[(frame["dimension"] == "age_group") & with_classes].groupby([*area, "category"])[COUNTS].sum()
     wrong += [f"age group {group} of {level} {code}" for level, code, group in _differing(group_rows, class_sums)]
     if not wrong:
         return passed("Every breakdown adds up to its area, and the age classes to the age groups.")
@@ -277,7 +274,7 @@ def thresholds_agree(work: YearContext) -> Outcome:
         "have more patients at a higher threshold": ~by_area["patients"].agg(lambda n: n.is_monotonic_decreasing),
         "have several numbers of beneficiaries": by_area["beneficiaries"].nunique() > 1,
     }
-    keys = ["level", "area_code", *_COUNTS]
+    keys = ["level", "area_code", *COUNTS]
     both = counts[counts["threshold"] == main][keys].merge(totals[keys], how="outer", indicator=True)
     problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
         lambda side: (side != "both").any()

@@ -75,7 +75,7 @@ class _Component:
                 raise RuntimeError("HiGHS gave a solution in whole numbers that is none")
 
     def _optimum(self, program: highspy.Highs, columns: np.ndarray, direction: float) -> float:
-        """The optimum of the sum of ``columns``. Records the solution as a witness if it is whole."""
+        """The optimum of the sum of ``columns``. Rounded, the solution is a witness if it solves the system exactly."""
         columns = columns.astype(np.int32)
         program.changeColsCost(len(columns), columns, np.full(len(columns), -direction))
         program.run()
@@ -87,15 +87,12 @@ class _Component:
             return direction * np.inf
         if status != highspy.HighsModelStatus.kOptimal:
             raise RuntimeError(f"HiGHS ended with {status}")
-        self._witness(np.round(solution))
-        return float(solution[columns].sum())
-
-    def _witness(self, numbers: np.ndarray) -> None:
-        """Record a solution if it solves the system exactly in whole numbers."""
+        numbers = np.round(solution)
         sums = np.bincount(self.row, self.sign * numbers[self.column], minlength=len(self.sums))
         if (sums == self.sums).all() and (numbers >= 0).all() and (numbers <= self.widths).all():
             np.minimum(self.seen[-1.0], numbers, out=self.seen[-1.0])
             np.maximum(self.seen[1.0], numbers, out=self.seen[1.0])
+        return float(solution[columns].sum())
 
     def _program(self, whole: bool) -> highspy.Highs:
         order = np.lexsort((self.column, self.row))
