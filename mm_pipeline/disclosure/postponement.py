@@ -1,13 +1,8 @@
 """Postponement: changes of a revision that wait for the next one, because they are too small to be shown.
 
-One new patient in a town that showed 0 cannot be shown alone, and every sum above gives him away. Hiding the sums up to the
-country would lose more than this patient is worth. So his arrondissement stays as it was released, and the sums above
-leave its changes out: the protected table is that of a delivery in which this *unit* has not changed. It adds up, and each
-of its figures was delivered. The release does not say what has changed within a unit: that would give it away. At the next
-delivery the changes of the unit, grown or not, are considered again.
-
-The unit is the arrondissement because it is the smallest area with all breakdowns of the areas above it, so that these can
-be added up anew from the tables alone. Smaller units would need the finest counts of every release.
+One new patient in a town that showed 0 cannot be shown alone, and every sum above gives him away. So his arrondissement, the
+*unit*, stays as it was released, and the sums above leave its changes out, until the next delivery. It is the smallest area
+with all breakdowns of the areas above it, so that these can be added up anew (``docs/disclosure.md``, section 6).
 """
 
 from collections.abc import Iterable, Set

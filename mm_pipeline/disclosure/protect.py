@@ -29,9 +29,8 @@ HIGHEST = "arrondissement"
 class Protection:
     """A protected year.
 
-    ``table``: the columns of ``protected_rates``. ``rates``: the counts that it is made from; units that are postponed have
-    the counts of their last release. ``postponed``: the codes of these units
-    (:mod:`~mm_pipeline.disclosure.postponement`).
+    ``table``: the columns of ``protected_rates``. ``rates``: the counts that it is made from. ``postponed``: the codes of
+    the units that have those of their last release (:mod:`~mm_pipeline.disclosure.postponement`).
     """
 
     table: pd.DataFrame
@@ -42,9 +41,8 @@ class Protection:
 def protect(rates: pd.DataFrame, disclosure_threshold: int, *, total_worth: int = TOTAL_WORTH) -> pd.DataFrame:
     """Protect a year's ``sector_rates``. Returns ``protected_rates``: also ``status``, and no rows of ``<NIS5>ZZZZ``.
 
-    Hidden patients take everything derived from them along; hidden beneficiaries take the patients along. The order of
-    the rows does not matter, and the same data give the same suppression pattern. ``total_worth``: how many categories the
-    total of an area is worth, where one or the other must be hidden.
+    The same data give the same suppression pattern, whatever the order of their rows. ``total_worth``: how many categories
+    the total of an area is worth, where one or the other must be hidden.
     """
     rates = rates.sort_values(KEY, ignore_index=True)
     return _table(rates, Search(system_of(rates, total_worth), disclosure_threshold).pattern())

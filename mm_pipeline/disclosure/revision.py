@@ -1,9 +1,7 @@
 """Revisions: what the reader of a year's earlier releases knows when it is released again.
 
-Whoever has two releases of a year can subtract between them as well. A figure that did not change is the same unknown in
-both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. Of a cell that
-changed, the reader is taken to know whether it only gained or only lost persons: then n changed by no more than N. So the
-earlier releases join the system of the new one.
+A figure that did not change is the same unknown in both. Of a cell that changed, the reader is taken to know whether it only
+gained or only lost persons: then n changed by no more than N. So the earlier releases join the system of the new one.
 """
 
 import hashlib

@@ -2,24 +2,9 @@
 
 n(a, k) are the beneficiaries of area a with at least k forfaits, N(a) = n(a, 0) all of them; the *main* minimum is that of
 ``protected_rates`` (``minimum_forfaits``). An area *shows* some k. Whoever sees n(a, i) and n(a, j) knows how many have i
-to j - 1 forfaits. So the shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size. A
-*cell* is the persons of one area with one number of forfaits; no cell's size is published as such.
-
-The rules, t being the disclosure threshold; ``docs/disclosure.md``, section 7, has them in full, and why the promise holds:
-
-1. A group of c cells (an area's persons with one number of forfaits) is empty or has at least t + c - 1 persons. The
-   persons below the lowest k are never empty where anybody lives.
-2. Every region but the *last* one obeys this by itself. The last is the one whose patients ``protected_rates`` hides, or,
-   where it hides none, the one with the fewest beneficiaries.
-3. The country shows a k only where all regions but the last do, so it tells about the last region and the beneficiaries
-   without a region (the *residual*) together: they obey as one area, of two cells for each number of forfaits.
-4. The last region shows a k only where the country does; then the residual is known as well, and both obey.
-5. What ``protected_rates`` shows is shown. Where it hides the patients of an area, this area shows nothing; where it hides
-   two regions, the country shows no other k (and where it hides the country, the country none, and every region
-   stands by itself). Where a group that ``protected_rates`` alone tells does not obey, it is not cut at all.
-
-A later release of a year shows the k that were shown before, no other; or, where these do not obey any more or another area
-is hidden, the main one only.
+to j - 1 forfaits. So the shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size.
+``docs/disclosure.md``, section 7, has the rules by which that may be (they are quoted here where they are followed), and why
+the promise holds.
 """
 
 from collections.abc import Sequence
@@ -95,13 +80,19 @@ def _shown(
     t: int,
     before: dict[str, set[int]],
 ) -> dict[str, set[int]]:
-    """The minima that each area shows. ``visible``: areas whose patients ``protected_rates`` shows."""
+    """The minima that each area shows. ``visible``: areas whose patients ``protected_rates`` shows.
+
+    A later release shows what was shown before (``before``), or, where this does not obey any more, the main one only.
+    """
+    # Rule 5: what ``protected_rates`` shows is shown; an area whose patients it hides shows nothing.
     least = {area: {main} if area in visible else set() for area in chains}
     every = set(range(1, MOST + 1))
     offered = {area: before.get(area, set()) if before else every for area in chains}
 
+    # Where it hides two regions or the country, the country shows no other, and every region stands by itself.
     hidden = [area for area in regions if area not in visible]
     tells = country in visible and len(hidden) <= 1
+    # Rule 2: every region but the last one (whose patients are hidden, or else the smallest) obeys by itself.
     last = hidden[0] if hidden else min(regions, key=lambda area: (chains[area][0], area))
     alone = [area for area in regions if area in visible and not (tells and area == last)]
 
@@ -109,10 +100,11 @@ def _shown(
     for area in alone:
         shown[area] = _choose([chains[area]], offered[area], main, t)
     if tells:
+        # Rule 3: the country tells about the last region and the persons without a region together, two cells for each k.
         together = _less(chains[country], [chains[area] for area in alone])
         in_all = offered[country].intersection(*(shown[area] for area in alone))
         shown[country] = _choose([together], in_all, main, t, cells=2)
-        if last in visible:
+        if last in visible:  # Rule 4: where it shows a k too, the persons without a region are known as well.
             residual = _less(together, [chains[last]])
             shown[last] = _choose([chains[last], residual], offered[last] & shown[country], main, t)
     return least if before and shown != offered else shown
@@ -138,7 +130,7 @@ def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: in
     chosen = {main}
     for low, high in ((0, main), (main, MOST + 1)):
         between = sorted(k for k in offered if low < k < high)
-        # Whether a side is cut depends only on what is known anyway, so that an uncut side tells nothing.
+        # Rule 5: whether a side is cut depends only on what is known anyway, so that an uncut side tells nothing.
         if obeys([low, high]):
             choices = (cuts for size in range(len(between) + 1) for cuts in combinations(between, size))
             best = max((cuts for cuts in choices if obeys([low, *cuts, high])), key=worth)
@@ -147,7 +139,8 @@ def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: in
 
 
 def _is_safe(chain: Chain, low: int, high: int, cells: int, t: int) -> bool:
-    """Whether the group with ``low`` to ``high`` - 1 forfaits obeys rule 1. ``cells``: cells per number of forfaits."""
+    """Whether the group with ``low`` to ``high`` - 1 forfaits obeys rule 1: of c cells it is empty or has at least t + c - 1
+    persons, and below the lowest k it is not empty where anybody lives. ``cells``: cells per number of forfaits."""
     people = chain[low] - chain[high]
     if people == 0:
         return low > 0 or chain[0] == 0
