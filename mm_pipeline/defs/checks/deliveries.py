@@ -2,11 +2,11 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
@@ -24,7 +24,7 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     warning,
 )
-from mm_pipeline.defs.metadata import markdown_table, usable_rows
+from mm_pipeline.defs.metadata import counted, markdown_table, usable_rows
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import people, rounded, told
@@ -70,8 +70,7 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
 def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     """Delivered rows = kept + ignored by rule + quarantined.
 
-    Kept and quarantined are counted again in the lake's files. Added up exactly; of rows of people the text tells round
-    numbers.
+    Kept and quarantined are counted again in the lake's files. Added up exactly, told in round numbers.
     """
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
@@ -227,10 +226,7 @@ def population_profile(work: YearContext) -> Outcome:
 
 @check(schemas.RAW_BENEFICIARIES, blocking=True, after=(schemas.GEOGRAPHY,))
 def sector_codes_known(work: YearContext) -> Outcome:
-    """Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.
-
-    Known to the geography of the year, in their municipality.
-    """
+    """Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
@@ -247,10 +243,10 @@ def sector_codes_known(work: YearContext) -> Outcome:
         ).mutate(known=_.area_code.notnull())
     else:
         known = counts.mutate(known=_.sector_code.re_search(SECTOR_CODE))
-    total, good = known.agg(total=_.people.sum(), good=ibis.ifelse(_.known, _.people, 0).sum()).to_pandas().iloc[0]
-    if not total or total != total:
+    found = counted(known.agg(total=_.people.sum(), good=_.people.sum(where=_.known)))
+    if not found["total"]:
         return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
-    share = float(good) / float(total)
+    share = found["good"] / found["total"]
     is_demonstration = has_table and work.lake.provenance(schemas.RAW_BENEFICIARIES, work.year).synthetic
     if has_table:
         what = "known to the year's sector table, in their own municipality"
@@ -272,7 +268,7 @@ def sector_codes_known(work: YearContext) -> Outcome:
     else:
         what = "well formed (no sector table)"
         cause = "Ask the sender how sectors are written: nine characters are expected, such as 21004A00-."
-    text = f"{share_of_people(int(good), int(total)).capitalize()} of the delivered sector codes are {what}"
+    text = f"{share_of_people(found['good'], found['total']).capitalize()} of the delivered sector codes are {what}"
     advice = f"The others count as unknown sector of their municipality. {cause}"
     if share < SECTORS_KNOWN_BLOCK and not is_demonstration:
         return failed(f"{text}; at least {percent(SECTORS_KNOWN_BLOCK)} are needed. {advice}")
@@ -397,14 +393,9 @@ def _as_it_is_now(work: YearContext, table: Table, year: int) -> Iterator[ir.Tab
 @check(schemas.GEOGRAPHY, blocking=True)
 def hierarchy_complete(work: YearContext) -> Outcome:
     """Regions, provinces, arrondissements and municipalities of the year are all there."""
-    counts = work.read(schemas.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
-    found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
+    found = Counter(work.read(schemas.GEOGRAPHY).level.to_pyarrow().to_pylist())
     expected = expected_counts(work.year)
-    wrong = [
-        f"{found.get(level, 0)} of level {level}, {n} expected"
-        for level, n in expected.items()
-        if found.get(level) != n
-    ]
+    wrong = [f"{found[level]} of level {level}, {n} expected" for level, n in expected.items() if found[level] != n]
     if not wrong:
         return passed(f"{expected['municipality']} municipalities and all levels above them are there.")
     return failed(

@@ -129,9 +129,9 @@ def dmg_at_own_house(work: YearContext) -> Outcome:
 @check(schemas.ATTRIBUTED_PATIENTS, blocking=True)
 def patients_are_beneficiaries(work: YearContext) -> Outcome:
     """Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block."""
-    table = work.read(schemas.ATTRIBUTED_PATIENTS)
-    counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
-    patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
+    table, shown_from = work.read(schemas.ATTRIBUTED_PATIENTS), work.settings.disclosure_threshold
+    counts = counted(table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)))
+    patients, unknown = counts["patients"], counts["unknown"]
     if patients == 0:
         return failed(
             f"No patient is attributed to a maison médicale: no figure can be right, and the year stops here. Nobody has "
@@ -142,12 +142,10 @@ def patients_are_beneficiaries(work: YearContext) -> Outcome:
         return passed("All attributed patients are in the beneficiaries delivery.")
     # They are among those of forfaits_of_beneficiaries: the difference of the two numbers would tell a small one.
     others = work.read(schemas.FORFAITS_PER_PATIENT).anti_join(work.read(schemas.RAW_BENEFICIARIES), "patient_key")
-    others = others.anti_join(work.read(schemas.ATTRIBUTED_PATIENTS), "patient_key")
-    who = "attributed patients"
-    shown_from = work.settings.disclosure_threshold
-    some = some_of(unknown, rounded(patients), who, shown_from)
+    others = others.anti_join(table, "patient_key")
+    some = some_of(unknown, rounded(patients), "attributed patients", shown_from)
     if is_small(int(others.count().execute()), shown_from):
-        some = f"Some {who}"
+        some = "Some attributed patients"
     text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
     if unknown > STRANGERS_BLOCK * patients:
         return failed(

@@ -111,13 +111,12 @@ def disclosure_audit(work: YearContext) -> Outcome:
         return failed(
             f"{_broken(result, threshold)} Nothing of {work.year} may be published; report it.", seconds=seconds
         )
+    narrowest = result.summary["narrowest"].min()
     return passed(
         f"Whoever knows all that is published of {work.year} cannot tell that a hidden figure is below {threshold}, nor "
         f"narrow one that could be to fewer than {threshold} values.",
         hidden_cells=int(result.summary["hidden"].sum()),
-        narrowest_interval=int(result.summary["narrowest"].min())
-        if result.summary["narrowest"].notna().any()
-        else "none",
+        narrowest_interval="none" if pd.isna(narrowest) else int(narrowest),
         seconds=seconds,
         visibility=markdown_table(result.readable()),
     )
@@ -178,8 +177,7 @@ def revisions_audit(work: YearContext) -> Outcome:
     text = f"Together with an earlier release: {_broken(result, threshold)}"
     if kept["threshold"].min() < threshold:
         return warning(
-            f"{text} An earlier release was made with a lower threshold, which cannot be taken back.",
-            seconds=seconds,
+            f"{text} An earlier release was made with a lower threshold, which cannot be taken back.", seconds=seconds
         )
     unknown = [*KEY, "figure", *VERSIONS]
     violations, known = (pd.MultiIndex.from_frame(table[unknown]) for table in (result.violations, before))
@@ -228,9 +226,8 @@ def _same(unit: str, units: dict[str, pd.DataFrame], others: dict[str, pd.DataFr
 
 def _is_public(work: YearContext, table: pd.DataFrame) -> bool:
     """Whether what a remembered table shows has been released already."""
-    if not work.lake.has(schemas.RELEASES, work.year):
-        return False
-    return table["digest"].iat[0] in set(work.read(schemas.RELEASES).to_pandas()["digest"])
+    has_releases = work.lake.has(schemas.RELEASES, work.year)
+    return has_releases and table["digest"].iat[0] in set(work.read(schemas.RELEASES).to_pandas()["digest"])
 
 
 def _units(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

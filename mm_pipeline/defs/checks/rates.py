@@ -63,9 +63,10 @@ def numerator_within_denominator(work: YearContext) -> Outcome:
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
     if wrong.empty:
         return passed("In all cells the patients are among the beneficiaries.")
+    places = wrong["level"] + " " + wrong["area_code"] + ", " + wrong["dimension"] + " " + wrong["category"]
     return failed(
-        f"{len(wrong)} cells have more patients than beneficiaries ({_places(wrong)}). Were forfaits and beneficiaries "
-        "extracted with the same pseudonyms? Correct the delivery and materialise the year again."
+        f"{len(wrong)} cells have more patients than beneficiaries ({'; '.join(places.head(10))}). Were forfaits and "
+        "beneficiaries extracted with the same pseudonyms? Correct the delivery and materialise the year again."
     )
 
 
@@ -252,11 +253,6 @@ def published_figures(work: YearContext) -> Outcome:
             figures=markdown_table(rows),
         )
     return passed("The rates agree with the published figures.", figures=markdown_table(rows))
-
-
-def _places(rows: pd.DataFrame) -> str:
-    places = (rows["level"] + " " + rows["area_code"] + ", " + rows["dimension"] + " " + rows["category"]).head(10)
-    return "; ".join(places)
 
 
 @check(schemas.THRESHOLD_COUNTS, blocking=True, after=(schemas.SECTOR_RATES,))

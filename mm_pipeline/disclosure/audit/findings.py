@@ -42,18 +42,9 @@ class Audit:
 
     def readable(self) -> list[dict[str, str]]:
         """``summary`` as texts to display, keyed by heading."""
-        return [
-            {
-                "level": row.level,
-                "dimension": row.dimension,
-                "cells": str(row.cells),
-                "visible": str(row.visible),
-                "hidden": str(row.hidden),
-                "people in visible areas": "" if pd.isna(row.visible_share) else f"{row.visible_share:.1%}",
-                "narrowest interval": "" if pd.isna(row.narrowest) else str(row.narrowest),
-            }
-            for row in self.summary.itertuples()
-        ]
+        headings = {"visible_share": "people in visible areas", "narrowest": "narrowest interval"}
+        shown = self.summary.assign(visible_share=self.summary.visible_share.map("{:.1%}".format, na_action="ignore"))
+        return shown.rename(columns=headings).astype("object").fillna("").astype(str).to_dict("records")
 
 
 def audit(

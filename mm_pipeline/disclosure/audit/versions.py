@@ -48,7 +48,7 @@ def _bounds(table: pd.DataFrame, keys: pd.MultiIndex) -> tuple[pd.DataFrame, pd.
 
 
 def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.DataFrame) -> pd.DataFrame:
-    """Whether each figure is of an area that changed: one of its figures did, or its total is hidden and the one above did."""
+    """Whether each figure is of an area that changed: one of its figures did, or its total is hidden and that above did."""
     areas = pd.MultiIndex.from_frame(cells[KEY[:2]])
     result = changed.copy()
     for figure in SHOWN:
