@@ -35,7 +35,7 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
         assets=[*OBSERVED, *referred, *dg.with_source_code_references(others)],
         asset_checks=[
             *yearly_checks,
-            *checks_of_all_years(lambda over: build_definitions(settings=over).resolve_asset_graph()),
+            checks_of_all_years(lambda over: build_definitions(settings=over).resolve_asset_graph()),
         ],
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],

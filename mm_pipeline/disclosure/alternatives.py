@@ -287,9 +287,5 @@ class Block:
     def _price_of(self, change: dict[Figure, Counts]) -> float:
         """The cost of hiding the shown cells that move."""
         cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self.cells))[:, 0]
-        return float(
-            sum(
-                cost[number][(change[figure] != 0) & ~self._taken_along(change[figure])].sum()
-                for number, figure in enumerate(self._figures)
-            )
-        )
+        changes = zip(cost, change.values(), strict=True)  # of the figures in their order
+        return float(sum(each[(moved != 0) & ~self._taken_along(moved)].sum() for each, moved in changes))

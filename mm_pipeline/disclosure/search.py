@@ -8,7 +8,6 @@ hidden later. In the end, cells that later alternatives have made needless are s
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -108,18 +107,17 @@ class Search:
         if scopes[0][0] == "municipality" and self._satisfied_in(scopes[:1], cell, target):
             return True
         # Either cells elsewhere or its whole group (R2), whichever hides less.
-        elsewhere = self._attempt(lambda: self._satisfied_in(scopes, cell, target))
-        group = None
-        if elsewhere is None or elsewhere[0] > self._worth_of_group(cell):
+        best = self._attempt(lambda: self._satisfied_in(scopes, cell, target))
+        if best is None or best[0] > self._worth_of_group(cell):
             group = self._attempt(lambda: self._satisfied_without_group(cell, target))
-        found = [attempt for attempt in (group, elsewhere) if attempt is not None]
-        if not found and not self._stays_shown[~self._system.before.is_past].any():
-            last_resort = self._attempt(lambda: self._satisfied_at_any_price(cell, target))
-            assert last_resort is not None or not self._must, "with everything hidden, every figure is free"
-            found = [last_resort] if last_resort is not None else []
-        if found:
-            self._restore(min(found, key=itemgetter(0))[1])
-        return bool(found)
+            if group is not None and (best is None or group[0] <= best[0]):
+                best = group
+        if best is None and not self._stays_shown[~self._system.before.is_past].any():
+            best = self._attempt(lambda: self._satisfied_at_any_price(cell, target))
+            assert best is not None or not self._must, "with everything hidden, every figure is free"
+        if best is not None:
+            self._restore(best[1])
+        return best is not None
 
     def _satisfied_at_any_price(self, cell: int, target: Target) -> bool:
         """Hide by R2, then R1 area by area up to the top, then whole areas: with everything hidden, any figure is free."""

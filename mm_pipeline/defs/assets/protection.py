@@ -68,29 +68,24 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
     Returns the rates, and the number of earlier releases that they take into account. ReleaseError where one of these
     was made with another number of forfaits: the difference of two thresholds is a group that is protected in neither.
     """
-    threshold, releases = work.settings.disclosure_threshold, stored(work, schemas.RELEASES)
-    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.minimum_forfaits}):
+    settings, releases = work.settings, stored(work, schemas.RELEASES)
+    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {settings.minimum_forfaits}):
         raise ReleaseError(
-            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.minimum_forfaits} "
+            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {settings.minimum_forfaits} "
             "would tell by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD "
             "back, or use another data folder (MM_DATA_DIR) for figures that are not released."
         )
-    published = work.settings.published_dir / str(work.year) / "rates.parquet"
+    published = settings.published_dir / str(work.year) / "rates.parquet"
     if not len(releases) and published.is_file():
         raise ReleaseError(
             f"data/published/{work.year} holds a release that data/lake/releases does not know, so that a new one cannot be "
             f"protected against it. Put data/lake/disclosed_rates, releases and shown_sensitivity of {work.year} back from "
             f"a backup. If nobody ever had that release: move data/published/{work.year} away. Then build the year again."
         )
-    rates = work.read(schemas.SECTOR_RATES).to_pandas()
+    rates, threshold = work.read(schemas.SECTOR_RATES).to_pandas(), settings.disclosure_threshold
     kept, released = stored(work, schemas.DISCLOSED_RATES), set(releases["digest"])
-    result = protect_revision(
-        rates,
-        threshold,
-        releases_of(kept, released),
-        highest=work.settings.revision_may_hide,
-        total_worth=work.settings.total_worth,
-    )
+    earlier, highest = releases_of(kept, released), settings.revision_may_hide
+    result = protect_revision(rates, threshold, earlier, highest=highest, total_worth=settings.total_worth)
     counts = threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
     before = thresholds_of(kept, released)
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
@@ -151,9 +146,8 @@ def assert_checked(work: YearContext, instance: dg.DagsterInstance) -> None:
         results = newest.get(key, [])
         is_failure = any(state_of(each) == FAILED for each in results)
         # A result of an earlier version of the program does not say what it is of.
-        if is_failure or not any(
-            looked_at == each.metadata[TABLES].value for each in results if TABLES in each.metadata
-        ):
+        tables = [each.metadata[TABLES].value for each in results if TABLES in each.metadata]
+        if is_failure or looked_at not in tables:
             raise _not_passed(work.year)
 
 

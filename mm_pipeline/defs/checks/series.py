@@ -75,7 +75,7 @@ def newest_due(today: date) -> int:
     return today.year - LAG_YEARS - (0 if is_due else 1)
 
 
-def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> list[dg.AssetChecksDefinition]:
+def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> dg.AssetChecksDefinition:
     """``graph_of``: what gives all assets and checks, these among them, over some settings."""
 
     @dg.multi_asset_check(
@@ -104,4 +104,4 @@ def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> list[dg.A
             for key in sorted(context.op_execution_context.selected_asset_check_keys):
                 yield result(SERIES, key.name, looks[key.name]())
 
-    return [series_checks]
+    return series_checks
