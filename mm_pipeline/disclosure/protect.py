@@ -16,10 +16,10 @@ import pandas as pd
 
 from mm_pipeline.dimensions import KEY, LEVELS, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.postponement import Cell, Changes
-from mm_pipeline.disclosure.revision import is_as_released, retained_pattern, with_earlier
+from mm_pipeline.disclosure.revision import is_same, retained_pattern, with_earlier
 from mm_pipeline.disclosure.search import Search
 from mm_pipeline.disclosure.suppression import SuppressionPattern
-from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, System, system_of
+from mm_pipeline.disclosure.system import COLUMNS, FIGURES, TOTAL_WORTH, System, system_of
 
 HIGHEST = "arrondissement"
 """The highest level of which a revision may hide a figure that was shown (``MM_REVISION_MAY_HIDE``)."""
@@ -73,7 +73,7 @@ def protect_revision(
         alone = system_of(counts, total_worth)
         start = retained_pattern(alone, last)
         was_made_at_this_threshold = "threshold" in last and int(last["threshold"].iat[0]) >= disclosure_threshold
-        if was_made_at_this_threshold and is_as_released(counts, last):
+        if was_made_at_this_threshold and is_same(counts, last, COLUMNS):
             return _Trial(counts, alone, start, [])
         system = with_earlier(alone, earlier)
         search = Search(system, disclosure_threshold, start, highest=highest)

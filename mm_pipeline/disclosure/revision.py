@@ -77,22 +77,16 @@ def remembered(
     different hidden counts are both kept.
     """
     now = now.assign(digest=digest, threshold=disclosure_threshold)
-    before = [table for table in _tables(kept, released) if not _is_same(table, now)]
+    # Hidden counts can differ where what is shown does not.
+    before = [table for table in _tables(kept, released) if not is_same(table, now, [*COLUMNS, "digest"])]
     tables = [table.assign(release=number) for number, table in enumerate([*before, now], 1)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _is_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two records show the same and have the same counts. Hidden counts can differ where what is shown does not."""
-    columns = [*COLUMNS, "digest"]
-    rows, others = (each[columns].sort_values(KEY, ignore_index=True) for each in (table, other))
-    return len(rows) == len(others) and bool((rows.to_numpy(dtype=object) == others.to_numpy(dtype=object)).all())
-
-
-def is_as_released(rates: pd.DataFrame, release: pd.DataFrame) -> bool:
-    """Whether a release (see :func:`disclosed`) was made from these rates, which are sorted by KEY."""
-    before = release.sort_values(KEY, ignore_index=True)
-    return len(before) == len(rates) and bool((before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all())
+def is_same(table: pd.DataFrame, other: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether two tables of cells are the same in these columns, in whatever order their rows are."""
+    rows, others = (each.sort_values(KEY)[columns].to_numpy(dtype=object) for each in (table, other))
+    return len(rows) == len(others) and bool((rows == others).all())
 
 
 def retained_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:

@@ -248,26 +248,26 @@ def sector_codes_known(work: YearContext) -> Outcome:
         return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
     share = found["good"] / found["total"]
     is_demonstration = has_table and work.lake.provenance(schemas.RAW_BENEFICIARIES, work.year).synthetic
-    if has_table:
-        what = "known to the year's sector table, in their own municipality"
-        if is_demonstration:
-            cause = (
-                "This delivery was made for demonstration before that table was there: make it again, with mm-pipeline "
-                f"synthesize --years {work.year} --force and the --scale of the others, and build the year."
-            )
-        elif work.year in files_by_year(work.settings.reference_dir, "sectors"):
-            cause = (
-                f"data/reference has Statbel's table of {work.year}: ask the sender of which year the sectors and the "
-                "municipalities of the delivery are."
-            )
-        else:
-            cause = (
-                "Usually the sector table is older than a merger of municipalities: put "
-                f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
-            )
-    else:
-        what = "well formed (no sector table)"
+    what = (
+        "known to the year's sector table, in their own municipality" if has_table else "well formed (no sector table)"
+    )
+    if not has_table:
         cause = "Ask the sender how sectors are written: nine characters are expected, such as 21004A00-."
+    elif is_demonstration:
+        cause = (
+            "This delivery was made for demonstration before that table was there: make it again, with mm-pipeline "
+            f"synthesize --years {work.year} --force and the --scale of the others, and build the year."
+        )
+    elif work.year in files_by_year(work.settings.reference_dir, "sectors"):
+        cause = (
+            f"data/reference has Statbel's table of {work.year}: ask the sender of which year the sectors and the "
+            "municipalities of the delivery are."
+        )
+    else:
+        cause = (
+            "Usually the sector table is older than a merger of municipalities: put "
+            f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
+        )
     text = f"{share_of_people(found['good'], found['total']).capitalize()} of the delivered sector codes are {what}"
     advice = f"The others count as unknown sector of their municipality. {cause}"
     if share < SECTORS_KNOWN_BLOCK and not is_demonstration:

@@ -188,13 +188,10 @@ def regional_change(work: YearContext) -> Outcome:
         return not_applicable(f"neither the country nor a region has enough patients in {before} to compare with.")
     ratios = now["rate_per_10000"].reindex(compared).fillna(0) / then["rate_per_10000"][compared]
     frame = pd.DataFrame({"area": [REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
+    shown = {f"per 10 000 in {before}": shown_then, str(work.year): shown_now}
     table = markdown_table(
         [
-            {
-                "area": name,
-                f"per 10 000 in {before}": _told(shown_then.get(area), 1),
-                str(work.year): _told(shown_now.get(area), 1),
-            }
+            {"area": name, **{when: _told(rates.get(area), 1) for when, rates in shown.items()}}
             for area, name in REGION_NAMES.items()
         ]
     )
@@ -224,22 +221,19 @@ def _told(rate: float | None, digits: int) -> float | str:
 @_against_others
 def published_figures(work: YearContext) -> Outcome:
     """National and regional rates agree with the published ones, where there are any."""
-    facts: dict[str, Any] = json.loads(
-        (resources.files("mm_pipeline.defs.checks") / "published_figures.json").read_text(encoding="utf-8")
-    )
+    file = resources.files("mm_pipeline.defs.checks") / "published_figures.json"
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     published = facts["rate_percent"].get(str(work.year))
     if published is None:
         return not_applicable(f"no figure published for {work.year} is known to the project.")
-    frame = _rates(work)
-    beneficiaries = int(
-        frame.loc[(frame["level"] == "country") & (frame["dimension"] == "total"), "beneficiaries"].iloc[0]
-    )
+    top = _top(_rates(work))
+    beneficiaries = top.loc[top["level"] == "country", "beneficiaries"].iloc[0]
     if not NATIONAL_SIZE[0] <= beneficiaries <= NATIONAL_SIZE[1]:
         return not_applicable(
             "the delivery is not of the size of the country (demonstration data of another scale?), so the published "
             "figures say nothing about it."
         )
-    found, shown = _top(frame)["rate_percent"].fillna(0), _shown(work, work.year)
+    found, shown = top["rate_percent"].fillna(0), _shown(work, work.year)
     rows, away = [], []
     for area, rate in published.items():
         own = _told(shown[area] / 100 if area in shown else None, 2)
