@@ -27,17 +27,9 @@ from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.dimensions import REGION_NAMES
+from mm_pipeline.disclosure import revision
 from mm_pipeline.disclosure.postponement import Changes
 from mm_pipeline.disclosure.protect import protect_revision
-from mm_pipeline.disclosure.revision import (
-    digest_of,
-    disclosed,
-    releases_of,
-    remembered,
-    threshold_cells,
-    threshold_counts,
-    thresholds_of,
-)
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.operations.dagster_workarounds import newest_results
@@ -84,15 +76,18 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
         )
     rates, threshold = work.read(schemas.SECTOR_RATES).to_pandas(), settings.disclosure_threshold
     kept, released = stored(work, schemas.DISCLOSED_RATES), set(releases["digest"])
-    earlier, highest = releases_of(kept, released), settings.revision_may_hide
+    earlier, highest = revision.releases_of(kept, released), settings.revision_may_hide
     result = protect_revision(rates, threshold, earlier, highest=highest, total_worth=settings.total_worth)
-    counts = threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
-    before = thresholds_of(kept, released)
+    counts = revision.threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
+    before = revision.thresholds_of(kept, released)
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
     if known and result.postponed:
         counts = Changes(counts, before).rates(result.postponed)
-    now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
-    kept = remembered(kept, now, digest=digest_of(result.table), disclosure_threshold=threshold, released=released)
+    now = pd.concat([revision.disclosed(result.rates, result.table), *([counts] if known else [])]).assign(
+        year=work.year
+    )
+    digest = revision.digest_of(result.table)
+    kept = revision.remembered(kept, now, digest=digest, disclosure_threshold=threshold, released=released)
     store(work, schemas.DISCLOSED_RATES, kept, provenance)
     store(work, schemas.PROTECTED_SENSITIVITY, _protected_sensitivity(work, result.table, counts, known), provenance)
     store(work, schemas.PROTECTED_RATES, result.table, provenance)
@@ -104,7 +99,7 @@ def _protected_sensitivity(
 ) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
     shown, main = stored(work, schemas.SHOWN_SENSITIVITY), work.settings.minimum_forfaits
-    counts, totals = threshold_counts(cells), sensitivity_totals(protected)
+    counts, totals = revision.threshold_counts(cells), sensitivity_totals(protected)
     if not known:
         now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
         is_main = now["threshold"] == main
@@ -165,7 +160,7 @@ def mark_released(work: YearContext) -> None:
     then a later revision could not be protected against them.
     """
     assert_cleared(work)
-    releases, digest = stored(work, schemas.RELEASES), digest_of(stored(work, schemas.PROTECTED_RATES))
+    releases, digest = stored(work, schemas.RELEASES), revision.digest_of(stored(work, schemas.PROTECTED_RATES))
     marks = releases.set_index("digest")["threshold"].to_dict() | {digest: work.settings.minimum_forfaits}
     if not set(marks) <= set(stored(work, schemas.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
@@ -185,7 +180,7 @@ def mark_released(work: YearContext) -> None:
 def digest_of_both(work: YearContext) -> str:
     """A hash of the protected tables of the year, whatever the order of their rows."""
     sensitivity = stored(work, schemas.PROTECTED_SENSITIVITY).sort_values(list(schemas.PROTECTED_SENSITIVITY.order))
-    digest = digest_of(stored(work, schemas.PROTECTED_RATES))
+    digest = revision.digest_of(stored(work, schemas.PROTECTED_RATES))
     return hashlib.sha256(f"{digest}\n{sensitivity.to_csv(index=False)}".encode()).hexdigest()
 
 
