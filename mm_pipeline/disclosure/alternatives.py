@@ -123,22 +123,18 @@ class Block:
             columns += [column + first, column + first + size]
             values += [sign.astype(float), -sign.astype(float)]
             self._links += int(row.max()) + 1 if len(row) else 0
-        lower = [np.zeros(self._links)]
-        upper = [np.zeros(self._links)]
-        if self._joint:
-            links = self._links + np.arange(size)
-            for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
-                rows.append(links)
-                columns.append(np.arange(size) + number * size)
-                values.append(np.full(size, value))
-            lower.append(np.full(size, -highspy.kHighsInf))
-            upper.append(self._others.astype(float))
+        links = np.arange(size if self._joint else 0)
+        for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
+            rows.append(self._links + links)
+            columns.append(links + number * size)
+            values.append(np.full(len(links), value))
         all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
         order = np.argsort(all_rows, kind="stable")
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(self._columns), self._links + (size if self._joint else 0)
+        model.num_col_, model.num_row_ = len(self._columns), self._links + len(links)
         model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(self._columns))
-        model.row_lower_, model.row_upper_ = np.concatenate(lower), np.concatenate(upper)
+        model.row_lower_ = np.append(np.zeros(self._links), np.full(len(links), -highspy.kHighsInf))
+        model.row_upper_ = np.append(np.zeros(self._links), self._others[links].astype(float))
         model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         model.a_matrix_.start_ = np.searchsorted(all_rows[order], np.arange(model.num_row_ + 1)).astype(np.int32)
         model.a_matrix_.index_ = all_columns[order].astype(np.int32)
