@@ -74,19 +74,9 @@ _SHOWN_REVISIONS = 100
 """Rows of revisions that the UI shows."""
 
 _OF_AREAS = ("areas", "refnis", "sectors", "geojson")
-_OF_FILES = (
-    "year",
-    "tables",
-    "interval",
-    "standardised",
-    "files",
-    "codelists",
-    "history",
-    "revisions",
-    "metadata",
-    "texts",
-)
-_OF_A_YEAR = [*(f"release/{each}" for each in _OF_FILES), *(f"reference/{each}" for each in _OF_AREAS)]
+_OF_TABLES = ("year", "tables", "interval", "standardised", "files", "codelists")
+_OF_TEXTS = ("history", "revisions", "metadata", "texts")
+_OF_A_YEAR = [*(f"release/{each}" for each in _OF_TABLES + _OF_TEXTS), *(f"reference/{each}" for each in _OF_AREAS)]
 _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
 _FROM = ["cleared", "protected_rates", "protected_sensitivity", "disclosed_rates", "geography"]
 
@@ -183,8 +173,8 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
     """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
     where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
 
-    The switch is the last thing that can fail. ReleaseError where the protected tables have not passed their checks, or the
-    areas are not those the year was built with any more.
+    The switch is the last thing that can fail; all else is worked out before. ReleaseError where the protected tables have
+    not passed their checks, or the areas are not those the year was built with any more.
     """
     settings, provenance = work.settings, work.lake.provenance(schemas.PROTECTED_RATES, work.year)
     geography = work.lake.provenance(schemas.GEOGRAPHY, work.year)
@@ -389,10 +379,10 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
     ),
 )
 def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
-    from mm_pipeline.release.atlas.page import write_atlas
-
     series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"
     with contained(settings, "atlas_page"):
+        from mm_pipeline.release.atlas.page import write_atlas
+
         if not series.is_dir():
             raise ReleaseError("data/published/series is not there. Materialise published_series first.")
         version, history = page_version(settings), read_history(series)
