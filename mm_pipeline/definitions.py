@@ -11,7 +11,6 @@ from mm_pipeline.defs.checks.series import checks_of_all_years
 from mm_pipeline.defs.resources import resources
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.files.safe_names import short
-from mm_pipeline.operations.dagster_workarounds import AssetGraph
 from mm_pipeline.settings import Settings, from_environment
 
 _YEARLY = checks_in(deliveries, contributions, patients, capitation, rates, publication)
@@ -34,7 +33,10 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     others = [asset for asset in made if asset not in referred]
     return dg.Definitions(
         assets=[*OBSERVED, *referred, *dg.with_source_code_references(others)],
-        asset_checks=[*yearly_checks, *checks_of_all_years(_graph_of)],
+        asset_checks=[
+            *yearly_checks,
+            checks_of_all_years(lambda over: build_definitions(settings=over).resolve_asset_graph()),
+        ],
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],
         sensors=[sensors.refresh_series, sensors.new_deliveries, sensors.abandoned_runs, sensors.signed_releases],
@@ -50,10 +52,6 @@ def hold_tolerances(settings: Settings) -> None:
             f"MM_TOLERANCES names {short(', '.join(sorted(unknown)))}; expected checks that have a tolerance: "
             f"{', '.join(TOLERANCES)}. Correct it, or unset it for the defaults."
         )
-
-
-def _graph_of(settings: Settings) -> AssetGraph:
-    return build_definitions(settings=settings).resolve_asset_graph()
 
 
 defs = build_definitions()

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -25,13 +25,6 @@ from mm_pipeline.files.locks import ID_KEY, locked
 from mm_pipeline.files.safe_names import short
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-def _default_data_dir() -> Path:
-    """``data/`` of the clone the package was installed from; in any other installation, of the current folder."""
-    clone = _REPOSITORY / "pyproject.toml"
-    return (_REPOSITORY if clone.is_file() else Path.cwd()) / "data"
-
 
 DISCLOSURE_THRESHOLDS = 2, 20
 """Bounds of the disclosure threshold: below, the promise is empty; above, protection takes long and little is left."""
@@ -89,6 +82,16 @@ SparkMaster = Annotated[
 ]
 
 
+class _InDataDir:
+    """A path in the data folder, by its name there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, settings: "Settings", owner: type) -> Path:
+        return settings.data_dir / self._name
+
+
 def _variable(field: str) -> str:
     """The environment variable of a setting."""
     return "MM_THRESHOLD" if field == "minimum_forfaits" else f"MM_{field.upper()}"
@@ -138,37 +141,17 @@ class Settings:
     id_key: str = field(default="", repr=False)
     """Secret of the keys of patients and households; empty: synthetic deliveries have one of their own."""
 
+    raw_dir = _InDataDir("raw")
+    lake_dir = _InDataDir("lake")
+    reference_dir = _InDataDir("reference")
+    published_dir = _InDataDir("published")
+    awaiting_dir = _InDataDir("awaiting")
+    sign_off_dir = _InDataDir("sign-off")
+    id_key_path = _InDataDir("id.key")
+
     @property
     def largest_delivery_bytes(self) -> int:
         return _bytes(self.largest_delivery)
-
-    @property
-    def raw_dir(self) -> Path:
-        return self.data_dir / "raw"
-
-    @property
-    def lake_dir(self) -> Path:
-        return self.data_dir / "lake"
-
-    @property
-    def reference_dir(self) -> Path:
-        return self.data_dir / "reference"
-
-    @property
-    def published_dir(self) -> Path:
-        return self.data_dir / "published"
-
-    @property
-    def awaiting_dir(self) -> Path:
-        return self.data_dir / "awaiting"
-
-    @property
-    def sign_off_dir(self) -> Path:
-        return self.data_dir / "sign-off"
-
-    @property
-    def id_key_path(self) -> Path:
-        return self.data_dir / "id.key"
 
     def patient_key_secret(self, *, synthetic: bool) -> str:
         """``MM_ID_KEY``; without it, for synthetic deliveries, the secret kept in ``data/id.key`` (made on first use,
@@ -214,24 +197,24 @@ class Settings:
         }
 
     def key_check(self) -> str:
-        """By which partitions made with one secret and with another can be told apart; empty when there is none yet.
-
-        Eight hexadecimal digits: too few to be sure of a secret that somebody guesses, and slow to work out (scrypt).
-        """
+        """The :func:`check_value` of the secret of the keys; empty when there is none yet."""
         with suppress(FileNotFoundError):
             return check_value(self.id_key or self.id_key_path.read_text().strip())
         return ""
 
     def fingerprint(self) -> str:
         """A short hash of the settings that change a figure."""
-        parts = [self.minimum_forfaits, self.disclosure_threshold, sorted(self.aliases.items()), *self.legal_ids]
-        parts.append(str(self.total_worth))
+        aliases, worth = sorted(self.aliases.items()), str(self.total_worth)
+        parts = [self.minimum_forfaits, self.disclosure_threshold, aliases, *self.legal_ids, worth]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 @cache
 def check_value(secret: str) -> str:
-    """Of a secret, see :meth:`Settings.key_check`; the same in every installation."""
+    """Fingerprint of a secret, by which partitions made with one and with another can be told apart.
+
+    Eight hexadecimal digits: too few to be sure of a secret that somebody guesses, and slow to work out (scrypt).
+    """
     return hashlib.scrypt(secret.encode(), salt=b"mm_pipeline key check", n=2**14, r=8, p=1, dklen=4).hex()
 
 
@@ -240,12 +223,14 @@ DECODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def _data_dir(text: str) -> Path:
-    """The folder in full. What the engine would take for a pattern of names is refused: it would read other folders.
+    """The folder in full; by default ``data/`` of the clone of an installation, without one that of the current folder.
 
-    So is what :data:`DECODED` finds: Dagster would keep its history in another folder.
+    Refused is what the engine would take for a pattern of names (it would read other folders), and what :data:`DECODED`
+    finds (Dagster would keep its history in another folder).
     """
     try:
-        path = Path(text).expanduser().resolve() if text else _default_data_dir()
+        is_clone = (_REPOSITORY / "pyproject.toml").is_file()
+        path = Path(text).expanduser().resolve() if text else (_REPOSITORY if is_clone else Path.cwd()) / "data"
         is_plain = str(path).isprintable() and not re.search(r"[*?[]", str(path)) and not DECODED.search(str(path))
         is_plain = is_plain and max(len(os.fsencode(part)) for part in path.parts) <= 255
     except (RuntimeError, ValueError, OSError):  # no such home, a loop of links, a NUL
@@ -293,12 +278,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         return _READER.validate_python({"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads} | texts)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-    value = next(getattr(default, each.name) for each in fields(default) if _variable(each.name) == name)
-    told = "the defaults" if name == "MM_TOLERANCES" else _told(value)
+    values = {_variable(field): str(value or "none") for field, value in vars(default).items()}
+    told = (values | {"MM_TOLERANCES": "the defaults", "MM_SIGN_OFF": "off"})[name]
     raise SettingsError(
         f"{name} is {short(texts[name])}; expected {EXPECTED[name]}. Correct it, or unset it for {told}."
     )
-
-
-def _told(default: object) -> str:
-    return "off" if default is False else str(default or "none")

@@ -1,5 +1,7 @@
 """Runs that schedules and sensors ask for: of a year, if its inputs were not tried before."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from mm_pipeline.operations.runs import UNFINISHED, YEAR_TAG
@@ -21,15 +23,20 @@ def run_of(instance: dg.DagsterInstance, year: int) -> str | None:
     return next((run.run_id[:8] for run in instance.get_runs(of_the_year, limit=1)), None)
 
 
+def failed_run(instance: dg.DagsterInstance, year: int, tags: Mapping[str, str]) -> str | None:
+    """Short id of the newest run of the year with these tags, if it failed."""
+    runs = instance.get_runs(dg.RunsFilter(tags={**tags, YEAR_TAG: str(year)}), limit=1)
+    return next((run.run_id[:8] for run in runs if run.status == dg.DagsterRunStatus.FAILURE), None)
+
+
 def request_of(instance: dg.DagsterInstance, ledger: Ledger, state: YearState) -> dg.RunRequest | dg.SkipReason:
     """Ask for a run of the year, unless the same inputs were tried and failed."""
     year, tags = state.year, {INPUTS_TAG: ledger.inputs(state.delivery)}
-    for run in instance.get_runs(dg.RunsFilter(tags={**tags, YEAR_TAG: str(year)}), limit=1):
-        if run.status == dg.DagsterRunStatus.FAILURE:
-            return dg.SkipReason(
-                f"{year}: this delivery was tried in run {run.run_id[:8]} and failed; see its checks. It is tried again "
-                "when a file or a setting changes, or when you press Materialize"
-            )
+    if run_id := failed_run(instance, year, tags):
+        return dg.SkipReason(
+            f"{year}: this delivery was tried in run {run_id} and failed; see its checks. It is tried again when a file or "
+            "a setting changes, or when you press Materialize"
+        )
     # Without a run key: Dagster would silently drop a second request for the same inputs, which is right when a table
     # was made anew by hand or its file was lost in between.
     return dg.RunRequest(partition_key=str(year), tags=tags)

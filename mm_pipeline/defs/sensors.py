@@ -1,7 +1,6 @@
 """What runs when something happens: a delivery, a signature, a rebuilt year, a run that was killed."""
 
 import json
-from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
@@ -9,11 +8,11 @@ from mm_pipeline.clock import all_years
 from mm_pipeline.defs.assets.release import published_year
 from mm_pipeline.defs.jobs import yearly_job
 from mm_pipeline.defs.observations import observe
-from mm_pipeline.defs.requests import ledger_of, request_of, run_of
+from mm_pipeline.defs.requests import failed_run, ledger_of, request_of, run_of
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.ingest.delivery import trace
 from mm_pipeline.operations.recovery import end_abandoned_runs
-from mm_pipeline.operations.runs import SERIES_ASSETS, UNFINISHED, YEARLY_JOB
+from mm_pipeline.operations.runs import SERIES_ASSETS, YEARLY_JOB
 from mm_pipeline.operations.sign_off import awaited, years_awaiting
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.settings import Settings
@@ -27,20 +26,6 @@ refresh_series = dg.AutomationConditionSensorDefinition(
 )
 
 
-@dataclass
-class Arrivals:
-    """What the sensor remembers from tick to tick: of each year the trace of its folder as it was seen last, and as it was
-    when something came of it (a run, or nothing to do)."""
-
-    seen: dict[str, str] = field(default_factory=dict)
-    settled: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def cursor(self) -> str:
-        """As Dagster keeps it; a year without a folder needs no place."""
-        return json.dumps({name: {year: of for year, of in each.items() if of} for name, each in asdict(self).items()})
-
-
 @dg.sensor(
     job=yearly_job,
     minimum_interval_seconds=60,
@@ -49,14 +34,17 @@ class Arrivals:
     "year was built from (by its contents, not its times)? Then that year is built. Code and settings start nothing.",
 )
 def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SensorResult:
-    before, now = Arrivals(**json.loads(context.cursor or "{}")), Arrivals()
+    # Remembered from tick to tick: of each year the trace of its folder as it was seen last, and as it was when something
+    # came of it (a run, or nothing to do).
+    before = {"seen": {}, "settled": {}} | json.loads(context.cursor or "{}")
+    seen, settled = {}, {}
     requests, said, ledger = [], [], ledger_of(context, settings)
     for year in all_years():
         key, found = str(year), trace(settings, year)
-        now.seen[key] = found
-        if before.settled.get(key, "") == found:
-            now.settled[key] = found
-        elif before.seen.get(key, "") != found:
+        seen[key] = found
+        if before["settled"].get(key, "") == found:
+            settled[key] = found
+        elif before["seen"].get(key, "") != found:
             said.append(f"{year}: files are arriving; waiting until none has changed for a minute")
         elif run_id := run_of(context.instance, year):
             said.append(f"{year}: being built in run {run_id}")
@@ -66,13 +54,17 @@ def new_deliveries(context: dg.SensorEvaluationContext, settings: dg.ResourcePar
             except (OperatorError, OSError) as error:  # of this year: the others go on
                 said.append(f"{year}: cannot be looked at: {error}")
                 continue
-            now.settled[key] = found
+            settled[key] = found
             if isinstance(answer, dg.RunRequest):
                 requests.append(answer)
             elif answer:
                 said.append(answer)
     skip = None if requests else "; ".join(said) or "Nothing new in data/raw."
-    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=now.cursor)
+    # A year without a folder, and so without a trace, needs no place.
+    kept = {
+        name: {year: of for year, of in each.items() if of} for name, each in (("seen", seen), ("settled", settled))
+    }
+    return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=json.dumps(kept))
 
 
 def _answer(instance: dg.DagsterInstance, settings: Settings, ledger: Ledger, year: int) -> dg.RunRequest | str:
@@ -122,26 +114,16 @@ def signed_releases(
         waiting = awaited(settings, year)
         if waiting is None or not waiting.is_complete:
             skipped.append(f"{year}: awaits its signatures")
-        elif reason := _why_not_now(context.instance, year, waiting.manifest):
-            skipped.append(f"{year}: {reason}")
+            continue
+        tags, assets = {SIGNED_TAG: waiting.manifest[:16]}, sorted(published_year.keys)
+        if run_id := run_of(context.instance, year):
+            skipped.append(f"{year}: run {run_id} works on it")
+        elif run_id := failed_run(context.instance, year, tags):
+            skipped.append(
+                f"{year}: its release failed in run {run_id}; see that run, then build the year again (job year)"
+            )
         else:
             requests.append(
-                dg.RunRequest(
-                    partition_key=str(year),
-                    asset_selection=sorted(published_year.keys),
-                    asset_check_keys=checks,
-                    tags={SIGNED_TAG: waiting.manifest[:16]},
-                )
+                dg.RunRequest(partition_key=str(year), asset_selection=assets, asset_check_keys=checks, tags=tags)
             )
     return requests or dg.SkipReason("; ".join(skipped) or "No year awaits a signature")
-
-
-def _why_not_now(instance: dg.DagsterInstance, year: int, manifest: str) -> str:
-    of_year = {"dagster/partition": str(year)}
-    for run in instance.get_runs(dg.RunsFilter(tags=of_year, statuses=UNFINISHED), limit=1):
-        return f"run {run.run_id[:8]} works on it"
-    tried = dg.RunsFilter(tags={**of_year, SIGNED_TAG: manifest[:16]})
-    for run in instance.get_runs(tried, limit=1):
-        if run.status == dg.DagsterRunStatus.FAILURE:
-            return f"its release failed in run {run.run_id[:8]}; see that run, then build the year again (job year)"
-    return ""

@@ -75,8 +75,5 @@ def year_context(
 ) -> Iterator[YearContext]:
     """:func:`working_on` the year of a step, whose errors are contained."""
     year = int(context.partition_key)
-    with (
-        contained(settings, f"{year}-{context.op_def.name}"),
-        working_on(year, settings, engine, context.log) as work,
-    ):
+    with contained(settings, f"{year}-{context.op_def.name}"), working_on(year, settings, engine, context.log) as work:
         yield work

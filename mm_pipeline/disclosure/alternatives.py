@@ -93,20 +93,17 @@ class Block:
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
         self.cells = cells
+        self.place = {int(cell): place for place, cell in enumerate(cells)}
+        """Of each cell its place in ``cells``."""
         self._joint = joint
         self._figures: tuple[Figure, ...] = ("patients", "beneficiaries") if joint else ("patients",)
-        self._system = system
-        self._at = {int(cell): place for place, cell in enumerate(cells)}
+        self._system, self._others = system, system.others[cells]
         self._columns = np.arange(2 * len(cells) * len(self._figures), dtype=np.int32)
         self._room: Room | None = None
         self._free = False
         # Bounds and prices that the solver has: only what differs is sent again.
         self._bounded = self._priced = np.zeros(len(self._columns))
         self._solver = self._model()
-
-    def place(self, cell: int) -> int:
-        """The place of a cell in ``cells``."""
-        return self._at[cell]
 
     def _model(self) -> highspy.Highs:
         size = len(self.cells)
@@ -116,7 +113,7 @@ class Block:
         rows, columns, values = [], [], []
         self._lines, self._links = [], 0
         for number, figure in enumerate(self._figures):
-            line, cell, sign = self._system.lines_of(figure)
+            line, cell, sign = self._system.equations[figure]
             entry = place[cell] >= 0
             _, row = np.unique(line[entry], return_inverse=True)
             column, sign = place[cell[entry]], sign[entry]
@@ -126,22 +123,18 @@ class Block:
             columns += [column + first, column + first + size]
             values += [sign.astype(float), -sign.astype(float)]
             self._links += int(row.max()) + 1 if len(row) else 0
-        lower = [np.zeros(self._links)]
-        upper = [np.zeros(self._links)]
-        if self._joint:
-            links = self._links + np.arange(size)
-            for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
-                rows.append(links)
-                columns.append(np.arange(size) + number * size)
-                values.append(np.full(size, value))
-            lower.append(np.full(size, -highspy.kHighsInf))
-            upper.append(self._others().astype(float))
+        links = np.arange(size if self._joint else 0)
+        for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
+            rows.append(self._links + links)
+            columns.append(links + number * size)
+            values.append(np.full(len(links), value))
         all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
         order = np.argsort(all_rows, kind="stable")
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(self._columns), self._links + (size if self._joint else 0)
+        model.num_col_, model.num_row_ = len(self._columns), self._links + len(links)
         model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(self._columns))
-        model.row_lower_, model.row_upper_ = np.concatenate(lower), np.concatenate(upper)
+        model.row_lower_ = np.append(np.zeros(self._links), np.full(len(links), -highspy.kHighsInf))
+        model.row_upper_ = np.append(np.zeros(self._links), self._others[links].astype(float))
         model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         model.a_matrix_.start_ = np.searchsorted(all_rows[order], np.arange(model.num_row_ + 1)).astype(np.int32)
         model.a_matrix_.index_ = all_columns[order].astype(np.int32)
@@ -154,26 +147,18 @@ class Block:
         solver.passModel(model)
         return solver
 
-    def _others(self) -> Counts:
-        return self._system.others[self.cells]
-
     def _refresh(self, room: Room, free: bool) -> None:
         """Update bounds and costs to a room, if it is another one."""
         if self._room is room and self._free == free:
             return
         self._room, self._free = room, free
-        up, down, cost, hidden = [], [], [], []
-        for figure in self._figures:
-            up.append(room.up[figure] if self._joint else np.minimum(room.up[figure], self._others()))
-            down.append(room.down[figure])
-            cost.append(room.cost[figure])
-            hidden.append(room.is_hidden[figure])
-        upper = np.stack([up, down], axis=1).astype(float)
-        if free:
-            upper *= np.stack([hidden, hidden], axis=1)
-        self._upper: Floats = upper.ravel()
-        self._cost = np.stack([cost, cost], axis=1).ravel()
-        self._shown = ~np.stack([hidden, hidden], axis=1).ravel()
+        up, down = (np.stack([ways[figure] for figure in self._figures]) for ways in (room.up, room.down))
+        if not self._joint:
+            up = np.minimum(up, self._others)
+        is_hidden: Flags = np.repeat([room.is_hidden[figure] for figure in self._figures], 2, axis=0).ravel()
+        self._upper: Floats = np.stack([up, down], axis=1).astype(float).ravel() * (is_hidden if free else 1)
+        self._cost: Floats = np.repeat([room.cost[figure] for figure in self._figures], 2, axis=0).ravel()
+        self._shown = ~is_hidden
         changed = np.flatnonzero(self._upper != self._bounded).astype(np.int32)
         self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), self._upper[changed])
         self._bounded = self._upper
@@ -184,18 +169,22 @@ class Block:
         ``free``: move only cells that are hidden already.
         """
         self._refresh(room, free)
-        undo = self._require(self._at[cell], target, by)
+        undo = self._require(self.place[cell], target, by)
         if undo is None:
             return None
         # Hiding a cell costs the same however far it moves, but a linear programme charges by the unit. So it is solved
         # again with the cost of a cell spread over the units that it moved by the time before.
         best, price = None, self._cost / np.where(self._shown, abs(by), 1)
         for _ in range(ROUNDS):
-            self._set_price(price)
+            changed = np.flatnonzero(price != self._priced).astype(np.int32)
+            self._solver.changeColsCost(len(changed), changed, price[changed])
+            self._priced = price
             alternative = self._solve()
             if alternative is None or (best is not None and alternative.cost >= best.cost):
                 break
-            assert self._reaches(alternative, cell, target, by), "an alternative does not go as far as it must"
+            change = alternative.change
+            gone = sum(weight * change[figure][self.place[cell]] for figure, weight in self._parts(target))
+            assert gone >= by if by > 0 else gone <= by, "an alternative does not go as far as it must"
             best = alternative
             if alternative.cost == 0:
                 break
@@ -205,10 +194,9 @@ class Block:
 
     def _spread(self, alternative: Alternative, price: Floats) -> Floats:
         """The price per unit at which each cell of the alternative costs exactly what hiding it costs."""
-        moved = np.repeat([np.abs(alternative.change[figure]) for figure in self._figures], 2, axis=0).ravel()
-        along = np.repeat(
-            [self._taken_along(alternative.change[figure]) for figure in self._figures], 2, axis=0
-        ).ravel()
+        changes = [alternative.change[figure] for figure in self._figures]
+        moved = np.repeat(np.abs(changes), 2, axis=0).ravel()
+        along = np.repeat([self._taken_along(change) for change in changes], 2, axis=0).ravel()
         spread = self._cost / np.maximum(moved, 1)
         return np.where(self._shown & (moved > 0), np.where(along, LITTLE, spread), price)
 
@@ -218,24 +206,16 @@ class Block:
         moves[self.cells] = change != 0
         return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
 
-    def _set_price(self, price: Floats) -> None:
-        changed = np.flatnonzero(price != self._priced).astype(np.int32)
-        self._solver.changeColsCost(len(changed), changed, price[changed])
-        self._priced = price
-
     def _parts(self, target: Target) -> list[tuple[Figure, float]]:
         if target != "others":
             return [(target, 1.0)]
         return [("beneficiaries", 1.0), ("patients", -1.0)] if self._joint else [("patients", -1.0)]
 
-    def _column(self, place: int, figure: Figure) -> int:
-        return place + 2 * len(self.cells) * self._figures.index(figure)
-
     def _require(self, place: int, target: Target, by: int) -> Callable[[], object] | None:
         """Require that ``target`` moves by at least ``by``. Returns the function that undoes it, or None if impossible."""
         parts = self._parts(target)
         if len(parts) == 2:
-            link, others = self._links + place, float(self._others()[place])
+            link, others = self._links + place, float(self._others[place])
             # A link row is n - N: others that go up take it down.
             low, high = (-highspy.kHighsInf, -float(by)) if by > 0 else (float(-by), others)
             if low > high:
@@ -243,9 +223,9 @@ class Block:
             self._solver.changeRowBounds(link, low, high)
             return lambda: self._solver.changeRowBounds(link, -highspy.kHighsInf, others)
         figure, weight = parts[0]
-        upwards = by * weight > 0
-        column = self._column(place, figure)
-        wanted, against = (column, column + len(self.cells)) if upwards else (column + len(self.cells), column)
+        up = place + 2 * len(self.cells) * self._figures.index(figure)
+        down = up + len(self.cells)
+        wanted, against = (up, down) if by * weight > 0 else (down, up)
         if self._upper[wanted] < abs(by):
             return None
         self._solver.changeColBounds(wanted, float(abs(by)), self._upper[wanted])
@@ -257,23 +237,20 @@ class Block:
 
         return undo
 
-    def _reaches(self, alternative: Alternative, cell: int, target: Target, by: int) -> bool:
-        place = self._at[cell]
-        gone = sum(weight * alternative.change[figure][place] for figure, weight in self._parts(target))
-        return bool(gone >= by if by > 0 else gone <= by)
-
     def _solve(self) -> Alternative | None:
         ways = self._run()
-        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_alternative(ways)):
-            return self._alternative(ways)
-        # The optimum of the linear programme is not whole: solve in whole numbers.
-        integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
-        self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
-        ways = self._run()
-        continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
-        self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
-        assert ways is None or self._is_alternative(ways), "an alternative does not add up"
-        return self._alternative(ways)
+        if ways is not None and (np.abs(ways - np.rint(ways)).max() >= WHOLE or not self._is_alternative(ways)):
+            # The optimum of the linear programme is not whole: solve in whole numbers.
+            integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
+            self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
+            ways = self._run()
+            continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
+            self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
+            assert ways is None or self._is_alternative(ways), "an alternative does not add up"
+        if ways is None:
+            return None
+        change = dict(zip(self._figures, np.rint(ways).astype("int64"), strict=True))
+        return Alternative(self.cells, change, self._price_of(change))
 
     def _run(self) -> Floats | None:
         """The solver's optimum: how far each figure of each cell goes up (+) or down (-); None if infeasible."""
@@ -289,19 +266,13 @@ class Block:
         ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self.cells))
         return np.asarray(ways[:, 0] - ways[:, 1], dtype=np.float64)
 
-    def _alternative(self, ways: Floats | None) -> Alternative | None:
-        if ways is None:
-            return None
-        change = dict(zip(self._figures, np.rint(ways).astype("int64"), strict=True))
-        return Alternative(self.cells, change, self._price_of(change))
-
     def _is_alternative(self, ways: Floats) -> bool:
         """Whether bounds, n <= N and every line hold in whole numbers, beyond the solver's tolerance."""
         whole = np.rint(ways).astype("int64")
         up, down = self._upper.reshape(len(self._figures), 2, len(self.cells)).transpose(1, 0, 2)
         if (whole > up).any() or (-whole > down).any():
             return False
-        if self._joint and (whole[0] - whole[1] > self._others()).any():
+        if self._joint and (whole[0] - whole[1] > self._others).any():
             return False
         # What is outside stands still, so the lines of the block are all there are.
         return not any(
@@ -312,9 +283,5 @@ class Block:
     def _price_of(self, change: dict[Figure, Counts]) -> float:
         """The cost of hiding the shown cells that move."""
         cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self.cells))[:, 0]
-        return float(
-            sum(
-                cost[number][(change[figure] != 0) & ~self._taken_along(change[figure])].sum()
-                for number, figure in enumerate(self._figures)
-            )
-        )
+        changes = zip(cost, change.values(), strict=True)  # of the figures in their order
+        return float(sum(each[(moved != 0) & ~self._taken_along(moved)].sum() for each, moved in changes))

@@ -1,13 +1,8 @@
 """Postponement: changes of a revision that wait for the next one, because they are too small to be shown.
 
-One new patient in a town that showed 0 cannot be shown alone, and every sum above gives him away. Hiding the sums up to the
-country would lose more than this patient is worth. So his arrondissement stays as it was released, and the sums above
-leave its changes out: the protected table is that of a delivery in which this *unit* has not changed. It adds up, and each
-of its figures was delivered. The release does not say what has changed within a unit: that would give it away. At the next
-delivery the changes of the unit, grown or not, are considered again.
-
-The unit is the arrondissement because it is the smallest area with all breakdowns of the areas above it, so that these can
-be added up anew from the tables alone. Smaller units would need the finest counts of every release.
+One new patient in a town that showed 0 cannot be shown alone, and every sum above gives him away. So his arrondissement, the
+*unit*, stays as it was released, and the sums above leave its changes out, until the next delivery. It is the smallest area
+with all breakdowns of the areas above it, so that these can be added up anew (``docs/disclosure.md``, section 6).
 """
 
 from collections.abc import Iterable, Set
@@ -27,16 +22,35 @@ Area = tuple[str, str]
 class Changes:
     """The changes between a release and the present rates, by unit and cell.
 
-    ``rows``: ``unit``, KEY, ``beneficiaries`` and ``patients`` (present less released); rows with 0 in both are dropped.
+    A unit is an arrondissement with all that is in it (in a table without any, the level nearest to it), or the
+    beneficiaries without a municipality.
     """
 
-    def __init__(self, rates: pd.DataFrame, released: pd.DataFrame, rows: pd.DataFrame, level: str) -> None:
-        self._rates, self._released, self._level = rates, released[COLUMNS], level
-        self._rows = rows[(rows[COUNTS] != 0).any(axis=1)]
+    def __init__(self, rates: pd.DataFrame, released: pd.DataFrame) -> None:
+        self._rates, self._released = rates, released[COLUMNS]
         areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
-        self._parent = dict(
-            zip(zip(areas["level"], areas["area_code"], strict=True), areas["parent_code"], strict=True)
-        )
+        self._parent = areas.set_index(AREA)["parent_code"].to_dict()
+        there = [level for level in LEVELS if (areas["level"] == level).any()]
+        self._level = [there[0], *(level for level in there if level in LEVELS[1:4])][-1]
+        before, now = (table.set_index(KEY)[COUNTS] for table in (released, rates))
+        every = before.index.union(now.index)
+        change = (now.reindex(every, fill_value=0) - before.reindex(every, fill_value=0)).reset_index()
+        change = change.merge(areas, on=AREA)
+        change["unit"] = unit_of(change, self._level)
+        inside = change[change["unit"] != ""]
+        parts = [inside]
+        step = inside[inside["level"] == self._level]
+        for level in reversed(LEVELS[: LEVELS.index(self._level)]):
+            step = step.assign(level=level, area_code=step["parent_code"])
+            step = step.drop(columns="parent_code").merge(areas, on=AREA)
+            parts.append(step)
+        rows = pd.concat(parts)
+        country = change[change["level"] == LEVELS[0]].set_index(KEY)[COUNTS]
+        units = rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum()
+        residual = (country - units.reindex(country.index, fill_value=0)).reset_index().assign(unit=UNASSIGNED)
+        rows = pd.concat([rows, residual, residual.assign(level=UNASSIGNED, area_code=UNASSIGNED)])
+        is_fixed = rows["unit"].isin(_units_of_moved(rates, released, self._level))
+        self._rows = rows[~is_fixed & (rows[COUNTS] != 0).any(axis=1)]
 
     def rates(self, postponed: Set[str]) -> pd.DataFrame:
         """The present rates with these units as they were released, sorted by KEY."""
@@ -52,8 +66,8 @@ class Changes:
             frame = with_rates(frame)
         # Where only one of the two tables has a sector: a postponed unit has its old rows.
         is_there = np.where(unit_of(frame, self._level).isin(postponed), every.isin(old), every.isin(new))
-        constant = [column for column in ("year",) if column in frame]
-        frame[constant] = frame[constant].ffill().astype(self._rates[constant].dtypes)
+        if "year" in frame:
+            frame["year"] = frame["year"].ffill().astype(self._rates["year"].dtype)
         is_there |= (frame["beneficiaries"] > 0).to_numpy()
         return frame[is_there].sort_values(KEY, ignore_index=True)
 
@@ -91,38 +105,6 @@ class Changes:
         return self._rows.groupby(AREA)["unit"].agg(set).to_dict()
 
 
-def changes_by_arrondissement(rates: pd.DataFrame, released: pd.DataFrame) -> Changes:
-    """The changes between two tables by unit.
-
-    A unit is an arrondissement with all that is in it (in a table without any, the level nearest to it), or the
-    beneficiaries without a municipality.
-    """
-    areas = pd.concat([rates, released])[[*AREA, "parent_code"]].drop_duplicates(AREA)
-    there = [level for level in LEVELS if (areas["level"] == level).any()]
-    unit_level = [there[0], *(level for level in there if level in LEVELS[1:4])][-1]
-    before, now = (table.set_index(KEY)[COUNTS] for table in (released, rates))
-    every = before.index.union(now.index)
-    change = (now.reindex(every, fill_value=0) - before.reindex(every, fill_value=0)).reset_index()
-    change = change.merge(areas, on=AREA)
-    change["unit"] = unit_of(change, unit_level)
-    inside = change[change["unit"] != ""]
-    parts = [inside]
-    step = inside[inside["level"] == unit_level]
-    for level in reversed(LEVELS[: LEVELS.index(unit_level)]):
-        step = step.assign(level=level, area_code=step["parent_code"])
-        step = step.drop(columns="parent_code").merge(areas, on=AREA)
-        parts.append(step)
-    rows = pd.concat(parts)
-    country = change[change["level"] == LEVELS[0]].set_index(KEY)[COUNTS]
-    residual = country - rows[rows["level"] == LEVELS[0]].groupby(KEY)[COUNTS].sum().reindex(
-        country.index, fill_value=0
-    )
-    residual = residual.reset_index().assign(unit=UNASSIGNED)
-    rows = pd.concat([rows, residual, residual.assign(level=UNASSIGNED, area_code=UNASSIGNED)])
-    fixed = _units_of_moved(rates, released, unit_level)
-    return Changes(rates, released, rows[~rows["unit"].isin(fixed)], unit_level)
-
-
 def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str) -> set[str]:
     """The units that gained or lost an area other than a new or abolished sector: they cannot stay as they were."""
     old, new = (
@@ -134,11 +116,6 @@ def _units_of_moved(rates: pd.DataFrame, released: pd.DataFrame, unit_level: str
     came_or_went = both[["unit_old", "unit_new"]].isna().any(axis=1)
     moved = both[(both["parent_code_old"] != both["parent_code_new"]) & ~(is_sector & came_or_went)]
     return {*moved["unit_old"].dropna(), *moved["unit_new"].dropna()} - {""}
-
-
-def as_postponed(cells: pd.DataFrame, released: pd.DataFrame, postponed: Set[str]) -> pd.DataFrame:
-    """Other ``cells``, from the country down to the units, with these units postponed."""
-    return changes_by_arrondissement(cells, released).rates(postponed) if postponed else cells
 
 
 def unit_of(cells: pd.DataFrame, level: str) -> pd.Series:

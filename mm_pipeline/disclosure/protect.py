@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from mm_pipeline.dimensions import KEY, LEVELS, UNKNOWN_SECTOR
-from mm_pipeline.disclosure.postponement import Cell, changes_by_arrondissement
-from mm_pipeline.disclosure.revision import is_as_released, retained_pattern, with_earlier
+from mm_pipeline.disclosure.postponement import Cell, Changes
+from mm_pipeline.disclosure.revision import is_same, retained_pattern, with_earlier
 from mm_pipeline.disclosure.search import Search
 from mm_pipeline.disclosure.suppression import SuppressionPattern
-from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, System, system_of
+from mm_pipeline.disclosure.system import COLUMNS, FIGURES, TOTAL_WORTH, System, system_of
 
 HIGHEST = "arrondissement"
 """The highest level of which a revision may hide a figure that was shown (``MM_REVISION_MAY_HIDE``)."""
@@ -29,9 +29,8 @@ HIGHEST = "arrondissement"
 class Protection:
     """A protected year.
 
-    ``table``: the columns of ``protected_rates``. ``rates``: the counts that it is made from; units that are postponed have
-    the counts of their last release. ``postponed``: the codes of these units
-    (:mod:`~mm_pipeline.disclosure.postponement`).
+    ``table``: the columns of ``protected_rates``. ``rates``: the counts that it is made from. ``postponed``: the codes of
+    the units that have those of their last release (:mod:`~mm_pipeline.disclosure.postponement`).
     """
 
     table: pd.DataFrame
@@ -42,9 +41,8 @@ class Protection:
 def protect(rates: pd.DataFrame, disclosure_threshold: int, *, total_worth: int = TOTAL_WORTH) -> pd.DataFrame:
     """Protect a year's ``sector_rates``. Returns ``protected_rates``: also ``status``, and no rows of ``<NIS5>ZZZZ``.
 
-    Hidden patients take everything derived from them along; hidden beneficiaries take the patients along. The order of
-    the rows does not matter, and the same data give the same suppression pattern. ``total_worth``: how many categories the
-    total of an area is worth, where one or the other must be hidden.
+    The same data give the same suppression pattern, whatever the order of their rows. ``total_worth``: how many categories
+    the total of an area is worth, where one or the other must be hidden.
     """
     rates = rates.sort_values(KEY, ignore_index=True)
     return _table(rates, Search(system_of(rates, total_worth), disclosure_threshold).pattern())
@@ -68,10 +66,23 @@ def protect_revision(
     rates = rates.sort_values(KEY, ignore_index=True)
     if not earlier:
         return Protection(protect(rates, disclosure_threshold, total_worth=total_worth), rates)
-    changes = changes_by_arrondissement(rates, earlier[-1])
+    changes = Changes(rates, earlier[-1])
 
     def tried(waits: frozenset[str]) -> _Trial:
-        return _try(changes.rates(waits), disclosure_threshold, earlier, highest, total_worth)
+        counts, last = changes.rates(waits), earlier[-1]
+        alone = system_of(counts, total_worth)
+        start = retained_pattern(alone, last)
+        was_made_at_this_threshold = "threshold" in last and int(last["threshold"].iat[0]) >= disclosure_threshold
+        if was_made_at_this_threshold and is_same(counts, last, COLUMNS):
+            return _Trial(counts, alone, start, [])
+        system = with_earlier(alone, earlier)
+        search = Search(system, disclosure_threshold, start, highest=highest)
+        together = search.pattern()
+        pattern = SuppressionPattern(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
+        is_above = alone.cells["level"].isin(LEVELS[: LEVELS.index(highest)]).to_numpy(dtype=bool)
+        lost = [np.flatnonzero(is_above & pattern[figure] & ~start[figure]) for figure in FIGURES]
+        failed = system.cells[KEY].iloc[np.concatenate([search.failed, *lost]).astype(int)]
+        return _Trial(counts, system, pattern, list(failed.itertuples(index=False, name=None)))
 
     waits: frozenset[str] = frozenset()
     trial = tried(waits)
@@ -98,28 +109,6 @@ class _Trial:
     system: System
     pattern: SuppressionPattern
     failed: list[Cell]
-
-
-def _try(
-    rates: pd.DataFrame, disclosure_threshold: int, earlier: Sequence[pd.DataFrame], highest: str, total_worth: int
-) -> _Trial:
-    alone = system_of(rates, total_worth)
-    start = retained_pattern(alone, earlier[-1])
-    if is_as_released(rates, earlier[-1]) and _was_made_at(earlier[-1], disclosure_threshold):
-        return _Trial(rates, alone, start, [])
-    system = with_earlier(alone, earlier)
-    search = Search(system, disclosure_threshold, start, highest=highest)
-    together = search.pattern()
-    pattern = SuppressionPattern(together.beneficiaries[: len(alone)], together.patients[: len(alone)])
-    is_above = alone.cells["level"].isin(LEVELS[: LEVELS.index(highest)]).to_numpy(dtype=bool)
-    lost = [np.flatnonzero(is_above & pattern[figure] & ~start[figure]) for figure in FIGURES]
-    failed = system.cells[KEY].iloc[np.concatenate([search.failed, *lost]).astype(int)]
-    return _Trial(rates, system, pattern, list(failed.itertuples(index=False, name=None)))
-
-
-def _was_made_at(release: pd.DataFrame, disclosure_threshold: int) -> bool:
-    """Whether a release says that it was made at this disclosure threshold or a higher one."""
-    return "threshold" in release and int(release["threshold"].iat[0]) >= disclosure_threshold
 
 
 def _table(rates: pd.DataFrame, pattern: SuppressionPattern) -> pd.DataFrame:

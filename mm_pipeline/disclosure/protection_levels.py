@@ -1,10 +1,12 @@
 """Protection levels: the range of values that each hidden figure must be able to take, and which do not yet."""
 
 import numpy as np
+import pandas as pd
 
 from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.primary_rule import Counts, Flags
 from mm_pipeline.disclosure.proved_ranges import ProvedRanges
+from mm_pipeline.disclosure.small_numbers import is_small
 from mm_pipeline.disclosure.suppression import SuppressionPattern, lower_bounds
 from mm_pipeline.disclosure.system import FIGURES, TARGETS, Figure, Positions, System, Target
 
@@ -21,12 +23,10 @@ class ProtectionLevels:
     def __init__(self, system: System, disclosure_threshold: int) -> None:
         self._system = system
         self._t = disclosure_threshold
-        self.is_sensitive: dict[Target, Flags] = {
-            target: (system.value(target) >= 1) & (system.value(target) < disclosure_threshold) for target in TARGETS
-        }
+        self.is_sensitive = {target: is_small(system.value(target), disclosure_threshold) for target in TARGETS}
         self.is_sensitive["others"] |= (system.others == 0) & (system.patients > 0)
-        level = system.cells["level"].map({level: rank for rank, level in enumerate(LEVELS)}).fillna(-1)
-        self.order = np.lexsort((system.is_breakdown, level.to_numpy()))
+        level = pd.Index(LEVELS).get_indexer(system.cells["level"])
+        self.order = np.lexsort((system.is_breakdown, level))
 
     def cap(self, target: Target, pattern: SuppressionPattern, cells: Positions | slice = ALL) -> Counts:
         """The upper protection level: a small figure must be able to reach t. Where N = t is shown, m only reaches t - 1."""
@@ -64,7 +64,7 @@ def plainly_known(system: System, pattern: SuppressionPattern) -> dict[Target, F
         if figure == "patients":
             unknown &= ~(known["beneficiaries"] & (system.beneficiaries == 0))
         slack = system.value(figure) - lower[figure]
-        every_line, every_cell, every_sign = system.lines_of(figure)
+        every_line, every_cell, every_sign = system.equations[figure]
         at = np.flatnonzero(unknown[every_cell])
         while len(at):
             line, cell = every_line[at], every_cell[at]

@@ -1,9 +1,7 @@
 """Revisions: what the reader of a year's earlier releases knows when it is released again.
 
-Whoever has two releases of a year can subtract between them as well. A figure that did not change is the same unknown in
-both: shown in one, it is known in the other; hidden in both, it must be able to move in both at once. Of a cell that
-changed, the reader is taken to know whether it only gained or only lost persons: then n changed by no more than N. So the
-earlier releases join the system of the new one.
+A figure that did not change is the same unknown in both. Of a cell that changed, the reader is taken to know whether it only
+gained or only lost persons: then n changed by no more than N. So the earlier releases join the system of the new one.
 """
 
 import hashlib
@@ -79,22 +77,16 @@ def remembered(
     different hidden counts are both kept.
     """
     now = now.assign(digest=digest, threshold=disclosure_threshold)
-    before = [table for table in _tables(kept, released) if not _is_same(table, now)]
+    # Hidden counts can differ where what is shown does not.
+    before = [table for table in _tables(kept, released) if not is_same(table, now, [*COLUMNS, "digest"])]
     tables = [table.assign(release=number) for number, table in enumerate([*before, now], 1)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _is_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two records show the same and have the same counts. Hidden counts can differ where what is shown does not."""
-    columns = [*COLUMNS, "digest"]
-    rows, others = (each[columns].sort_values(KEY, ignore_index=True) for each in (table, other))
-    return len(rows) == len(others) and bool((rows.to_numpy(dtype=object) == others.to_numpy(dtype=object)).all())
-
-
-def is_as_released(rates: pd.DataFrame, release: pd.DataFrame) -> bool:
-    """Whether a release (see :func:`disclosed`) was made from these rates, which are sorted by KEY."""
-    before = release.sort_values(KEY, ignore_index=True)
-    return len(before) == len(rates) and bool((before[COLUMNS].to_numpy() == rates[COLUMNS].to_numpy()).all())
+def is_same(table: pd.DataFrame, other: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether two tables of cells are the same in these columns, in whatever order their rows are."""
+    rows, others = (each.sort_values(KEY)[columns].to_numpy(dtype=object) for each in (table, other))
+    return len(rows) == len(others) and bool((rows == others).all())
 
 
 def retained_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:
@@ -118,10 +110,8 @@ def retained_pattern(system: System, release: pd.DataFrame) -> SuppressionPatter
 
 def released_pattern(system: System, release: pd.DataFrame) -> SuppressionPattern:
     """The suppression pattern of a release (see :func:`disclosed`), residuals included; ``system``: the release's own."""
-    hidden = {figure: np.ones(len(system), dtype=bool) for figure in FIGURES}
-    for figure, shows in SHOWS.items():
-        hidden[figure][: len(release)] = ~release[shows].to_numpy(dtype=bool)
-    return SuppressionPattern(hidden["beneficiaries"], hidden["patients"])
+    residuals = np.ones(len(system) - len(release), dtype=bool)
+    return SuppressionPattern(*(np.append(~release[shows].to_numpy(dtype=bool), residuals) for shows in SHOWS.values()))
 
 
 def as_published(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
@@ -192,31 +182,25 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
 
     size, extra = len(every), len(every) - len(system)
     is_change = np.arange(size) >= size - len(changes)
-    unknown = {figure: _unknowns(every[~is_change], value[~is_change, side]) for side, figure in enumerate(FIGURES)}
-    before_now = Before(
-        is_past=np.arange(size) >= len(system),
-        is_change=is_change,
-        known={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
-        shown={figure: np.zeros(size, dtype=bool) for figure in FIGURES},
-        hidden={figure: is_change.copy() for figure in FIGURES},
-        # Where a cell grew or shrank, at least one person came or went.
-        at_least={"beneficiaries": is_change.astype("int64"), "patients": np.zeros(size, dtype="int64")},
-    )
+    # Of each figure the numbers of the positions' unknowns: equal for the same cell with the same count.
+    asked = every.loc[~is_change, KEY].assign(**dict(zip(FIGURES, value[~is_change].T, strict=True)))
+    unknown = {figure: asked.groupby([*KEY, figure], sort=False).ngroup().to_numpy() for figure in FIGURES}
+    known = {figure: np.zeros(size, dtype=bool) for figure in FIGURES}
+    hidden = {figure: is_change.copy() for figure in FIGURES}
+    at_least = {figure: np.zeros(size, dtype="int64") for figure in FIGURES}
+    at_least["beneficiaries"][is_change] = 1  # where a cell grew or shrank, at least one person came or went
     for here, pattern, lowest in told:
         for figure in FIGURES:
-            before_now.known[figure][here[~pattern[figure]]] = True
-            before_now.shown[figure][here[~pattern[figure]]] = True
-            before_now.hidden[figure][here[pattern[figure]]] = True
-            at_least = np.where(pattern[figure], lowest[figure], 0)
-            before_now.at_least[figure][here] = np.maximum(before_now.at_least[figure][here], at_least)
+            known[figure][here[~pattern[figure]]] = True
+            hidden[figure][here[pattern[figure]]] = True
+            np.maximum.at(at_least[figure], here, np.where(pattern[figure], lowest[figure], 0))
+    shown = {figure: known[figure].copy() for figure in FIGURES}
     for figure, number in unknown.items():
-        for told_of in (before_now.known[figure][: len(number)], before_now.at_least[figure][: len(number)]):
-            most = np.zeros(len(number), dtype=told_of.dtype)
-            np.maximum.at(most, number, told_of)
-            told_of[:] = most[number]
+        for told_of in (known[figure][: len(number)], at_least[figure][: len(number)]):
+            told_of[:] = pd.Series(told_of).groupby(number).transform("max")
     sizes = [len(line) for line in lines]
     itself = np.arange(len(system), size)
-    nothing = np.full(extra, -1)
+    none = np.full(extra, -1)
     return replace(
         system,
         cells=every,
@@ -228,10 +212,10 @@ def with_earlier(system: System, earlier: Sequence[pd.DataFrame]) -> System:
         sign=np.array([sign for size in sizes for sign in (1, *[-1] * (size - 1))], dtype="int64"),
         same={figure: _pairs(number) for figure, number in unknown.items()},
         total=np.concatenate([system.total, itself]),
-        parent=np.concatenate([system.parent, nothing]),
-        group=np.concatenate([system.group, nothing]),
+        parent=np.concatenate([system.parent, none]),
+        group=np.concatenate([system.group, none]),
         within=areas_of(every),
-        before=before_now,
+        before=Before(np.arange(size) >= len(system), is_change, known, shown, hidden, at_least),
     )
 
 
@@ -241,11 +225,6 @@ def _direction(before: tuple[int, int], after: tuple[int, int]) -> int:
     if people and 0 <= abs(patients) <= abs(people) and people * patients >= 0:
         return 1 if people > 0 else -1
     return 0
-
-
-def _unknowns(cells: pd.DataFrame, count: Counts) -> Positions:
-    """The number of each position's unknown: equal for the same cell with the same count."""
-    return cells[KEY].assign(count=count).groupby([*KEY, "count"], sort=False).ngroup().to_numpy()
 
 
 def _pairs(unknown: Positions) -> Positions:

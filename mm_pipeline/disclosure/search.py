@@ -7,13 +7,13 @@ hidden later. In the end, cells that later alternatives have made needless are s
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.alternatives import Alternative, Block, Room, room_of
-from mm_pipeline.disclosure.primary_rule import Counts, Flags
+from mm_pipeline.disclosure.primary_rule import Flags
 from mm_pipeline.disclosure.protection_levels import ALL, ProtectionLevels, plainly_known
 from mm_pipeline.disclosure.proved_ranges import ProvedRanges
 from mm_pipeline.disclosure.suppression import SuppressionPattern, apply_rules, hide_group, primary_pattern
@@ -23,6 +23,8 @@ Scope = tuple[str, int]
 """A level and the number of an area of that level (``System.within``)."""
 WHOLE: Scope = ("", -1)
 """The scope of the whole table."""
+State = tuple[SuppressionPattern, ProvedRanges, dict[Target, Flags] | None, bool]
+"""What a search has come to: pattern, ranges, what is plainly known, and whether that was found before more was hidden."""
 
 
 def _figures_of(target: Target) -> tuple[Figure, ...]:
@@ -105,18 +107,17 @@ class Search:
         if scopes[0][0] == "municipality" and self._satisfied_in(scopes[:1], cell, target):
             return True
         # Either cells elsewhere or its whole group (R2), whichever hides less.
-        elsewhere = self._attempt(lambda: self._satisfied_in(scopes, cell, target))
-        group = None
-        if elsewhere is None or elsewhere.loss > self._worth_of_group(cell):
+        best = self._attempt(lambda: self._satisfied_in(scopes, cell, target))
+        if best is None or best[0] > self._worth_of_group(cell):
             group = self._attempt(lambda: self._satisfied_without_group(cell, target))
-        found = [state for state in (group, elsewhere) if state is not None]
-        if not found and not self._stays_shown[~self._system.before.is_past].any():
-            last_resort = self._attempt(lambda: self._satisfied_at_any_price(cell, target))
-            assert last_resort is not None or not self._must, "with everything hidden, every figure is free"
-            found = [last_resort] if last_resort is not None else []
-        if found:
-            self._restore(min(found, key=lambda state: state.loss))
-        return bool(found)
+            if group is not None and (best is None or group[0] <= best[0]):
+                best = group
+        if best is None and not self._stays_shown[~self._system.before.is_past].any():
+            best = self._attempt(lambda: self._satisfied_at_any_price(cell, target))
+            assert best is not None or not self._must, "with everything hidden, every figure is free"
+        if best is not None:
+            self._restore(best[1])
+        return best is not None
 
     def _satisfied_at_any_price(self, cell: int, target: Target) -> bool:
         """Hide by R2, then R1 area by area up to the top, then whole areas: with everything hidden, any figure is free."""
@@ -132,8 +133,7 @@ class Search:
             total = int(self._system.parent[total])
         for scope in list(self._scopes(cell, target)):
             inside = self._block(scope, joint=True).cells
-            inside = inside[(self._system.beneficiaries[inside] > 0)]
-            self._pattern.beneficiaries[inside] = True
+            self._pattern.beneficiaries[inside[self._system.beneficiaries[inside] > 0]] = True
             self._grown()
             if self._satisfied_in([WHOLE], cell, target):
                 return True
@@ -155,10 +155,9 @@ class Search:
 
     def _group_of(self, cell: int) -> int:
         """The group of a cell; of an unknown sector, that of the sectors of its municipality."""
-        group, system = self._system.group, self._system
+        group, municipality = self._system.group, self._system.within["municipality"]
         if self._is_of_sectors[cell] and group[cell] < 0:
-            municipality = system.within["municipality"][cell]
-            beside = self._is_of_sectors & (group >= 0) & (system.within["municipality"] == municipality)
+            beside = self._is_of_sectors & (group >= 0) & (municipality == municipality[cell])
             return int(group[beside][0]) if beside.any() else -1
         return int(group[cell])
 
@@ -175,19 +174,14 @@ class Search:
         people, hidden = self._system.beneficiaries[cell], self._pattern.beneficiaries
         if target != "beneficiaries" and people >= self._t:
             yield self._block(scope, joint=False)
-        joint = self._block(scope, joint=True) if hidden[cell] else None
         moves = hidden & ~self._system.is_residual & ~self._system.before.is_change
-        if joint is None and moves[self._block(scope, joint=False).cells].any():
-            joint = self._block(scope, joint=True)
-        if joint is not None:
-            yield joint
+        if hidden[cell] or moves[self._block(scope, joint=False).cells].any():
+            yield self._block(scope, joint=True)
 
     def _satisfied_by(self, block: Block, cell: int, target: Target, *, free: bool = False) -> bool:
         """Take the cheapest alternatives of a block: first up to t, then until the figure takes t values."""
-        value, cap = (
-            int(self._system.value(target)[cell]),
-            int(self._levels.cap(target, self._pattern, np.array([cell]))[0]),
-        )
+        value = int(self._system.value(target)[cell])
+        cap = int(self._levels.cap(target, self._pattern, np.array([cell]))[0])
         if self._proved.highest(target)[cell] < cap:
             alternative = self._cheapest(block, cell, target, cap - value, free)
             if alternative is None:
@@ -239,7 +233,7 @@ class Search:
         moved = alternative.cells[alternative.change["patients"] != 0]
         totals = np.append(moved[~self._system.is_breakdown[moved]], self._system.total[cell])
         for total in totals[~self._pattern.patients[totals] & ~self._stays_shown[totals]]:
-            price = float(self._room(block).cost["patients"][block.place(int(total))])
+            price = float(self._room(block).cost["patients"][block.place[int(total)]])
             if price >= alternative.cost:
                 continue
             hidden = self._pattern.copy()
@@ -252,22 +246,21 @@ class Search:
 
     # --- trying -------------------------------------------------------------------------------------------------------
 
-    def _state(self) -> "_State":
-        return _State(self._pattern.copy(), self._proved.copy(), self._plain, self._is_plain_old)
+    def _copy(self) -> State:
+        return self._pattern.copy(), self._proved.copy(), self._plain, self._is_plain_old
 
-    def _restore(self, state: "_State") -> None:
-        self._pattern, self._proved = state.pattern, state.proved
-        self._plain, self._is_plain_old = state.plain, state.is_plain_old
+    def _restore(self, state: State) -> None:
+        self._pattern, self._proved, self._plain, self._is_plain_old = state
 
-    def _attempt(self, way: Callable[[], bool]) -> "_State | None":
-        """The state that ``way`` leads to, with its loss; None if ``way`` fails. This search is not changed."""
-        before = self._state()
+    def _attempt(self, way: Callable[[], bool]) -> tuple[float, State] | None:
+        """The loss by ``way``, and the state that it leads to; None if ``way`` fails. This search is not changed."""
+        before = self._copy()
         succeeded = way()
-        weight = self._system.weight
-        lost = sum(weight[self._pattern[figure] & ~before.pattern[figure]].sum() for figure in FIGURES)
-        after = _State(self._pattern, self._proved, self._plain, self._is_plain_old, float(lost))
+        weight, was = self._system.weight, before[0]
+        lost = sum(weight[self._pattern[figure] & ~was[figure]].sum() for figure in FIGURES)
+        after = self._pattern, self._proved, self._plain, self._is_plain_old
         self._restore(before)
-        return after if succeeded else None
+        return (float(lost), after) if succeeded else None
 
     # --- clearing up --------------------------------------------------------------------------------------------------
 
@@ -283,7 +276,7 @@ class Search:
         for cell in np.lexsort((-system.beneficiaries, is_breakdown)):
             # A breakdown of a hidden total is hidden with it.
             if needless[cell] and not (is_breakdown[cell] and self._pattern.patients[system.total[cell]]):
-                before = self._state()
+                before = self._copy()
                 if not self._can_show(int(cell)):
                     self._restore(before)
 
@@ -321,23 +314,17 @@ class Search:
             self._grown()
         places = np.flatnonzero(np.any(list(alternative.change.values()), axis=0))
         cells, n = alternative.cells[places], alternative.change["patients"][places]
-        people = (
-            alternative.change["beneficiaries"][places] if "beneficiaries" in alternative.change else np.zeros_like(n)
-        )
+        people = alternative.change["beneficiaries"][places] if "beneficiaries" in alternative.change else 0 * n
         change = np.stack([people, n, people - n])
         self._proved.add(cells, change)
-        if self._can_be(block, places, -n, -people):
-            self._proved.add(cells, -change)
-
-    def _can_be(self, block: Block, places: Positions, n: Counts, people: Counts) -> bool:
-        """Whether each of these cells of a block has the room for its change, the lines aside."""
+        # The reverse adds up as well; it is feasible where each cell has the room for it.
         room = self._room(block)
-        changes: dict[Figure, Counts] = {"patients": n, "beneficiaries": people}
-        within = all(
-            (change <= room.up[figure][places]).all() and (-change <= room.down[figure][places]).all()
-            for figure, change in changes.items()
+        has_room = all(
+            (-moved <= room.up[figure][places]).all() and (moved <= room.down[figure][places]).all()
+            for figure, moved in zip(FIGURES, (people, n), strict=True)
         )
-        return within and bool((n - people <= self._system.others[block.cells[places]]).all())
+        if has_room and (people - n <= self._system.others[cells]).all():
+            self._proved.add(cells, -change)
 
     def _grown(self) -> None:
         apply_rules(self._system, self._pattern)
@@ -376,12 +363,3 @@ class Search:
                 inside &= self._is_of_sectors
             self._blocks[scope, joint] = Block(self._system, np.flatnonzero(inside), joint=joint)
         return self._blocks[scope, joint]
-
-
-@dataclass(frozen=True)
-class _State:
-    pattern: SuppressionPattern
-    proved: ProvedRanges
-    plain: dict[Target, Flags] | None
-    is_plain_old: bool
-    loss: float = 0.0

@@ -2,47 +2,9 @@
 
 n(a, k) are the beneficiaries of area a with at least k forfaits, N(a) = n(a, 0) all of them; the *main* minimum is that of
 ``protected_rates`` (``minimum_forfaits``). An area *shows* some k. Whoever sees n(a, i) and n(a, j) knows how many have i
-to j - 1 forfaits. So the shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size. A
-*cell* is the persons of one area with one number of forfaits; no cell's size is published as such.
-
-The rule, t being the disclosure threshold:
-
-1. A group of c cells is empty or has at least t + c - 1 persons. (The persons below the lowest k are never empty, where
-   anybody lives: nobody shall be known to be affiliated because everybody is.)
-2. Every region but the *last* one obeys this by itself. The last is the one whose patients ``protected_rates`` hides, or,
-   where it hides none, the one with the fewest beneficiaries.
-3. The country shows a k only where all regions but the last do, so it tells about the last region and the beneficiaries
-   without a region (the *residual*) together: they obey as one area (of two cells for each number of forfaits).
-4. The last region shows a k only where the country does; then the residual is known as well, and both obey.
-5. What ``protected_rates`` shows is shown. Where it hides the patients of an area, this area shows nothing; where it hides
-   two regions, the country shows no other k (and where it hides the country, the country none, and every region
-   stands by itself). Where a group that ``protected_rates`` alone tells does not obey, it is not cut at all.
-
-Among the choices that obey, one with the most rows is taken (:func:`_choose`).
-
-**Why the promise holds.** Every sum that a reader may ask for (n(a, k), N - n(a, k), "i to j - 1 forfaits") is a set
-of cells. He knows the sizes of the groups, which do not overlap and leave their cells free: from 0 up, or from 1 up,
-as "most rows" tells him that a cut was not left out because of an empty side. Let a group of S persons and c cells
-have p cells in the set, 0 < p < c: these take every value from p to S - (c - p), which is t values or more, and t or
-more at the end. A group wholly inside adds S, which is 0 or at least t. So a sum is known and 0 or at least t, or it
-takes t values or more, up to t or more. Sums over several areas are made of these.
-
-Of the last region and the residual he knows two row sums (their own groups) and, finer, column sums (the groups of both
-together). The cells of one row in a set A of columns take every value from max(0, R - C) to min(R, D), where R is the sum of
-the row, D what columns A can hold at most and C what the others can; with R' of the other row, C + D >= R + R'. That is at
-least min(R, C, D, R') + 1 values; each of the four is at least t, or 0 and all is known. (With every cell at least 1, take
-that off first: rule 1 leaves each of the four t - 1, and the cells of the set come on top.) Where ``protected_rates``
-hides R, it is any number that its own promise leaves.
-
-**Nothing else gives way.** Take any persons that agree with ``protected_rates``: who lives where, sex, age, tariff,
-patient or not. Every area that shows more than the main minimum has a known number of patients (the last region and
-the residual, at least together), so the numbers of forfaits can be dealt to its patients (main to 12) and to its others
-(0 to main - 1) at will, such that the groups have their sizes. So this table narrows no figure of
-``protected_rates``, at no level and in no breakdown, nor do these narrow a group.
-
-**Revisions.** A later release of a year shows the k that were shown before, no other; or, where these do not
-obey any more or another area is hidden, the main one only. So the groups of all releases are the same, and a cell
-that did not change takes in both releases what it takes in the one whose group is smaller.
+to j - 1 forfaits. So the shown k, with 0 and 13 at the ends, cut the persons of an area into *groups* of known size.
+``docs/disclosure.md``, section 7, has the rules by which that may be (they are quoted here where they are followed), and why
+the promise holds.
 """
 
 from collections.abc import Sequence
@@ -50,6 +12,8 @@ from collections.abc import Set as AbstractSet
 from itertools import combinations, pairwise
 
 import pandas as pd
+
+from mm_pipeline.dimensions import COUNTS
 
 Chain = list[int]
 """Persons of an area with at least k forfaits, at position k: from 0 (all beneficiaries) to 13 (nobody)."""
@@ -69,8 +33,7 @@ def protect_sensitivity(
 ) -> pd.DataFrame:
     """The sensitivity table as it may be shown.
 
-    ``counts``: ``level``, ``area_code``, ``parent_code``, ``threshold`` (1 to 12 forfaits), ``beneficiaries``, ``patients``,
-    as :func:`mm_pipeline.statistic.sensitivity.threshold_counts` gives them; only the country and the regions are used.
+    ``counts``: :func:`mm_pipeline.statistic.sensitivity.threshold_counts`; only the country and the regions are used.
     ``protected_totals``: the rows of ``protected_rates`` of these areas with dimension total. ``minimum_forfaits``: the
     main minimum. ``earlier``: ``area_code`` and ``threshold`` of every cell of rule at_least that an earlier release of the
     year showed; None or empty if there is none.
@@ -80,13 +43,14 @@ def protect_sensitivity(
     The same data give the same table, in whatever order their rows are.
     """
     counts = counts[counts["level"].isin(["country", "region"])]
-    published = protected_totals[protected_totals["status"] == "published"]
-    visible = set(published["area_code"])
-    chains = _chains(counts)
-    countries = set(counts.loc[counts["level"] == "country", "area_code"])
-    (country,) = countries
-    regions = sorted(set(chains) - countries)
-    before = _minima_by_area(earlier)
+    visible = set(protected_totals.loc[protected_totals["status"] == "published", "area_code"])
+    chains: dict[str, Chain] = {
+        area: [int(rows["beneficiaries"].iloc[0]), *map(int, rows.sort_values("threshold")["patients"]), 0]
+        for area, rows in counts.groupby("area_code")
+    }
+    (country,) = set(counts.loc[counts["level"] == "country", "area_code"])
+    regions = sorted(set(chains) - {country})
+    before = {} if earlier is None else earlier.groupby("area_code")["threshold"].agg(set).to_dict()
     shown = _shown(chains, country, regions, visible, minimum_forfaits, disclosure_threshold, before)
 
     people = protected_totals.set_index("area_code")["beneficiaries"].astype("Int64")
@@ -97,33 +61,14 @@ def protect_sensitivity(
         figures = [("at_least", k, chain[k], k in seen) for k in range(1, MOST + 1)]
         exactly = chain[EXACTLY] - chain[EXACTLY + 1]
         figures.append(("exactly", EXACTLY, exactly, {EXACTLY, EXACTLY + 1} <= seen))
+        place = "country" if area == country else "region", area, parent[area]
         rows += [
-            {
-                "level": "country" if area == country else "region",
-                "area_code": area,
-                "parent_code": parent[area],
-                "rule": rule,
-                "threshold": forfaits,
-                "beneficiaries": people[area],
-                "patients": patients if is_shown else pd.NA,
-                "status": "published" if is_shown else "suppressed",
-            }
-            for rule, forfaits, patients, is_shown in figures
+            (*place, rule, k, people[area], n if is_shown else pd.NA, "published" if is_shown else "suppressed")
+            for rule, k, n, is_shown in figures
         ]
-    return pd.DataFrame(rows).astype({"threshold": "int32", "beneficiaries": "Int64", "patients": "Int64"})
-
-
-def _chains(counts: pd.DataFrame) -> dict[str, Chain]:
-    return {
-        str(area): [int(rows["beneficiaries"].iloc[0]), *map(int, rows.sort_values("threshold")["patients"]), 0]
-        for area, rows in counts.groupby("area_code")
-    }
-
-
-def _minima_by_area(earlier: pd.DataFrame | None) -> dict[str, set[int]]:
-    if earlier is None:
-        return {}
-    return {str(area): set(map(int, rows["threshold"])) for area, rows in earlier.groupby("area_code")}
+    columns = ["level", "area_code", "parent_code", "rule", "threshold", *COUNTS, "status"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"threshold": "int32", "beneficiaries": "Int64", "patients": "Int64"})
 
 
 def _shown(
@@ -135,13 +80,19 @@ def _shown(
     t: int,
     before: dict[str, set[int]],
 ) -> dict[str, set[int]]:
-    """The minima that each area shows. ``visible``: areas whose patients ``protected_rates`` shows."""
+    """The minima that each area shows. ``visible``: areas whose patients ``protected_rates`` shows.
+
+    A later release shows what was shown before (``before``), or, where this does not obey any more, the main one only.
+    """
+    # Rule 5: what ``protected_rates`` shows is shown; an area whose patients it hides shows nothing.
     least = {area: {main} if area in visible else set() for area in chains}
     every = set(range(1, MOST + 1))
     offered = {area: before.get(area, set()) if before else every for area in chains}
 
+    # Where it hides two regions or the country, the country shows no other, and every region stands by itself.
     hidden = [area for area in regions if area not in visible]
     tells = country in visible and len(hidden) <= 1
+    # Rule 2: every region but the last one (whose patients are hidden, or else the smallest) obeys by itself.
     last = hidden[0] if hidden else min(regions, key=lambda area: (chains[area][0], area))
     alone = [area for area in regions if area in visible and not (tells and area == last)]
 
@@ -149,10 +100,11 @@ def _shown(
     for area in alone:
         shown[area] = _choose([chains[area]], offered[area], main, t)
     if tells:
+        # Rule 3: the country tells about the last region and the persons without a region together, two cells for each k.
         together = _less(chains[country], [chains[area] for area in alone])
         in_all = offered[country].intersection(*(shown[area] for area in alone))
         shown[country] = _choose([together], in_all, main, t, cells=2)
-        if last in visible:
+        if last in visible:  # Rule 4: where it shows a k too, the persons without a region are known as well.
             residual = _less(together, [chains[last]])
             shown[last] = _choose([chains[last], residual], offered[last] & shown[country], main, t)
     return least if before and shown != offered else shown
@@ -178,19 +130,17 @@ def _choose(chains: Sequence[Chain], offered: AbstractSet[int], main: int, t: in
     chosen = {main}
     for low, high in ((0, main), (main, MOST + 1)):
         between = sorted(k for k in offered if low < k < high)
-        # Whether a side is cut depends only on what is known anyway, so that an uncut side tells nothing.
+        # Rule 5: whether a side is cut depends only on what is known anyway, so that an uncut side tells nothing.
         if obeys([low, high]):
-            choices: list[tuple[int, ...]] = [
-                cuts for size in range(len(between) + 1) for cuts in combinations(between, size)
-            ]
-            allowed = [cuts for cuts in choices if obeys([low, *cuts, high])]
-            best = max(allowed, key=worth)
+            choices = (cuts for size in range(len(between) + 1) for cuts in combinations(between, size))
+            best = max((cuts for cuts in choices if obeys([low, *cuts, high])), key=worth)
             chosen.update(best)
     return chosen
 
 
 def _is_safe(chain: Chain, low: int, high: int, cells: int, t: int) -> bool:
-    """Whether the group with ``low`` to ``high`` - 1 forfaits obeys rule 1. ``cells``: cells per number of forfaits."""
+    """Whether the group with ``low`` to ``high`` - 1 forfaits obeys rule 1: of c cells it is empty or has at least t + c - 1
+    persons, and below the lowest k it is not empty where anybody lives. ``cells``: cells per number of forfaits."""
     people = chain[low] - chain[high]
     if people == 0:
         return low > 0 or chain[0] == 0

@@ -20,15 +20,7 @@ from mm_pipeline.dimensions import AGE_GROUP_OF, COUNTRY, COUNTS, LEVEL_ABOVE, L
 from mm_pipeline.disclosure.primary_rule import Counts, Flags
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-WORTH = {
-    "country": 300,
-    "region": 100,
-    "province": 10,
-    "arrondissement": 3,
-    "municipality": 1,
-    "sector": 1,
-    UNASSIGNED: 1,
-}
+WORTH = dict.fromkeys([*LEVELS, UNASSIGNED], 1) | {"country": 300, "region": 100, "province": 10, "arrondissement": 3}
 """Worth of a cell at each level, when the search chooses what to hide; a sector is worth 1."""
 TOTAL_WORTH = 150
 """Worth of an area's total, in categories of the area (``MM_TOTAL_WORTH``). Sectors only have totals, worth 1."""
@@ -60,15 +52,9 @@ class Before:
 
     @classmethod
     def nothing(cls, size: int) -> "Before":
-        no, zero = np.zeros(size, dtype=bool), np.zeros(size, dtype="int64")
-        return cls(
-            no,
-            no,
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, no),
-            dict.fromkeys(FIGURES, zero),
-        )
+        no = np.zeros(size, dtype=bool)
+        of_figures = dict.fromkeys(FIGURES, no)
+        return cls(no, no, of_figures, of_figures, of_figures, dict.fromkeys(FIGURES, no.astype("int64")))
 
 
 @dataclass(frozen=True)
@@ -120,12 +106,9 @@ class System:
         """N - n: beneficiaries who are not patients."""
         return self.beneficiaries - self.patients
 
-    def lines_of(self, figure: Figure) -> tuple[Positions, Positions, Positions]:
-        """``line``, ``cell`` and ``sign`` of all equations of a figure: the sums and the pairs of the same unknown."""
-        return self._lines[figure]
-
     @cached_property
-    def _lines(self) -> dict[Figure, tuple[Positions, Positions, Positions]]:
+    def equations(self) -> dict[Figure, tuple[Positions, Positions, Positions]]:
+        """Per figure ``line``, ``cell`` and ``sign`` of all its equations: the sums and the pairs of the same unknown."""
         lines: dict[Figure, tuple[Positions, Positions, Positions]] = {}
         for figure, pairs in self.same.items():
             numbers = np.arange(len(pairs)) + (self.line.max() + 1 if len(self.line) else 0)
@@ -153,27 +136,25 @@ def system_of(rates: pd.DataFrame, total_worth: int = TOTAL_WORTH) -> System:
     residuals = [_unassigned(rates[COLUMNS]), _unknown_sectors(rates[COLUMNS])]
     cells = pd.concat([rates[COLUMNS], *residuals], ignore_index=True)
     is_residual = cells["area_code"].str.endswith(UNKNOWN_SECTOR) | (cells["level"] == UNASSIGNED)
-    level, area, parent, dimension, category = (cells[name].tolist() for name in COLUMNS[:5])
-    at = {key: position for position, key in enumerate(zip(level, area, dimension, category, strict=True))}
+    rows = list(zip(*(cells[name] for name in COLUMNS[:5]), strict=True))
+    at = {(level, area, *kind): position for position, (level, area, _, *kind) in enumerate(rows)}
 
     parts: dict[int | None, list[int]] = defaultdict(list)
     breakdowns: dict[tuple[int | None, str], list[int]] = defaultdict(list)
     total = np.arange(len(cells))
     higher = np.full(len(cells), -1)
-    for position in range(len(cells)):
-        if level[position] in LEVEL_ABOVE:
-            owner = at.get((LEVEL_ABOVE[level[position]], parent[position], dimension[position], category[position]))
-            parts[owner].append(position)
-            higher[position] = at.get((LEVEL_ABOVE[level[position]], parent[position], "total", "total"), -1)
-        if dimension[position] == "total":
-            continue
-        whole = at.get((level[position], area[position], "total", "total"))
-        total[position] = position if whole is None else whole
-        if dimension[position] == "age_class":
-            whole = at.get((level[position], area[position], "age_group", AGE_GROUP_OF[category[position]]))
-        breakdowns[whole, dimension[position]].append(position)
-    lines = [(owner, below) for owner, below in parts.items() if owner is not None]
-    lines += [(owner, below) for (owner, _), below in breakdowns.items() if owner is not None]
+    for position, (level, area, parent, dimension, category) in enumerate(rows):
+        if above := LEVEL_ABOVE.get(level):
+            parts[at.get((above, parent, dimension, category))].append(position)
+            higher[position] = at.get((above, parent, "total", "total"), -1)
+        if dimension != "total":
+            whole = at.get((level, area, "total", "total"))
+            total[position] = position if whole is None else whole
+            if dimension == "age_class":
+                whole = at.get((level, area, "age_group", AGE_GROUP_OF[category]))
+            breakdowns[whole, dimension].append(position)
+    lines = [*parts.items(), *((owner, below) for (owner, _), below in breakdowns.items())]
+    lines = [(owner, below) for owner, below in lines if owner is not None]
     sizes = [1 + len(below) for _, below in lines]
     return System(
         cells=cells[COLUMNS[:5]],

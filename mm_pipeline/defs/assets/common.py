@@ -49,20 +49,17 @@ PUBLICATION = Stage("publication", "team:publication", PUBLIC)
 def code_version(*rooms: str) -> str:
     """A hash of the source of these rooms (folders or modules of the package): what a result depends on beside data.
 
-    A room holds all its files: texts, templates and scripts count as much as code.
+    A room holds all its files, texts as much as code, but not what an interpreter, an editor or a file manager leaves there.
     """
     digest = hashlib.sha256()
     for room in sorted({*rooms, "schemas", "dimensions"}):
         path = _PACKAGE / room
         files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}.*")
-        for file in sorted(file for file in files if file.is_file() and not _is_transient(file)):
-            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+        for file in sorted(files):
+            is_left = "__pycache__" in file.parts or file.name.startswith(".") or file.name.endswith("~")
+            if file.is_file() and not is_left:
+                digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _is_transient(file: Path) -> bool:
-    """What an interpreter, an editor or a file manager leaves there, for a moment or for good."""
-    return "__pycache__" in file.parts or file.name.startswith(".") or file.name.endswith("~")
 
 
 def described(
@@ -109,14 +106,7 @@ def declared(stage: Stage, description: str, *, table: Table | None = None, **mo
     return {**described(stage, description, table=table, **more), "io_manager_key": "lake" if is_kept else None}
 
 
-def table_spec(
-    stage: Stage,
-    table: Table,
-    description: str,
-    *,
-    deps: Sequence[str],
-    **more: Any,
-) -> dg.AssetSpec:
+def table_spec(stage: Stage, table: Table, description: str, *, deps: Sequence[str], **more: Any) -> dg.AssetSpec:
     """One table of an asset that writes several."""
     return dg.AssetSpec(table.name, deps=deps, **described(stage, description, table=table, **more))
 

@@ -115,9 +115,8 @@ def _quarantine_plot(settings: Settings, table: schemas.Table, year: int) -> dg.
         if lake.is_usable(table, other):
             account = Account.of(lake, table, other)
             if account.delivered:
-                shares[str(other)] = (
-                    100 * account.quarantined / (rounded(usable_rows(account)) + account.quarantined or 1)
-                )
+                about = rounded(usable_rows(account)) + account.quarantined or 1
+                shares[str(other)] = 100 * account.quarantined / about
     return plots.bars("Quarantined rows, % of delivered", shares)
 
 

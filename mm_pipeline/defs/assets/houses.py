@@ -59,6 +59,7 @@ def houses(
 
     def shown(written: ir.Table) -> dict[str, Any]:
         status = Counter(written.status.to_pyarrow().to_pylist())
+        span = f"{earlier.years[0]} to {earlier.years[-1]}" if earlier.years else "none: maturity unknown"
         return {
             **parts(
                 settings.disclosure_threshold,
@@ -66,9 +67,7 @@ def houses(
                 mature=status[rules.MATURE],
                 unknown_age=status[rules.UNKNOWN],
             ),
-            "earlier_years": f"{earlier.years[0]} to {earlier.years[-1]}"
-            if earlier.years
-            else "none: maturity unknown",
+            "earlier_years": span,
             "forfait": _amounts_plot(lake.lake, year, settings.disclosure_threshold),
         }
 
@@ -79,7 +78,7 @@ def _amounts_plot(lake: Lake, last: int, least: int) -> dg.MarkdownMetadataValue
     """What a forfait comes to in a month, by status and year: the median over houses and months, of ``least`` and more."""
     series: dict[str, list[tuple[int, float]]] = {rules.MATURE: [], rules.BEGINNER: []}
     for year in range(FIRST_YEAR, last + 1):
-        if lake.has(schemas.HOUSES, year) and lake.is_intact(schemas.HOUSES, year):
+        if lake.is_usable(schemas.HOUSES, year):
             path = lake.path(schemas.HOUSES, year)
             rows = pq.read_table(path, columns=["status", "amounts"], partitioning=None).to_pylist()
             for status, line in series.items():

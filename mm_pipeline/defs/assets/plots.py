@@ -6,7 +6,7 @@ coarse grid, one path a line, text in one element where it can be.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import dagster as dg
 
@@ -52,18 +52,16 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], unit: s
     years = {year for line in series.values() for year, _ in line}
     if not years:
         return dg.MetadataValue.md("(no year yet)")
-    title = f"{title}, {unit}"
-    plot = _lines(title, series, years)
-    for every in range(2, len(years)):
-        if len(plot) <= SHOWN_IN_PLACE:
-            break
+    for every in range(1, max(len(years), 2)):
         chosen = {year for year in years if (max(years) - year) % every == 0}
         thinned = {name: [point for point in line if point[0] in chosen] for name, line in series.items()}
-        plot = _lines(title, thinned, years, every)
+        plot = _lines(f"{title}, {unit}", thinned, years, every)
+        if len(plot) <= SHOWN_IN_PLACE:
+            break
     return dg.MetadataValue.md(plot)
 
 
-def _lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], years: set[int], every: int = 1) -> str:
+def _lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], years: set[int], every: int) -> str:
     first, last = min(years), max(years)
     top = max((value for line in series.values() for _, value in line), default=0) or 1
     step = (_WIDTH - _LEFT - _RIGHT_OF_LINES) // max(last - first, 1)
@@ -75,15 +73,15 @@ def _lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], years:
         return _FLOOR - round((_FLOOR - _TOP) * value / top)
 
     paths, texts = [f"<path d='M{_LEFT},{_FLOOR}H{x(last)}' stroke='#ccc'/>"], []
-    ends = _spread({name: (y(line[-1][1]), -line[-1][1]) for name, line in series.items() if line})
-    for i, (name, line) in enumerate((name, line) for name, line in series.items() if line):
+    drawable = {name: line for name, line in series.items() if line}
+    ends = _spread({name: (y(line[-1][1]), -line[-1][1]) for name, line in drawable.items()})
+    for colour, (name, line) in zip(cycle(_COLOURS), drawable.items(), strict=False):
         drawn = ""
         for run in _unbroken(line, every):
             drawn += f"M{x(run[0][0])},{y(run[0][1])}" + ("h2" if len(run) == 1 else "")
             for (before, then), (year, now) in pairwise(run):
                 across, down = x(year) - x(before), y(now) - y(then)
                 drawn += f"l{across},{down}" if down > 0 else f"l{across}{down}" if down else f"h{across}"
-        colour = _COLOURS[i % len(_COLOURS)]
         paths.append(f"<path d='{drawn}' stroke='{colour}'/>")
         texts.append(f"<text x='{x(line[-1][0]) + 3}' y='{ends[name] + 2}'>{name} {line[-1][1]:.0f}</text>")
     edges = sorted({first, last})
@@ -118,9 +116,7 @@ def _characters(texts: Iterable[tuple[int, int, str]]) -> str:
         for i, character in enumerate(text)
     ]
     xs, ys = ([place[axis] for place in places] for axis in (0, 1))
-    if len(set(ys)) == 1:
-        del ys[1:]
-    x, y = (",".join(map(str, numbers)) for numbers in (xs, ys))
+    x, y = (",".join(map(str, numbers)) for numbers in (xs, ys[:1] if len(set(ys)) == 1 else ys))
     return f"<text x='{x}' y='{y}'>{''.join(place[2] for place in places)}</text>"
 
 

@@ -9,7 +9,7 @@ because a check stopped it, is forgotten.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import dagster as dg
 import ibis
@@ -27,17 +27,9 @@ from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.dimensions import REGION_NAMES
-from mm_pipeline.disclosure.postponement import as_postponed
+from mm_pipeline.disclosure import revision
+from mm_pipeline.disclosure.postponement import Changes
 from mm_pipeline.disclosure.protect import protect_revision
-from mm_pipeline.disclosure.revision import (
-    digest_of,
-    disclosed,
-    releases_of,
-    remembered,
-    threshold_cells,
-    threshold_counts,
-    thresholds_of,
-)
 from mm_pipeline.disclosure.sensitivity import protect_sensitivity
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.operations.dagster_workarounds import newest_results
@@ -59,7 +51,7 @@ CHECKS = (
 TABLES = "protected_tables"
 """Metadata of a result of these checks: :func:`evidence` of what it is of."""
 
-_FROM = [schemas.SECTOR_RATES.name, schemas.THRESHOLD_COUNTS.name]
+_spec = partial(table_spec, PROTECTION, deps=["sector_rates", "threshold_counts"], code=["disclosure"])
 
 
 def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFrame, int]:
@@ -68,35 +60,34 @@ def protect_year(work: YearContext, provenance: Provenance) -> tuple[pd.DataFram
     Returns the rates, and the number of earlier releases that they take into account. ReleaseError where one of these
     was made with another number of forfaits: the difference of two thresholds is a group that is protected in neither.
     """
-    threshold, releases = work.settings.disclosure_threshold, stored(work, schemas.RELEASES)
-    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {work.settings.minimum_forfaits}):
+    settings, releases = work.settings, stored(work, schemas.RELEASES)
+    for other in sorted(set(releases["threshold"].dropna().astype(int)) - {settings.minimum_forfaits}):
         raise ReleaseError(
-            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {work.settings.minimum_forfaits} "
+            f"{work.year} was released with MM_THRESHOLD={other}. Another release with {settings.minimum_forfaits} "
             "would tell by subtraction how many patients lie between the two, protected in neither. Set MM_THRESHOLD "
             "back, or use another data folder (MM_DATA_DIR) for figures that are not released."
         )
-    published = work.settings.published_dir / str(work.year) / "rates.parquet"
+    published = settings.published_dir / str(work.year) / "rates.parquet"
     if not len(releases) and published.is_file():
         raise ReleaseError(
             f"data/published/{work.year} holds a release that data/lake/releases does not know, so that a new one cannot be "
             f"protected against it. Put data/lake/disclosed_rates, releases and shown_sensitivity of {work.year} back from "
             f"a backup. If nobody ever had that release: move data/published/{work.year} away. Then build the year again."
         )
-    rates = work.read(schemas.SECTOR_RATES).to_pandas()
+    rates, threshold = work.read(schemas.SECTOR_RATES).to_pandas(), settings.disclosure_threshold
     kept, released = stored(work, schemas.DISCLOSED_RATES), set(releases["digest"])
-    result = protect_revision(
-        rates,
-        threshold,
-        releases_of(kept, released),
-        highest=work.settings.revision_may_hide,
-        total_worth=work.settings.total_worth,
-    )
-    counts = threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
-    before = thresholds_of(kept, released)
+    earlier, highest = revision.releases_of(kept, released), settings.revision_may_hide
+    result = protect_revision(rates, threshold, earlier, highest=highest, total_worth=settings.total_worth)
+    counts = revision.threshold_cells(work.read(schemas.THRESHOLD_COUNTS).to_pandas())
+    before = revision.thresholds_of(kept, released)
     known = len(before) > 0 or not result.postponed  # an earlier version of the program did not keep them
-    counts = as_postponed(counts, before, result.postponed) if known else counts
-    now = pd.concat([disclosed(result.rates, result.table), *([counts] if known else [])]).assign(year=work.year)
-    kept = remembered(kept, now, digest=digest_of(result.table), disclosure_threshold=threshold, released=released)
+    if known and result.postponed:
+        counts = Changes(counts, before).rates(result.postponed)
+    now = pd.concat([revision.disclosed(result.rates, result.table), *([counts] if known else [])]).assign(
+        year=work.year
+    )
+    digest = revision.digest_of(result.table)
+    kept = revision.remembered(kept, now, digest=digest, disclosure_threshold=threshold, released=released)
     store(work, schemas.DISCLOSED_RATES, kept, provenance)
     store(work, schemas.PROTECTED_SENSITIVITY, _protected_sensitivity(work, result.table, counts, known), provenance)
     store(work, schemas.PROTECTED_RATES, result.table, provenance)
@@ -107,12 +98,8 @@ def _protected_sensitivity(
     work: YearContext, protected: pd.DataFrame, cells: pd.DataFrame, known: bool
 ) -> pd.DataFrame:
     """``known``: whether ``cells`` have what is postponed; if not, no threshold is shown but that of the statistic."""
-    shown, main, counts = (
-        stored(work, schemas.SHOWN_SENSITIVITY),
-        work.settings.minimum_forfaits,
-        threshold_counts(cells),
-    )
-    totals = sensitivity_totals(protected)
+    shown, main = stored(work, schemas.SHOWN_SENSITIVITY), work.settings.minimum_forfaits
+    counts, totals = revision.threshold_counts(cells), sensitivity_totals(protected)
     if not known:
         now = counts.merge(totals, on=["level", "area_code"], suffixes=("", "_shown"))
         is_main = now["threshold"] == main
@@ -153,12 +140,10 @@ def assert_checked(work: YearContext, instance: dg.DagsterInstance) -> None:
     for key in keys:
         results = newest.get(key, [])
         is_failure = any(state_of(each) == FAILED for each in results)
-        if is_failure or looked_at not in map(_tables_of, results):
+        # A result of an earlier version of the program does not say what it is of.
+        tables = [each.metadata[TABLES].value for each in results if TABLES in each.metadata]
+        if is_failure or looked_at not in tables:
             raise _not_passed(work.year)
-
-
-def _tables_of(result: dg.AssetCheckEvaluation) -> Any:
-    return result.metadata[TABLES].value if TABLES in result.metadata else None  # of an earlier version of the program
 
 
 def _not_passed(year: int) -> ReleaseError:
@@ -175,11 +160,8 @@ def mark_released(work: YearContext) -> None:
     then a later revision could not be protected against them.
     """
     assert_cleared(work)
-    releases, digest = stored(work, schemas.RELEASES), digest_of(stored(work, schemas.PROTECTED_RATES))
-    marks = {
-        **dict(zip(releases["digest"], releases["threshold"], strict=True)),
-        digest: work.settings.minimum_forfaits,
-    }
+    releases, digest = stored(work, schemas.RELEASES), revision.digest_of(stored(work, schemas.PROTECTED_RATES))
+    marks = releases.set_index("digest")["threshold"].to_dict() | {digest: work.settings.minimum_forfaits}
     if not set(marks) <= set(stored(work, schemas.DISCLOSED_RATES)["digest"]):
         raise ReleaseError(
             f"{work.year}: data/lake/disclosed_rates does not hold every table that was released. Two runs built the year "
@@ -198,7 +180,7 @@ def mark_released(work: YearContext) -> None:
 def digest_of_both(work: YearContext) -> str:
     """A hash of the protected tables of the year, whatever the order of their rows."""
     sensitivity = stored(work, schemas.PROTECTED_SENSITIVITY).sort_values(list(schemas.PROTECTED_SENSITIVITY.order))
-    digest = digest_of(stored(work, schemas.PROTECTED_RATES))
+    digest = revision.digest_of(stored(work, schemas.PROTECTED_RATES))
     return hashlib.sha256(f"{digest}\n{sensitivity.to_csv(index=False)}".encode()).hexdigest()
 
 
@@ -221,7 +203,7 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
     lake = Lake(settings.lake_dir)
     series: dict[str, list[tuple[int, float]]] = {name: [] for name in REGION_NAMES.values()}
     for year in all_years():
-        if not (lake.has(schemas.PROTECTED_RATES, year) and lake.is_intact(schemas.PROTECTED_RATES, year)):
+        if not lake.is_usable(schemas.PROTECTED_RATES, year):
             continue
         table = pq.read_table(
             lake.path(schemas.PROTECTED_RATES, year),
@@ -238,30 +220,18 @@ def rates_by_region(settings: Settings) -> dg.MarkdownMetadataValue:
     name=schemas.PROTECTED_RATES.name,
     partitions_def=YEARS,
     specs=[
-        table_spec(
-            PROTECTION,
+        _spec(
             schemas.PROTECTED_RATES,
             "The rates that may be shown. A cell that narrows down fewer people than "
             "`MM_DISCLOSURE_THRESHOLD` is suppressed, and as many more as it takes that nobody can work it out from all "
             "that is published, earlier releases of the year included. Unknown-sector rows are never in it.",
-            deps=_FROM,
-            code=["disclosure"],
         ),
-        table_spec(
-            PROTECTION,
-            schemas.PROTECTED_SENSITIVITY,
-            "What other thresholds than six would give, as far as it may be shown.",
-            deps=_FROM,
-            code=["disclosure"],
-        ),
-        table_spec(
-            PROTECTION,
+        _spec(schemas.PROTECTED_SENSITIVITY, "What other thresholds than six would give, as far as it may be shown."),
+        _spec(
             schemas.DISCLOSED_RATES,
             "What the protected rates were made from and what they show, of this release of the year and of every earlier "
             "one: a revision is protected against it. It cannot be made again.",
-            deps=_FROM,
             zone=CONFIDENTIAL,
-            code=["disclosure"],
         ),
     ],
 )
@@ -274,20 +244,17 @@ def protected_rates(
         protected, earlier = protect_year(work, provenance)
         for table in (schemas.DISCLOSED_RATES, schemas.PROTECTED_SENSITIVITY):
             yield dg.MaterializeResult(table.name, metadata=work.metadata(table, work.lake.written(table, work.year)))
-        shown = protected.assign(published=protected["status"] == "published")
-        visible = (
-            shown.groupby(["level", "dimension"], sort=True)
-            .agg(cells=("published", "size"), published=("published", "sum"))
-            .reset_index()
-        )
-        visible["published_percent"] = (100 * visible["published"] / visible["cells"]).round(1)
+        is_shown = protected["status"] == "published"
+        groups = is_shown.groupby([protected["level"], protected["dimension"]])
+        visible = groups.agg(cells="size", published="sum").reset_index()
+        visible["published_percent"] = (100 * visible.pop("published") / visible["cells"]).round(1)
         metadata = work.metadata(
             schemas.PROTECTED_RATES,
             work.lake.written(schemas.PROTECTED_RATES, work.year),
             synthetic=provenance.synthetic,
             earlier_releases=earlier,
             rates_by_region=rates_by_region(settings),
-            published_cells=markdown_table(visible.drop(columns="published").to_dict("records")),
+            published_cells=markdown_table(visible.to_dict("records")),
         )
         yield dg.MaterializeResult(schemas.PROTECTED_RATES.name, metadata=metadata)
 

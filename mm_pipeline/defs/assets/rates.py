@@ -32,10 +32,8 @@ def beneficiary_counts(
     )
 
     def shown(written: ir.Table) -> dict[str, Any]:
-        return {
-            "beneficiaries": told(int(written.beneficiaries.sum().execute())),
-            "sector_table": has_sector_table,
-        }
+        total = told(int(written.beneficiaries.sum().execute()))
+        return {"beneficiaries": total, "sector_table": has_sector_table}
 
     return Rows(counts, shown)
 
@@ -48,10 +46,7 @@ def beneficiary_counts(
     code=["statistic/cells", "statistic/rates"],
 )
 def sector_rates(
-    context: dg.AssetExecutionContext,
-    beneficiary_counts: ir.Table,
-    attributed_patients: ir.Table,
-    geography: ir.Table,
+    context: dg.AssetExecutionContext, beneficiary_counts: ir.Table, attributed_patients: ir.Table, geography: ir.Table
 ) -> Rows:
     year = int(context.partition_key)
     patients = cells.patient_counts(attributed_patients, beneficiary_counts, year)
@@ -83,11 +78,7 @@ def threshold_counts(
     geography: ir.Table,
     beneficiary_counts: ir.Table,
 ) -> ir.Table:
+    year = int(context.partition_key)
     return sensitivity.threshold_counts(
-        forfaits_per_patient,
-        raw_dmg,
-        raw_beneficiaries,
-        geography,
-        beneficiary_counts,
-        int(context.partition_key),
+        forfaits_per_patient, raw_dmg, raw_beneficiaries, geography, beneficiary_counts, year
     )

@@ -6,6 +6,7 @@ These assets replace files, and not tables of the lake. Nothing here reads anyth
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,33 +67,19 @@ KEPT_CHECK = "earlier_releases_kept"
 
 _BUILD_AGAIN = "Build the year again (job year), and sign what awaits then."
 
+_ROOMS = ("ingest", "reference", "statistic", "disclosure", "release")
+
 _SHOWN_REVISIONS = 100
 """Rows of revisions that the UI shows."""
 
-_OF_A_YEAR = [
-    "release/year",
-    "release/tables",
-    "release/interval",
-    "release/standardised",
-    "release/files",
-    "release/codelists",
-    "release/history",
-    "release/revisions",
-    "release/metadata",
-    "release/texts",
-    "reference/areas",
-    "reference/refnis",
-    "reference/sectors",
-    "reference/geojson",
-]
-_FROM = [
-    schemas.CLEARED.name,
-    schemas.PROTECTED_RATES.name,
-    schemas.PROTECTED_SENSITIVITY.name,
-    schemas.DISCLOSED_RATES.name,
-    schemas.GEOGRAPHY.name,
-]
+_OF_AREAS = ("areas", "refnis", "sectors", "geojson")
+_OF_TABLES = ("year", "tables", "interval", "standardised", "files", "codelists")
+_OF_TEXTS = ("history", "revisions", "metadata", "texts")
+_OF_A_YEAR = [*(f"release/{each}" for each in _OF_TABLES + _OF_TEXTS), *(f"reference/{each}" for each in _OF_AREAS)]
 _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
+_FROM = ["cleared", "protected_rates", "protected_sensitivity", "disclosed_rates", "geography"]
+
+_record_spec = partial(table_spec, PUBLICATION, deps=_FROM, code=_OF_A_YEAR, zone=CONFIDENTIAL)
 
 
 @dg.multi_asset(
@@ -114,21 +101,9 @@ _OF_OUTLINES = ["reference/outlines", "reference/provinces"]
                 uri="data/published/<year>/rates.csv",
             ),
         ),
-        table_spec(
-            PUBLICATION,
-            schemas.RELEASES,
-            "Which tables of the year have been released. It cannot be made again.",
-            deps=_FROM,
-            code=_OF_A_YEAR,
-            zone=CONFIDENTIAL,
-        ),
-        table_spec(
-            PUBLICATION,
-            schemas.SHOWN_SENSITIVITY,
-            "Which other thresholds than six have been shown. It cannot be made again.",
-            deps=_FROM,
-            code=_OF_A_YEAR,
-            zone=CONFIDENTIAL,
+        _record_spec(schemas.RELEASES, "Which tables of the year have been released. It cannot be made again."),
+        _record_spec(
+            schemas.SHOWN_SENSITIVITY, "Which other thresholds than six have been shown. It cannot be made again."
         ),
     ],
     check_specs=[
@@ -197,10 +172,8 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
     """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
     where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
 
-    The switch is the last thing that can fail: whatever is worked out of the release is worked out before.
-
-    ReleaseError where the protected tables have not passed their checks, or the areas are not those the year was built
-    with any more.
+    The switch is the last thing that can fail; all else is worked out before. ReleaseError where the protected tables have
+    not passed their checks, or the areas are not those the year was built with any more.
     """
     settings, provenance = work.settings, work.lake.provenance(schemas.PROTECTED_RATES, work.year)
     geography = work.lake.provenance(schemas.GEOGRAPHY, work.year)
@@ -210,15 +183,11 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
             f"geography of {work.year} was made from other files than protected_rates. Nothing was released. Build it again "
             "as a whole (job year)."
         )
-    protected = work.read(schemas.PROTECTED_RATES).to_pyarrow()
-    sensitivity = work.read(schemas.PROTECTED_SENSITIVITY).to_pyarrow()
-    year_areas = in_order(work.read(schemas.GEOGRAPHY).to_pyarrow())
-    rates = released_rates(
-        protected,
-        year_areas,
-        sector_vintage=sector_vintage(geography.details["files"]),
-        synthetic=provenance.synthetic,
-    )
+    tables = (schemas.PROTECTED_RATES, schemas.PROTECTED_SENSITIVITY, schemas.GEOGRAPHY)
+    protected, sensitivity, every_area = (work.read(table).to_pyarrow() for table in tables)
+    year_areas, synthetic = in_order(every_area), provenance.synthetic
+    vintage = sector_vintage(geography.details["files"])
+    rates = released_rates(protected, year_areas, sector_vintage=vintage, synthetic=synthetic)
     assert_cleared(work)
 
     def fill(folder: Path) -> None:
@@ -226,14 +195,12 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
             folder,
             work.year,
             rates=rates,
-            sensitivity=released_sensitivity(sensitivity, year_areas, synthetic=provenance.synthetic),
+            sensitivity=released_sensitivity(sensitivity, year_areas, synthetic=synthetic),
             areas=area_codes(year_areas, work.year),
             made=Made(
                 deliveries=_fingerprints(provenance, "deliveries"),
                 references=_fingerprints(provenance, "references"),
-                code={
-                    room: code_version(room) for room in ("ingest", "reference", "statistic", "disclosure", "release")
-                },
+                code={room: code_version(room) for room in _ROOMS},
                 thresholds={
                     "threshold": settings.minimum_forfaits,
                     "disclosure_threshold": settings.disclosure_threshold,
@@ -324,13 +291,12 @@ REFRESH_PAGE = (
     ],
 )
 def published_series(context: dg.AssetExecutionContext, settings: SettingsParam) -> Iterator[Any]:
-    with contained(settings, "published_series"):
-        yield from _published_series(context, settings)
-
-
-def _published_series(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Any]:
     place, releases = settings.published_dir / SERIES, settings.published_dir / RELEASES
-    with reading_all_years(settings.lake_dir, context.log.info), replacing_folder(place) as folder:
+    with (
+        contained(settings, "published_series"),
+        reading_all_years(settings.lake_dir, context.log.info),
+        replacing_folder(place) as folder,
+    ):
         years = {year: settings.published_dir / str(year) for year in released_years(settings)}
         version = series_version(settings)
         history = write_series(
@@ -375,10 +341,9 @@ def _revisions(history: History) -> dg.MarkdownMetadataValue:
     rows = [_readable(row) for row in rows if row["reasons"] != FIRST_OF_YEAR]
     for row in rows:
         del row["release"], row["release date"]
-    table = markdown_table(rows[:_SHOWN_REVISIONS])
-    if len(rows) <= _SHOWN_REVISIONS:
+    table, more = markdown_table(rows[:_SHOWN_REVISIONS]), len(rows) - _SHOWN_REVISIONS
+    if more <= 0:
         return table
-    more = len(rows) - _SHOWN_REVISIONS
     return dg.MetadataValue.md(f"{table.value}\n\nAnd {more} more, in data/published/series/revisions.csv.")
 
 
@@ -413,39 +378,35 @@ def _earlier_releases(releases: Path, history: History) -> Outcome:
     ),
 )
 def atlas_page(settings: SettingsParam) -> dg.MaterializeResult:
-    with contained(settings, "atlas_page"):
-        return _atlas_page(settings)
-
-
-def _atlas_page(settings: Settings) -> dg.MaterializeResult:
-    from mm_pipeline.release.atlas.page import write_atlas
-
     series, place = settings.published_dir / SERIES, settings.published_dir / "atlas"
-    if not series.is_dir():
-        raise ReleaseError("data/published/series is not there. Materialise published_series first.")
-    version, history = page_version(settings), read_history(series)
-    if broken := broken_checksums(series):
-        raise ReleaseError(
-            f"data/published/series: {', '.join(broken)} not as in SHA256SUMS. Materialise published_series again."
-        )
-    outlines = outlines_for(settings.reference_dir, history.release.years)
-    with replacing_folder(place) as folder:
-        write_atlas(
-            folder,
-            rates=pq.ParquetFile(series / "rates.parquet").read(),
-            standardised=pq.ParquetFile(series / "standardised.parquet").read(),
-            areas=read_area_codes(series / AREAS),
-            outlines=outlines,
-            fiche=fiche(history.release, *thresholds_of(series)),
-            release=history.release,
-        )
-        write_checksums(folder)
-        vintages = {of.year: of for of in outlines.values()}
-        metadata: dict[str, Any] = {
-            "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
-            "release": f"{history.release.number} of {history.release.date.isoformat()}",
-            "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
-            "files": _files(folder),
-            "rates_by_region": rates_by_region(settings),
-        }
-    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+    with contained(settings, "atlas_page"):
+        from mm_pipeline.release.atlas.page import write_atlas
+
+        if not series.is_dir():
+            raise ReleaseError("data/published/series is not there. Materialise published_series first.")
+        version, history = page_version(settings), read_history(series)
+        if broken := broken_checksums(series):
+            raise ReleaseError(
+                f"data/published/series: {', '.join(broken)} not as in SHA256SUMS. Materialise published_series again."
+            )
+        outlines = outlines_for(settings.reference_dir, history.release.years)
+        with replacing_folder(place) as folder:
+            write_atlas(
+                folder,
+                rates=pq.ParquetFile(series / "rates.parquet").read(),
+                standardised=pq.ParquetFile(series / "standardised.parquet").read(),
+                areas=read_area_codes(series / AREAS),
+                outlines=outlines,
+                fiche=fiche(history.release, *thresholds_of(series)),
+                release=history.release,
+            )
+            write_checksums(folder)
+            vintages = {of.year: of for of in outlines.values()}
+            metadata: dict[str, Any] = {
+                "page": dg.MetadataValue.path(str((place / "index.html").relative_to(settings.data_dir.parent))),
+                "release": f"{history.release.number} of {history.release.date.isoformat()}",
+                "outlines": "; ".join(f"{', '.join(of.areas)}: {of.source}" for of in vintages.values()),
+                "files": _files(folder),
+                "rates_by_region": rates_by_region(settings),
+            }
+        return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)

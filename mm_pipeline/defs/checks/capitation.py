@@ -19,8 +19,9 @@ from mm_pipeline.statistic.registrations import bit_count, bit_or
 NO_FORFAIT = "no forfait counts in this year; see months_billed."
 
 
-@check(schemas.REGISTRATIONS, "No more than one net forfait of a patient at a house in a month.", tolerance=0.001)
+@check(schemas.REGISTRATIONS, tolerance=0.001)
 def one_forfait_a_month(work: YearContext) -> Outcome:
+    """No more than one net forfait of a patient at a house in a month."""
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
@@ -36,8 +37,9 @@ def one_forfait_a_month(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.REGISTRATIONS, "Nobody is billed by two houses in a month, but on a transfer.", tolerance=0.001)
+@check(schemas.REGISTRATIONS, tolerance=0.001)
 def one_house_a_month(work: YearContext) -> Outcome:
+    """Nobody is billed by two houses in a month, but on a transfer."""
     pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
     pairs = pairs.mutate(wrong=registrations.without(pairs.both, pairs.transfer))
     patients = pairs.filter(_.wrong != 0).group_by("patient_key").agg(wrong=bit_or(_.wrong))
@@ -54,12 +56,9 @@ def one_house_a_month(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.REGISTRATIONS,
-    "No month without a forfait between the first and the last month of a registration.",
-    tolerance=0.005,
-)
+@check(schemas.REGISTRATIONS, tolerance=0.005)
 def gaps_in_registrations(work: YearContext) -> Outcome:
+    """No month without a forfait between the first and the last month of a registration."""
     table = work.read(schemas.REGISTRATIONS)
     return tolerated(
         work,
@@ -74,10 +73,9 @@ def gaps_in_registrations(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.REGISTRATIONS, "Nobody is registered at a house in the month in which they leave another.", tolerance=0.1
-)
+@check(schemas.REGISTRATIONS, tolerance=0.1)
 def registration_in_month_of_leaving(work: YearContext) -> Outcome:
+    """Nobody is registered at a house in the month in which they leave another."""
     pairs = registrations.overlaps(work.read(schemas.REGISTRATIONS))
     counts = counted(pairs.agg(changes=_.count(), early=_.count(where=_.transfer != 0)))
     return tolerated(
@@ -94,14 +92,9 @@ def registration_in_month_of_leaving(work: YearContext) -> Outcome:
 
 
 # Apart from the other checks of its table: without beneficiaries it cannot look, and they still shall.
-@check(
-    schemas.FORFAITS_PER_PATIENT,
-    "Who has a forfait is among the beneficiaries and was born by then.",
-    after=(schemas.RAW_BENEFICIARIES,),
-    step="{check}",
-    tolerance=0.005,
-)
+@check(schemas.FORFAITS_PER_PATIENT, after=(schemas.RAW_BENEFICIARIES,), step="{check}", tolerance=0.005)
 def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
+    """Who has a forfait is among the beneficiaries and was born by then."""
     known = work.read(schemas.RAW_BENEFICIARIES).select("patient_key", "birth_year")
     patients = work.read(schemas.FORFAITS_PER_PATIENT).select("patient_key").left_join(known, "patient_key")
     counts = counted(
@@ -124,8 +117,9 @@ def forfaits_of_beneficiaries(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.HOUSES, "All lines of a house and month are at one amount for a patient.", tolerance=0.001)
+@check(schemas.HOUSES, tolerance=0.001)
 def one_amount_a_house(work: YearContext) -> Outcome:
+    """All lines of a house and month are at one amount for a patient."""
     table = work.read(schemas.HOUSES)
     counts = counted(table.agg(lines=_.lines.sum(), other=_.lines_at_another_amount.sum()))
     return tolerated(
@@ -140,8 +134,9 @@ def one_amount_a_house(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.HOUSES, "Beginner houses are all paid the same amount in a month.", tolerance=0.02)
+@check(schemas.HOUSES, tolerance=0.02)
 def one_amount_for_beginners(work: YearContext) -> Outcome:
+    """Beginner houses are all paid the same amount in a month."""
     table = work.read(schemas.HOUSES)
     return _one_amount(
         work,
@@ -151,8 +146,9 @@ def one_amount_for_beginners(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.HOUSES, "Until April 2013 mature houses are all paid the same amount in a month.", tolerance=0.02)
+@check(schemas.HOUSES, tolerance=0.02)
 def one_amount_before_may_2013(work: YearContext) -> Outcome:
+    """Until April 2013 mature houses are all paid the same amount in a month."""
     months = houses.months_of_one_amount(work.year)
     if not months:
         return not_applicable("from May 2013 on mature houses are paid amounts of their own.")
@@ -186,8 +182,9 @@ def _one_amount(work: YearContext, amounts: ir.Table, *, who: str, nothing: str)
     return Outcome(outcome.state, outcome.text + left_out, outcome.metadata)
 
 
-@check(schemas.HOUSES, "The houses are those of the year before, but for a few that open or close.", tolerance=0.15)
+@check(schemas.HOUSES, tolerance=0.15)
 def houses_come_and_go(work: YearContext) -> Outcome:
+    """The houses are those of the year before, but for a few that open or close."""
     before = work.year - 1
     if not work.lake.is_usable(schemas.HOUSES, before):
         return not_applicable(f"houses of {before} is not built, so there is nothing to compare with.")
@@ -211,8 +208,9 @@ def houses_come_and_go(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.HOUSES, "No house has many patients who live far outside its zone.", tolerance=0.05)
+@check(schemas.HOUSES, tolerance=0.05)
 def patients_near_their_house(work: YearContext) -> Outcome:
+    """No house has many patients who live far outside its zone."""
     table = work.read(schemas.HOUSES).filter(_.residents > 0)
     far = houses.has_patients_far_outside(table)
     counts = counted(table.agg(houses=_.count(), far=_.count(where=far)))

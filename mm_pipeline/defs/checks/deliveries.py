@@ -2,11 +2,11 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
@@ -24,7 +24,7 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     warning,
 )
-from mm_pipeline.defs.metadata import markdown_table, usable_rows
+from mm_pipeline.defs.metadata import counted, markdown_table, usable_rows
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_CLASS_STARTS, FIRST_SECTOR_YEAR, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.small_numbers import people, rounded, told
@@ -65,12 +65,12 @@ def if_delivered(look: Callable[..., Outcome]) -> Callable[..., Outcome]:
     return looked
 
 
-@check(EVERY_DELIVERY, "Delivered rows = kept + ignored by rule + quarantined.", blocking=True)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def row_accounting(work: YearContext, *, table: Table) -> Outcome:
-    """Delivered = kept + ignored + quarantined, where kept and quarantined are counted again in the lake's files.
+    """Delivered rows = kept + ignored by rule + quarantined.
 
-    Added up exactly; of rows of people the text tells round numbers.
+    Kept and quarantined are counted again in the lake's files. Added up exactly, told in round numbers.
     """
     account = Account.of(work.lake, table, work.year)
     kept = work.lake.written(table, work.year).rows
@@ -87,11 +87,10 @@ def row_accounting(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
-@check(
-    EVERY_DELIVERY, "No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks).", blocking=True
-)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
+    """No row is quarantined (warns), and never more than MM_QUARANTINE_LIMIT (blocks)."""
     account = Account.of(work.lake, table, work.year)
     if account.quarantined == 0:
         return passed(f"No row of {account.file} is quarantined.")
@@ -112,9 +111,10 @@ def quarantined_share(work: YearContext, *, table: Table) -> Outcome:
     return warning(f"{text} The year goes on without them; ask the sender about them.", reasons=reasons)
 
 
-@check(EVERY_DELIVERY, "No two pseudonyms of the delivery share a key.", blocking=True)
+@check(EVERY_DELIVERY, blocking=True)
 @if_delivered
 def key_collisions(work: YearContext, *, table: Table) -> Outcome:
+    """No two pseudonyms of the delivery share a key."""
     collisions = Account.of(work.lake, table, work.year).key_collisions
     if collisions == 0:
         return passed("No two pseudonyms share a key.")
@@ -124,10 +124,10 @@ def key_collisions(work: YearContext, *, table: Table) -> Outcome:
     )
 
 
-@check(EVERY_DELIVERY, "The number of delivered rows is within 20 % of the previous year's (suite delivery_volume).")
+@check(EVERY_DELIVERY)
 @if_delivered
 def volume_against_previous_year(work: YearContext, *, table: Table) -> Outcome:
-    """Rows against the previous year."""
+    """The number of delivered rows is within 20 % of the previous year's (suite delivery_volume)."""
     before = work.year - 1
     if not work.lake.is_usable(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -155,12 +155,9 @@ def only_mm_forfaits(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.RAW_FORFAITS,
-    "Every month of the year is billed; a month without any forfait blocks, an unusually low one warns.",
-    blocking=True,
-)
+@check(schemas.RAW_FORFAITS, blocking=True)
 def months_billed(work: YearContext) -> Outcome:
+    """Every month of the year is billed; a month without any forfait blocks, an unusually low one warns."""
     billed = work.read(schemas.RAW_FORFAITS).filter(_.quantity > 0)  # regularisations of a month do not bill it
     rows = billed.group_by(month=_.service_date.month()).agg(rows=_.count()).to_pandas()
     by_month = dict.fromkeys(range(1, 13), 0) | dict(zip(rows["month"].tolist(), rows["rows"].tolist(), strict=True))
@@ -183,8 +180,9 @@ def months_billed(work: YearContext) -> Outcome:
     return passed("Every month of the year is billed.", months=table)
 
 
-@check(schemas.RAW_BENEFICIARIES, "One person, one row: the last residence.", blocking=True)
+@check(schemas.RAW_BENEFICIARIES, blocking=True)
 def one_row_per_person(work: YearContext) -> Outcome:
+    """One person, one row: the last residence."""
     table = work.read(schemas.RAW_BENEFICIARIES)
     rows = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
     persons = int(table.select("patient_key").distinct().count().execute())  # nunique takes half as long again
@@ -201,12 +199,9 @@ def one_row_per_person(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile).",
-)
+@check(schemas.RAW_BENEFICIARIES)
 def population_profile(work: YearContext) -> Outcome:
-    """Sexes, ages and preferential tariff against what Belgium looks like (suite ``population_profile``)."""
+    """Sexes, ages and preferential tariff are plausible for Belgium (suite population_profile)."""
     table = work.read(schemas.RAW_BENEFICIARIES)
     total = work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows
     if total == 0:
@@ -229,14 +224,9 @@ def population_profile(work: YearContext) -> Outcome:
     return passed("Sexes, ages and preferential tariff are as expected of Belgium.", **shown)
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks.",
-    blocking=True,
-    after=(schemas.GEOGRAPHY,),
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, after=(schemas.GEOGRAPHY,))
 def sector_codes_known(work: YearContext) -> Outcome:
-    """Share of the beneficiaries with a sector code whose code the year's geography knows, in their municipality."""
+    """Delivered sector codes are known to the year: below 99 % warns, below 95 % blocks."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
@@ -253,32 +243,32 @@ def sector_codes_known(work: YearContext) -> Outcome:
         ).mutate(known=_.area_code.notnull())
     else:
         known = counts.mutate(known=_.sector_code.re_search(SECTOR_CODE))
-    total, good = known.agg(total=_.people.sum(), good=ibis.ifelse(_.known, _.people, 0).sum()).to_pandas().iloc[0]
-    if not total or total != total:
+    found = counted(known.agg(total=_.people.sum(), good=_.people.sum(where=_.known)))
+    if not found["total"]:
         return warning("No beneficiary has a sector code: no sector will be published. Ask the sender for the codes.")
-    share = float(good) / float(total)
+    share = found["good"] / found["total"]
     is_demonstration = has_table and work.lake.provenance(schemas.RAW_BENEFICIARIES, work.year).synthetic
-    if has_table:
-        what = "known to the year's sector table, in their own municipality"
-        if is_demonstration:
-            cause = (
-                "This delivery was made for demonstration before that table was there: make it again, with mm-pipeline "
-                f"synthesize --years {work.year} --force and the --scale of the others, and build the year."
-            )
-        elif work.year in files_by_year(work.settings.reference_dir, "sectors"):
-            cause = (
-                f"data/reference has Statbel's table of {work.year}: ask the sender of which year the sectors and the "
-                "municipalities of the delivery are."
-            )
-        else:
-            cause = (
-                "Usually the sector table is older than a merger of municipalities: put "
-                f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
-            )
-    else:
-        what = "well formed (no sector table)"
+    what = (
+        "known to the year's sector table, in their own municipality" if has_table else "well formed (no sector table)"
+    )
+    if not has_table:
         cause = "Ask the sender how sectors are written: nine characters are expected, such as 21004A00-."
-    text = f"{share_of_people(int(good), int(total)).capitalize()} of the delivered sector codes are {what}"
+    elif is_demonstration:
+        cause = (
+            "This delivery was made for demonstration before that table was there: make it again, with mm-pipeline "
+            f"synthesize --years {work.year} --force and the --scale of the others, and build the year."
+        )
+    elif work.year in files_by_year(work.settings.reference_dir, "sectors"):
+        cause = (
+            f"data/reference has Statbel's table of {work.year}: ask the sender of which year the sectors and the "
+            "municipalities of the delivery are."
+        )
+    else:
+        cause = (
+            "Usually the sector table is older than a merger of municipalities: put "
+            f"sectors_{work.year}.geojson[.zip] into data/reference and materialise geography."
+        )
+    text = f"{share_of_people(found['good'], found['total']).capitalize()} of the delivered sector codes are {what}"
     advice = f"The others count as unknown sector of their municipality. {cause}"
     if share < SECTORS_KNOWN_BLOCK and not is_demonstration:
         return failed(f"{text}; at least {percent(SECTORS_KNOWN_BLOCK)} are needed. {advice}")
@@ -287,13 +277,9 @@ def sector_codes_known(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_BENEFICIARIES,
-    "Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks.",
-    blocking=True,
-    after=(schemas.GEOGRAPHY,),
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, after=(schemas.GEOGRAPHY,))
 def municipalities_assigned(work: YearContext) -> Outcome:
+    """Beneficiaries have a municipality of the year: 1 % without one warns, more than half blocks."""
     municipalities = work.read(schemas.GEOGRAPHY).filter(_.level == "municipality").select("area_code")
     table = work.read(schemas.RAW_BENEFICIARIES)
     counts = table.group_by("municipality_code").agg(people=_.count())
@@ -322,11 +308,9 @@ def municipalities_assigned(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_BENEFICIARIES, "Most beneficiaries of the year before are there again.", blocking=True, tolerance=0.5
-)
+@check(schemas.RAW_BENEFICIARIES, blocking=True, tolerance=0.5)
 def same_people_as_the_year_before(work: YearContext) -> Outcome:
-    """Most beneficiaries of the year before are there again: if not, one of the two has other pseudonyms."""
+    """Most beneficiaries of the year before are there again."""
     table, before = schemas.RAW_BENEFICIARIES, work.year - 1
     if not work.lake.is_usable(table, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -356,29 +340,19 @@ def same_people_as_the_year_before(work: YearContext) -> Outcome:
     return passed(f"{text}.")
 
 
-@check(
-    schemas.RAW_DMG,
-    "Most DMGs are of somebody who is a beneficiary.",
-    blocking=True,
-    after=(schemas.RAW_BENEFICIARIES,),
-    step="{check}",
-)
+@check(schemas.RAW_DMG, blocking=True, after=(schemas.RAW_BENEFICIARIES,), step="{check}")
 def dmg_of_beneficiaries(work: YearContext) -> Outcome:
-    """The patients of the DMGs are beneficiaries: else no DMG elsewhere is ever found, and too many patients count."""
+    """Most DMGs are of somebody who is a beneficiary.
+
+    Else no DMG elsewhere is ever found, and too many patients count.
+    """
     rows = work.lake.written(schemas.RAW_DMG, work.year).rows
     if rows == 0:
         return not_applicable("no row of dmg was kept.")
     if not work.lake.has(schemas.RAW_BENEFICIARIES, work.year):
         return not_applicable("the beneficiaries of the year have not been read.")
-    if (
-        len(
-            {
-                Account.of(work.lake, table, work.year).key_check
-                for table in (schemas.RAW_DMG, schemas.RAW_BENEFICIARIES)
-            }
-        )
-        > 1
-    ):
+    tables = (schemas.RAW_DMG, schemas.RAW_BENEFICIARIES)
+    if len({Account.of(work.lake, table, work.year).key_check for table in tables}) > 1:
         return not_applicable("the beneficiaries were read with another secret (MM_ID_KEY).")
     if work.lake.written(schemas.RAW_BENEFICIARIES, work.year).rows == 0:
         return not_applicable(NO_BENEFICIARY)
@@ -416,20 +390,12 @@ def _as_it_is_now(work: YearContext, table: Table, year: int) -> Iterator[ir.Tab
         yield work.backend.read_parquet(kept, hive_partitioning=False)
 
 
-@check(
-    schemas.GEOGRAPHY,
-    "Regions, provinces, arrondissements and municipalities of the year are all there.",
-    blocking=True,
-)
+@check(schemas.GEOGRAPHY, blocking=True)
 def hierarchy_complete(work: YearContext) -> Outcome:
-    counts = work.read(schemas.GEOGRAPHY).group_by("level").agg(n=_.count()).to_pandas()
-    found = dict(zip(counts["level"], counts["n"].tolist(), strict=True))
+    """Regions, provinces, arrondissements and municipalities of the year are all there."""
+    found = Counter(work.read(schemas.GEOGRAPHY).level.to_pyarrow().to_pylist())
     expected = expected_counts(work.year)
-    wrong = [
-        f"{found.get(level, 0)} of level {level}, {n} expected"
-        for level, n in expected.items()
-        if found.get(level) != n
-    ]
+    wrong = [f"{found[level]} of level {level}, {n} expected" for level, n in expected.items() if found[level] != n]
     if not wrong:
         return passed(f"{expected['municipality']} municipalities and all levels above them are there.")
     return failed(

@@ -23,10 +23,6 @@ _ROWS_NAMED = 10
 """Rows named in a message; further ones are only counted."""
 
 
-def suite_names() -> list[str]:
-    return sorted(path.name.removesuffix(".json") for path in _SUITES.iterdir() if path.name.endswith(".json"))
-
-
 def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> list[str]:
     """The rules of the suite that ``frame`` (aggregates, never persons) breaks, in words; empty when it keeps all.
 
@@ -48,7 +44,7 @@ def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> li
         infos = [outcome.exception_info, *outcome.exception_info.values()]
         if error := next((info for info in infos if isinstance(info, dict) and info.get("raised_exception")), None):
             raise OperatorError(
-                f"{_file(suite_name)}, rule {_number(suite, rule)}: {rule.type} on {_arguments(rule)} could not be "
+                f"{_file(suite_name)}, rule {rule.meta['number']}: {rule.type} on {_arguments(rule)} could not be "
                 f"evaluated ({safe_names.shown(str(error.get('exception_message')), 200)}); expected a rule on a column of "
                 f"the table ({', '.join(map(str, frame.columns))}) with bounds that fit. Undo the last change of the file."
             )
@@ -58,14 +54,19 @@ def broken_rules(frame: "pd.DataFrame", suite_name: str, *, row: str = "") -> li
 
 
 def _suite(gx: Any, suite_name: str) -> Any:
-    """The suite as it lies on disk. Rule by rule: Great Expectations would leave out one whose name it does not know."""
+    """The suite as it lies on disk, with the number of each rule, since Great Expectations gives them back in another order.
+
+    Rule by rule: it would leave out one whose name it does not know.
+    """
     from great_expectations.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     file, expectations = _file(suite_name), []
     for number, rule in enumerate(_rules(suite_name, file), 1):
         try:
-            expectations.append(ExpectationConfiguration(**rule).to_domain_obj())
+            configuration = ExpectationConfiguration(**rule)
+            configuration.meta = {**(configuration.meta or {}), "number": number}
+            expectations.append(configuration.to_domain_obj())
         except (TypeError, ValueError, GreatExpectationsError) as error:
             raise OperatorError(
                 f"{file}, rule {number}: {error}; expected a rule of Great Expectations. Undo the last change of the file."
@@ -75,16 +76,6 @@ def _suite(gx: Any, suite_name: str) -> Any:
 
 def _file(suite_name: str) -> str:
     return f"mm_pipeline/defs/checks/suites/{suite_name}.json"
-
-
-def _number(suite: Any, rule: Any) -> int | str:
-    """Of a rule in its file, from 1; Great Expectations gives them back in another order."""
-    same = [
-        number
-        for number, each in enumerate(suite.expectations, 1)
-        if (own := each.configuration).type == rule.type and own.kwargs == _arguments(rule)
-    ]
-    return same[0] if same else "?"
 
 
 def _rules(suite_name: str, file: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ failed, where, how much, and what to do next. A check that cannot look says "Not
 state, so it counts as not failed, and the command line and the metadata (``outcome``) tell it from a pass.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -80,10 +81,16 @@ class Check:
 
 
 def check(
-    tables: Table | str | tuple[Table, ...], description: str, **more: Any
+    tables: Table | str | tuple[Table, ...], description: str = "", **more: Any
 ) -> Callable[[Callable[..., Outcome]], Check]:
-    """Decorator of a check, which has the name of its function; see :class:`Check`."""
-    return lambda look: Check(look, tables if isinstance(tables, tuple) else (tables,), description, **more)
+    """Decorator of a check; see :class:`Check`. Its function gives it a name, and the first line of the docstring if it has
+    no ``description``."""
+
+    def decorate(look: Callable[..., Outcome]) -> Check:
+        told = description or (inspect.getdoc(look) or "").partition("\n")[0]
+        return Check(look, tables if isinstance(tables, tuple) else (tables,), told, **more)
+
+    return decorate
 
 
 def checks_in(*modules: ModuleType) -> list[Check]:

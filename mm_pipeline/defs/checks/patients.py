@@ -26,13 +26,9 @@ NOT_BENEFICIARIES_WARN = 0.005
 """Above :data:`~mm_pipeline.defs.checks.deliveries.STRANGERS_BLOCK` the year stops."""
 
 
-@check(
-    schemas.FORFAITS_PER_PATIENT,
-    "FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution).",
-    blocking=True,
-)
+@check(schemas.FORFAITS_PER_PATIENT, blocking=True)
 def forfaits_distribution(work: YearContext) -> Outcome:
-    """FF_MH is 0 to 12, every patient once, and the spread is a plausible one (suite ``forfaits_distribution``)."""
+    """FF_MH is 0 to 12, every patient is there once, the spread is plausible (suite forfaits_distribution)."""
     table = work.read(schemas.FORFAITS_PER_PATIENT)
     counts = table.group_by("forfaits").agg(patients=_.count()).order_by("forfaits").to_pandas()
     total = counts["patients"].sum()
@@ -50,13 +46,9 @@ def forfaits_distribution(work: YearContext) -> Outcome:
     return passed(f"All patients have 0 to 12 forfaits; {whole_year} have the whole year.")
 
 
-@check(
-    schemas.ATTRIBUTED_PATIENTS,
-    "Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.",
-    blocking=True,
-)
+@check(schemas.ATTRIBUTED_PATIENTS, blocking=True)
 def attribution_rule(work: YearContext) -> Outcome:
-    """The definition, looked at from the result: enough forfaits, no DMG elsewhere, once.
+    """Every attributed patient has the threshold to 12 forfaits, no DMG elsewhere, and is there once.
 
     The months are counted again from the billed lines in another way than the statistic does (distinct months of net
     billed (patient, house, month), no masks).
@@ -100,14 +92,9 @@ def attribution_rule(work: YearContext) -> Outcome:
     return passed(f"Every attributed patient has {threshold} to 12 forfaits, no DMG elsewhere, and is there once.")
 
 
-@check(
-    schemas.ATTRIBUTED_PATIENTS,
-    "Hardly any patient is at a house that loses most of its patients to a DMG elsewhere.",
-    blocking=True,
-    tolerance=0.01,
-)
+@check(schemas.ATTRIBUTED_PATIENTS, blocking=True, tolerance=0.01)
 def dmg_at_own_house(work: YearContext) -> Outcome:
-    """Whether a house's own DMGs are known by its own id.
+    """Hardly any patient is at a house that loses most of its patients to a DMG elsewhere.
 
     A house opens a DMG for its patients. If its id differs between forfaits and DMG, that DMG looks like one at another
     practice and its patients no longer count.
@@ -139,15 +126,12 @@ def dmg_at_own_house(work: YearContext) -> Outcome:
     )
 
 
-@check(
-    schemas.ATTRIBUTED_PATIENTS,
-    "Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block.",
-    blocking=True,
-)
+@check(schemas.ATTRIBUTED_PATIENTS, blocking=True)
 def patients_are_beneficiaries(work: YearContext) -> Outcome:
-    table = work.read(schemas.ATTRIBUTED_PATIENTS)
-    counts = table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)).to_pandas()
-    patients, unknown = int(counts["patients"].iloc[0]), int(counts["unknown"].iloc[0])
+    """Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block."""
+    table, shown_from = work.read(schemas.ATTRIBUTED_PATIENTS), work.settings.disclosure_threshold
+    counts = counted(table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)))
+    patients, unknown = counts["patients"], counts["unknown"]
     if patients == 0:
         return failed(
             f"No patient is attributed to a maison médicale: no figure can be right, and the year stops here. Nobody has "
@@ -158,12 +142,10 @@ def patients_are_beneficiaries(work: YearContext) -> Outcome:
         return passed("All attributed patients are in the beneficiaries delivery.")
     # They are among those of forfaits_of_beneficiaries: the difference of the two numbers would tell a small one.
     others = work.read(schemas.FORFAITS_PER_PATIENT).anti_join(work.read(schemas.RAW_BENEFICIARIES), "patient_key")
-    others = others.anti_join(work.read(schemas.ATTRIBUTED_PATIENTS), "patient_key")
-    who = "attributed patients"
-    shown_from = work.settings.disclosure_threshold
-    some = some_of(unknown, rounded(patients), who, shown_from)
+    others = others.anti_join(table, "patient_key")
+    some = some_of(unknown, rounded(patients), "attributed patients", shown_from)
     if is_small(int(others.count().execute()), shown_from):
-        some = f"Some {who}"
+        some = "Some attributed patients"
     text = f"{some} are not in the beneficiaries delivery; they are counted nowhere"
     if unknown > STRANGERS_BLOCK * patients:
         return failed(

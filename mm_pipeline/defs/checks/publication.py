@@ -2,7 +2,6 @@
 that were made."""
 
 import time
-from functools import partial
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -12,7 +11,7 @@ from mm_pipeline.defs.assets.protection import TABLES, evidence, sensitivity_tot
 from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.dimensions import LEVELS, UNASSIGNED, UNKNOWN_SECTOR
+from mm_pipeline.dimensions import COUNTS, KEY, LEVELS, UNASSIGNED, UNKNOWN_SECTOR
 from mm_pipeline.disclosure.audit import Audit, audit
 from mm_pipeline.disclosure.audit.release import VERSIONS
 from mm_pipeline.disclosure.audit.sensitivity import audit_sensitivity
@@ -22,23 +21,22 @@ from mm_pipeline.errors import OperatorError
 from mm_pipeline.operations.sign_off import awaited
 from mm_pipeline.release.files import broken_checksums
 
-_KEY = ["level", "area_code", "dimension", "category"]
-_COUNTS = ["beneficiaries", "patients"]
 _NAMED = 5
 """How many cells a message names."""
 
-_of_protected = partial(check, schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: evidence(work)})
+_of_protected = check(schemas.PROTECTED_RATES, blocking=True, metadata=lambda work: {TABLES: evidence(work)})
 
 
-@_of_protected(
-    "No figure is published that the disclosure rule hides, and those that are published are the statistic's."
-)
+@_of_protected
 def nothing_hidden_shows(work: YearContext) -> Outcome:
-    """The rule read again, apart from the code that protects, on the protected table against the confidential one."""
+    """No figure is published that the disclosure rule hides, and those that are published are the statistic's.
+
+    The rule read again, apart from the code that protects, on the protected table against the confidential one.
+    """
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_RATES).to_pandas()
     true = _with_rates(releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())[-1])
-    both = shown.merge(true, on=_KEY, suffixes=("", "_true"), how="left")
+    both = shown.merge(true, on=KEY, suffixes=("", "_true"), how="left")
     suppressed, published = (both["status"] == status for status in ("suppressed", "published"))
     people = both["beneficiaries_true"]
     problems = {
@@ -52,10 +50,10 @@ def nothing_hidden_shows(work: YearContext) -> Outcome:
         "published cells differ from the statistic": _differs(both, "beneficiaries", among=published | suppressed)
         | _differs(both, "patients", "rate_per_10000", "rate_percent", among=published),
         "cells are not in the statistic": people.isna(),
-        "cells are remembered otherwise than they show": pd.concat(
-            [both[f"shows_{figure}"].ne(both[figure].notna()) for figure in _COUNTS], axis=1
+        "cells are remembered otherwise than they show": (
+            both[list(SHOWS.values())].to_numpy() != both[list(SHOWS)].notna().to_numpy()
         ).any(axis=1),
-        "cells are there twice": both.duplicated(_KEY),
+        "cells are there twice": both.duplicated(KEY),
     }
     found = [f"{int(rows.sum())} {what}" for what, rows in problems.items() if rows.any()]
     expected = len(true) - true["area_code"].str.endswith(UNKNOWN_SECTOR).sum()
@@ -96,14 +94,13 @@ def _differs(both: pd.DataFrame, *columns: str, among: pd.Series) -> pd.Series:
     different = pd.Series(False, index=both.index)
     for column in columns:
         mine, other = both[column], both[f"{column}_true"]
-        hidden = mine.isna() & (other.isna() | (column == "beneficiaries"))
-        different |= among & (mine != other) & ~hidden
-    return different
+        different |= (mine != other) & ~(mine.isna() & (other.isna() | (column == "beneficiaries")))
+    return different & among
 
 
-@_of_protected("Nobody can work out a hidden small number from everything that is published of the year.")
+@_of_protected
 def disclosure_audit(work: YearContext) -> Outcome:
-    """The promise, worked out exactly from the published table alone."""
+    """Nobody can work out a hidden small number from everything that is published of the year."""
     started, threshold = time.monotonic(), work.settings.disclosure_threshold
     try:
         result = audit(work.read(schemas.PROTECTED_RATES).to_pandas(), threshold)
@@ -114,21 +111,23 @@ def disclosure_audit(work: YearContext) -> Outcome:
         return failed(
             f"{_broken(result, threshold)} Nothing of {work.year} may be published; report it.", seconds=seconds
         )
+    narrowest = result.summary["narrowest"].min()
     return passed(
         f"Whoever knows all that is published of {work.year} cannot tell that a hidden figure is below {threshold}, nor "
         f"narrow one that could be to fewer than {threshold} values.",
         hidden_cells=int(result.summary["hidden"].sum()),
-        narrowest_interval=int(result.summary["narrowest"].min())
-        if result.summary["narrowest"].notna().any()
-        else "none",
+        narrowest_interval="none" if pd.isna(narrowest) else int(narrowest),
         seconds=seconds,
         visibility=markdown_table(result.readable()),
     )
 
 
-@_of_protected("Nobody can work out a small number from what other thresholds than six would give.")
+@_of_protected
 def sensitivity_audit(work: YearContext) -> Outcome:
-    """The same promise for the table of other thresholds, and that what it shows is what was counted."""
+    """Nobody can work out a small number from what other thresholds than six would give.
+
+    And what it shows is what was counted.
+    """
     threshold = work.settings.disclosure_threshold
     shown = work.read(schemas.PROTECTED_SENSITIVITY).to_pandas()
     totals = sensitivity_totals(work.read(schemas.PROTECTED_RATES).to_pandas())
@@ -158,9 +157,9 @@ def sensitivity_audit(work: YearContext) -> Outcome:
     )
 
 
-@_of_protected("Nobody can do so from this release and the earlier ones of the year together.")
+@_of_protected
 def revisions_audit(work: YearContext) -> Outcome:
-    """The promise, for whoever has kept the earlier releases of the year."""
+    """Nobody can do so from this release and the earlier ones of the year together."""
     kept = work.read(schemas.DISCLOSED_RATES).to_pandas()
     releases = releases_of(kept)
     if len(releases) == 1:
@@ -178,10 +177,11 @@ def revisions_audit(work: YearContext) -> Outcome:
     text = f"Together with an earlier release: {_broken(result, threshold)}"
     if kept["threshold"].min() < threshold:
         return warning(
-            f"{text} An earlier release was made with a lower threshold, which cannot be taken back.",
-            seconds=seconds,
+            f"{text} An earlier release was made with a lower threshold, which cannot be taken back.", seconds=seconds
         )
-    if not len(_of_now(result.violations, before)):
+    unknown = [*KEY, "figure", *VERSIONS]
+    violations, known = (pd.MultiIndex.from_frame(table[unknown]) for table in (result.violations, before))
+    if violations.isin(known).all():
         return warning(f"{text} The earlier ones gave them away already, which cannot be taken back.", seconds=seconds)
     return failed(
         f"{text} Nothing of {work.year} may be published. If areas were renamed, came or went since the last release, their "
@@ -190,20 +190,17 @@ def revisions_audit(work: YearContext) -> Outcome:
     )
 
 
-def _of_now(violations: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
-    """The violations that were not there without the newest release."""
-    unknown = [*_KEY, "figure", *VERSIONS]
-    return violations[~pd.MultiIndex.from_frame(violations[unknown]).isin(pd.MultiIndex.from_frame(before[unknown]))]
-
-
-@_of_protected("What is released is what was counted; changes that would tell of single persons wait.")
+@_of_protected
 def postponed_changes(work: YearContext) -> Outcome:
-    """What is released against what was counted: every arrondissement as it is now or as it was released, the rest sums."""
+    """What is released is what was counted; changes that would tell of single persons wait.
+
+    Every arrondissement is as it is now or as it was released, the rest sums.
+    """
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     # With everything postponed the table is an earlier release, and no new one.
     released = kept if _is_public(work, kept[-1]) else kept[:-1]
     counted = work.read(schemas.SECTOR_RATES).to_pandas()
-    now, before = (table.set_index(_KEY)[_COUNTS] for table in (kept[-1], counted))
+    now, before = (table.set_index(KEY)[COUNTS] for table in (kept[-1], counted))
     if now.sort_index().equals(before.sort_index()):
         return passed(f"All that was counted of {work.year} is in the table.")
     now_units, counted_units, *released_units = (_units(table) for table in (kept[-1], counted, *released))
@@ -229,9 +226,8 @@ def _same(unit: str, units: dict[str, pd.DataFrame], others: dict[str, pd.DataFr
 
 def _is_public(work: YearContext, table: pd.DataFrame) -> bool:
     """Whether what a remembered table shows has been released already."""
-    if not work.lake.has(schemas.RELEASES, work.year):
-        return False
-    return table["digest"].iat[0] in set(work.read(schemas.RELEASES).to_pandas()["digest"])
+    has_releases = work.lake.has(schemas.RELEASES, work.year)
+    return has_releases and table["digest"].iat[0] in set(work.read(schemas.RELEASES).to_pandas()["digest"])
 
 
 def _units(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -239,8 +235,8 @@ def _units(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     unit = unit_of(table, "arrondissement")
     country, regions = (table[table["level"] == level] for level in ("country", "region"))
     kind = ["dimension", "category"]
-    rest = country.set_index(kind)[_COUNTS] - regions.groupby(kind)[_COUNTS].sum()
-    units = {code: rows.set_index(_KEY)[_COUNTS].sort_index() for code, rows in table.groupby(unit) if code}
+    rest = country.set_index(kind)[COUNTS] - regions.groupby(kind)[COUNTS].sum()
+    units = {code: rows.set_index(KEY)[COUNTS].sort_index() for code, rows in table.groupby(unit) if code}
     return units | {UNASSIGNED: rest.sort_index()}
 
 
@@ -248,20 +244,20 @@ def _adds_up(table: pd.DataFrame) -> bool:
     """Whether provinces and regions are the sums of what is in them."""
     kind = ["dimension", "category"]
     for above, below in (("province", "arrondissement"), ("region", "province")):
-        sums = table[table["level"] == below].groupby(["parent_code", *kind])[_COUNTS].sum()
-        whole = table[table["level"] == above].set_index(["area_code", *kind])[_COUNTS].sort_index()
+        sums = table[table["level"] == below].groupby(["parent_code", *kind])[COUNTS].sum()
+        whole = table[table["level"] == above].set_index(["area_code", *kind])[COUNTS].sort_index()
         if not whole.equals(sums.rename_axis(whole.index.names).sort_index()):
             return False
     return True
 
 
-@_of_protected("A revision hides no figure of the country, a region or a province that was shown.")
+@_of_protected
 def totals_stay_visible(work: YearContext) -> Outcome:
-    """No figure of the country, a region or a province that was shown is hidden, unless a setting allows it."""
+    """A revision hides no figure of the country, a region or a province that was shown."""
     kept = releases_of(work.read(schemas.DISCLOSED_RATES).to_pandas())
     if len(kept) == 1 or _is_public(work, kept[-1]):
         return not_applicable(f"no earlier release of {work.year} is known that differs from this one.")
-    now, before = (table.set_index(_KEY) for table in kept[-1:-3:-1])
+    now, before = (table.set_index(KEY) for table in kept[-1:-3:-1])
     above = LEVELS[: LEVELS.index(work.settings.revision_may_hide)]
     shown = list(SHOWS.values())
     both = before[shown].join(now[shown].add_suffix("_now"), how="left")
@@ -280,7 +276,7 @@ def totals_stay_visible(work: YearContext) -> Outcome:
 def _broken(result: Audit, threshold: int) -> str:
     """How many figures break the promise, and where; not what they could be."""
     rows = result.violations
-    cells = rows[[*_KEY, "figure"]].astype(str).agg("/".join, axis=1)
+    cells = rows[[*KEY, "figure"]].astype(str).agg("/".join, axis=1)
     more = f" and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""
     return (
         f"{len(rows)} hidden figures can be told to be below {threshold}, or narrowed to fewer than {threshold} values, "
@@ -288,8 +284,9 @@ def _broken(result: Audit, threshold: int) -> str:
     )
 
 
-@check("published_year", "The released files match their checksums.", blocking=True)
+@check("published_year", blocking=True)
 def release_checksums(work: YearContext) -> Outcome:
+    """The released files match their checksums."""
     folder = work.settings.published_dir / str(work.year)
     if not folder.exists():
         waits = "it awaits its signatures" if awaited(work.settings, work.year) else "build the year (job year)"

@@ -1,7 +1,6 @@
 """Checks of the rates: do the figures add up, and do they look like the statistic?"""
 
 import json
-from functools import partial
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -14,7 +13,7 @@ from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
-from mm_pipeline.dimensions import AGE_GROUPS, BREAKDOWNS, FIRST_SECTOR_YEAR, LEVELS, REGION_NAMES
+from mm_pipeline.dimensions import AGE_GROUP_OF, BREAKDOWNS, COUNTS, FIRST_SECTOR_YEAR, KEY, LEVELS, REGION_NAMES
 from mm_pipeline.statistic import sensitivity
 from mm_pipeline.statistic.rates import dimensions_of
 
@@ -26,27 +25,22 @@ RATE_TOLERANCE = 1e-6
 COMPARED_FROM = 100
 """Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
 
-_COUNTS = ["beneficiaries", "patients"]
-
 
 def _rates(work: YearContext, year: int | None = None) -> pd.DataFrame:
     return work.lake.read(work.backend, schemas.SECTOR_RATES, year or work.year).to_pandas()
 
 
-@check(
-    schemas.SECTOR_RATES,
-    "Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates).",
-    blocking=True,
-)
+@check(schemas.SECTOR_RATES, blocking=True)
 def rates_in_range(work: YearContext) -> Outcome:
+    """Areas, categories, counts and rates are legal, and no cell is there twice (suite sector_rates)."""
     frame = _rates(work)
     if frame.empty:
         return failed(
             f"The table has no row: materialise sector_rates for {work.year} again, and report it if it stays."
         )
-    key = frame[["level", "area_code", "dimension", "category"]].fillna("?")
-    frame["cell"] = key["level"] + " " + key["area_code"] + " " + key["dimension"] + " " + key["category"]
-    frame["is_complete"] = frame[[*key, *_COUNTS]].notna().all(axis=1)
+    key = frame[KEY].fillna("?")
+    frame["cell"] = key["level"].str.cat(key[KEY[1:]], sep=" ")
+    frame["is_complete"] = frame[[*KEY, *COUNTS]].notna().all(axis=1)
     share = frame["patients"] / frame["beneficiaries"].where(frame["beneficiaries"] != 0)
     frame["rates_are_of_counts"] = _same(frame["rate_per_10000"], 10_000 * share)
     frame["rates_are_of_counts"] &= _same(frame["rate_percent"], 100 * share)
@@ -62,31 +56,29 @@ def _same(rates: pd.Series, expected: pd.Series) -> pd.Series:
     return ((rates - expected).abs() < RATE_TOLERANCE) | (rates.isna() & expected.isna())
 
 
-@check(schemas.SECTOR_RATES, "In every cell the patients are among the beneficiaries.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def numerator_within_denominator(work: YearContext) -> Outcome:
+    """In every cell the patients are among the beneficiaries."""
     frame = _rates(work)
     wrong = frame[(frame["patients"] > frame["beneficiaries"]) | (frame["patients"] < 0)]
     if wrong.empty:
         return passed("In all cells the patients are among the beneficiaries.")
+    places = wrong["level"] + " " + wrong["area_code"] + ", " + wrong["dimension"] + " " + wrong["category"]
     return failed(
-        f"{len(wrong)} cells have more patients than beneficiaries ({_places(wrong)}). Were forfaits and beneficiaries "
-        "extracted with the same pseudonyms? Correct the delivery and materialise the year again."
+        f"{len(wrong)} cells have more patients than beneficiaries ({'; '.join(places.head(10))}). Were forfaits and "
+        "beneficiaries extracted with the same pseudonyms? Correct the delivery and materialise the year again."
     )
 
 
-@check(
-    schemas.SECTOR_RATES,
-    "From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included.",
-    blocking=True,
-)
+@check(schemas.SECTOR_RATES, blocking=True)
 def sector_coverage(work: YearContext) -> Outcome:
-    """From 2005 on every municipality with beneficiaries has sectors, and they add up with ZZZZ to it."""
+    """From 2005 on, the sectors of every municipality add up to it, those unknown (ZZZZ) included."""
     if work.year < FIRST_SECTOR_YEAR:
         return not_applicable(f"sectors are published from {FIRST_SECTOR_YEAR} on.")
     frame = _rates(work)
     frame = frame[frame["dimension"] == "total"]
-    municipalities = frame[frame["level"] == "municipality"].groupby("area_code")[_COUNTS].sum()
-    sectors = frame[frame["level"] == "sector"].groupby("parent_code")[_COUNTS].sum()
+    municipalities = frame[frame["level"] == "municipality"].groupby("area_code")[COUNTS].sum()
+    sectors = frame[frame["level"] == "sector"].groupby("parent_code")[COUNTS].sum()
     inhabited = municipalities[municipalities["beneficiaries"] > 0]
     if inhabited.empty:
         return not_applicable("no municipality has beneficiaries; see municipalities_assigned.")
@@ -101,16 +93,16 @@ def sector_coverage(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.SECTOR_RATES, "Every level adds up to the one above.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def levels_add_up(work: YearContext) -> Outcome:
-    """Each level adds up to the one above; below the country, the unassigned are missing."""
+    """Every level adds up to the one above."""
     frame = _rates(work)
     keys = ["dimension", "category"]
     wrong: list[str] = []
     for above, below in pairwise(LEVELS[:5]):
         shared = frame[frame["dimension"].isin(dimensions_of(below))]
-        parents = shared[shared["level"] == above].groupby(["area_code", *keys])[_COUNTS].sum()
-        children = shared[shared["level"] == below].groupby(["parent_code", *keys])[_COUNTS].sum()
+        parents = shared[shared["level"] == above].groupby(["area_code", *keys])[COUNTS].sum()
+        children = shared[shared["level"] == below].groupby(["parent_code", *keys])[COUNTS].sum()
         children.index = children.index.set_names(["area_code", *keys])
         if above == "country":
             rest = parents.sub(children, fill_value=0)
@@ -127,22 +119,21 @@ def levels_add_up(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.SECTOR_RATES, "Every breakdown adds up to its area.", blocking=True)
+@check(schemas.SECTOR_RATES, blocking=True)
 def breakdowns_add_up(work: YearContext) -> Outcome:
-    """The categories of each breakdown add up to the area's total, and the age classes to the age groups."""
+    """Every breakdown adds up to its area."""
     frame = _rates(work)
     area = ["level", "area_code"]
-    totals = frame[frame["dimension"] == "total"].groupby(area)[_COUNTS].sum()
+    totals = frame[frame["dimension"] == "total"].groupby(area)[COUNTS].sum()
     wrong: list[str] = []
     for dimension in BREAKDOWNS:
         carrying = totals[[dimension in dimensions_of(level) for level in totals.index.get_level_values("level")]]
-        sums = frame[frame["dimension"] == dimension].groupby(area)[_COUNTS].sum()
+        sums = frame[frame["dimension"] == dimension].groupby(area)[COUNTS].sum()
         wrong += [f"{dimension} of {level} {code}" for level, code in _differing(carrying, sums)]
-    groups = {class_: group for group, classes in AGE_GROUPS.items() for class_ in classes}
-    classes = frame[frame["dimension"] == "age_class"].assign(category=lambda rows: rows["category"].map(groups))
-    class_sums = classes.groupby([*area, "category"])[_COUNTS].sum()
+    classes = frame[frame["dimension"] == "age_class"].assign(category=lambda rows: rows["category"].map(AGE_GROUP_OF))
+    class_sums = classes.groupby([*area, "category"])[COUNTS].sum()
     with_classes = frame["level"].isin([level for level in LEVELS if "age_class" in dimensions_of(level)])
-    group_rows = frame[(frame["dimension"] == "age_group") & with_classes].groupby([*area, "category"])[_COUNTS].sum()
+    group_rows = frame[(frame["dimension"] == "age_group") & with_classes].groupby([*area, "category"])[COUNTS].sum()
     wrong += [f"age group {group} of {level} {code}" for level, code, group in _differing(group_rows, class_sums)]
     if not wrong:
         return passed("Every breakdown adds up to its area, and the age classes to the age groups.")
@@ -172,15 +163,16 @@ def _are_the_unassigned(work: YearContext, rest: pd.DataFrame) -> bool:
     )
 
 
-_against_others = partial(
-    check, schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others"
-)
+_against_others = check(schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others")
 """Apart from the other checks of its table, on which protected_rates waits."""
 
 
-@_against_others("The rate of the country and the regions changed plausibly in a year (suite regional_change).")
+@_against_others
 def regional_change(work: YearContext) -> Outcome:
-    """The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients."""
+    """The rate of the country and the regions changed plausibly in a year (suite regional_change).
+
+    The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients.
+    """
     before = work.year - 1
     if not work.lake.is_usable(schemas.SECTOR_RATES, before):
         return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
@@ -196,13 +188,10 @@ def regional_change(work: YearContext) -> Outcome:
         return not_applicable(f"neither the country nor a region has enough patients in {before} to compare with.")
     ratios = now["rate_per_10000"].reindex(compared).fillna(0) / then["rate_per_10000"][compared]
     frame = pd.DataFrame({"area": [REGION_NAMES[area] for area in compared], "ratio": ratios.round(6).tolist()})
+    shown = {f"per 10 000 in {before}": shown_then, str(work.year): shown_now}
     table = markdown_table(
         [
-            {
-                "area": name,
-                f"per 10 000 in {before}": _told(shown_then.get(area), 1),
-                str(work.year): _told(shown_now.get(area), 1),
-            }
+            {"area": name, **{when: _told(rates.get(area), 1) for when, rates in shown.items()}}
             for area, name in REGION_NAMES.items()
         ]
     )
@@ -229,25 +218,22 @@ def _told(rate: float | None, digits: int) -> float | str:
     return "not shown" if rate is None else round(rate, digits)
 
 
-@_against_others("National and regional rates agree with the published ones, where there are any.")
+@_against_others
 def published_figures(work: YearContext) -> Outcome:
-    """National and regional rates against those the agency published (``published_figures.json``)."""
-    facts: dict[str, Any] = json.loads(
-        (resources.files("mm_pipeline.defs.checks") / "published_figures.json").read_text(encoding="utf-8")
-    )
+    """National and regional rates agree with the published ones, where there are any."""
+    file = resources.files("mm_pipeline.defs.checks") / "published_figures.json"
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     published = facts["rate_percent"].get(str(work.year))
     if published is None:
         return not_applicable(f"no figure published for {work.year} is known to the project.")
-    frame = _rates(work)
-    beneficiaries = int(
-        frame.loc[(frame["level"] == "country") & (frame["dimension"] == "total"), "beneficiaries"].iloc[0]
-    )
+    top = _top(_rates(work))
+    beneficiaries = top.loc[top["level"] == "country", "beneficiaries"].iloc[0]
     if not NATIONAL_SIZE[0] <= beneficiaries <= NATIONAL_SIZE[1]:
         return not_applicable(
             "the delivery is not of the size of the country (demonstration data of another scale?), so the published "
             "figures say nothing about it."
         )
-    found, shown = _top(frame)["rate_percent"].fillna(0), _shown(work, work.year)
+    found, shown = top["rate_percent"].fillna(0), _shown(work, work.year)
     rows, away = [], []
     for area, rate in published.items():
         own = _told(shown[area] / 100 if area in shown else None, 2)
@@ -263,19 +249,9 @@ def published_figures(work: YearContext) -> Outcome:
     return passed("The rates agree with the published figures.", figures=markdown_table(rows))
 
 
-def _places(rows: pd.DataFrame) -> str:
-    places = (rows["level"] + " " + rows["area_code"] + ", " + rows["dimension"] + " " + rows["category"]).head(10)
-    return "; ".join(places)
-
-
-@check(
-    schemas.THRESHOLD_COUNTS,
-    "At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises.",
-    blocking=True,
-    after=(schemas.SECTOR_RATES,),
-)
+@check(schemas.THRESHOLD_COUNTS, blocking=True, after=(schemas.SECTOR_RATES,))
 def thresholds_agree(work: YearContext) -> Outcome:
-    """At the statistic's own threshold the counts are its figures, and a higher threshold never gives more patients."""
+    """At the threshold of the statistic the counts are those of sector_rates, and they fall as it rises."""
     main = work.settings.minimum_forfaits
     counts = work.read(schemas.THRESHOLD_COUNTS).to_pandas()
     rates = _rates(work)
@@ -288,7 +264,7 @@ def thresholds_agree(work: YearContext) -> Outcome:
         "have more patients at a higher threshold": ~by_area["patients"].agg(lambda n: n.is_monotonic_decreasing),
         "have several numbers of beneficiaries": by_area["beneficiaries"].nunique() > 1,
     }
-    keys = ["level", "area_code", *_COUNTS]
+    keys = ["level", "area_code", *COUNTS]
     both = counts[counts["threshold"] == main][keys].merge(totals[keys], how="outer", indicator=True)
     problems["are not in both tables with the same counts"] = both.groupby(["level", "area_code"])["_merge"].agg(
         lambda side: (side != "both").any()

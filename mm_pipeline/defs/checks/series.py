@@ -13,7 +13,7 @@ from mm_pipeline.defs.assets.common import SettingsParam
 from mm_pipeline.defs.checks.framework import Outcome, failed, not_applicable, passed, result, warning
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.metadata import markdown_table
-from mm_pipeline.ingest.delivery import Delivery, delivery
+from mm_pipeline.ingest.delivery import delivery
 from mm_pipeline.operations.dagster_workarounds import AssetGraph
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import NO_DELIVERY, status
@@ -39,7 +39,10 @@ def years_up_to_date(ledger: Ledger) -> Outcome:
     table = markdown_table(rows)
     if not wrong:
         return passed(f"All {len(rows)} years that were delivered are built, released and up to date.", status=table)
-    said = [f"{year.row['year']}: {_why(year.row)}" for year in wrong[:_NAMED]]
+    said = []
+    for row in (year.row for year in wrong[:_NAMED]):
+        is_built = row["state"].startswith("up to date") and row["published"] == "yes"
+        said.append(f"{row['year']}: " + (f"{row['fail']} checks failed" if is_built else row["state"]))
     more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
     return warning(
         f"{len(wrong)} of {len(rows)} years are not as they should be. {'; '.join(said)}.{more} Build them with the job "
@@ -48,22 +51,21 @@ def years_up_to_date(ledger: Ledger) -> Outcome:
     )
 
 
-def _why(row: dict[str, str]) -> str:
-    if row["state"].startswith("up to date") and row["published"] == "yes":
-        return f"{row['fail']} checks failed"
-    return row["state"]
-
-
 def newest_year_on_time(settings: SettingsParam) -> Outcome:
     today = now().date()
     due = newest_due(today)
     if due < FIRST_YEAR or due in released_years(settings):
         following = date(due + 1 + LAG_YEARS, *OVERDUE_FROM)
         return passed(f"{due} was released. {due + 1} is overdue from {following.isoformat()} on.")
-    since = date(due + LAG_YEARS, *OVERDUE_FROM)
+    since, missing = date(due + LAG_YEARS, *OVERDUE_FROM), delivery(settings, due).missing
+    standing = (
+        f"{', '.join(missing)} not in data/raw/{due}. Ask the sender."
+        if missing
+        else "it is delivered and not released. Its checks say why; build it with the job year."
+    )
     return failed(
-        f"{due} is overdue since {since.isoformat()} ({(today - since).days} days): {_standing(delivery(settings, due))} "
-        "Until it is released the public finds the year before as the newest."
+        f"{due} is overdue since {since.isoformat()} ({(today - since).days} days): {standing} Until it is released the "
+        "public finds the year before as the newest."
     )
 
 
@@ -73,13 +75,7 @@ def newest_due(today: date) -> int:
     return today.year - LAG_YEARS - (0 if is_due else 1)
 
 
-def _standing(lies_there: Delivery) -> str:
-    if lies_there.missing:
-        return f"{', '.join(lies_there.missing)} not in data/raw/{lies_there.year}. Ask the sender."
-    return "it is delivered and not released. Its checks say why; build it with the job year."
-
-
-def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> list[dg.AssetChecksDefinition]:
+def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> dg.AssetChecksDefinition:
     """``graph_of``: what gives all assets and checks, these among them, over some settings."""
 
     @dg.multi_asset_check(
@@ -108,4 +104,4 @@ def checks_of_all_years(graph_of: Callable[[Settings], AssetGraph]) -> list[dg.A
             for key in sorted(context.op_execution_context.selected_asset_check_keys):
                 yield result(SERIES, key.name, looks[key.name]())
 
-    return [series_checks]
+    return series_checks

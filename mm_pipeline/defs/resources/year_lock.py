@@ -44,18 +44,13 @@ class YearLock(dg.ConfigurableResource["YearLock"]):
         ):
             clean_up_under(settings, names)
             for name in names:
-                _observe(context.instance, settings, name)
+                if instance := context.instance:
+                    with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
+                        if name == SERIES:
+                            observe_outlines(instance, settings)
+                        else:
+                            observe(instance, settings, int(name))
             yield self
-
-
-def _observe(instance: dg.DagsterInstance | None, settings: Settings, name: str) -> None:
-    """Tell Dagster from which files the results of this year, or ``SERIES``, are made."""
-    if instance is not None:
-        with suppress(OperatorError, OSError):  # the step that reads the file says what is wrong with it
-            if name == SERIES:
-                observe_outlines(instance, settings)
-            else:
-                observe(instance, settings, int(name))
 
 
 def assert_has_a_year(run: dg.DagsterRun) -> None:

@@ -32,28 +32,29 @@ def extremes(
     for each in range(len(widths)):
         component.settle(each, -1.0)
         component.settle(each, 1.0)
-    return component.lowest, component.highest
+    return component.bounds[-1.0], component.bounds[1.0]
 
 
 class _Component:
-    """One system, the bounds of its columns, and the extremes of the solutions seen so far."""
+    """One system; by direction (-1 down, 1 up) the bounds of its columns, and the extremes of the solutions seen so far."""
 
     def __init__(
         self, widths: np.ndarray, sums: np.ndarray, row: np.ndarray, column: np.ndarray, sign: np.ndarray
     ) -> None:
         self.sums, self.row, self.column, self.sign = sums, row, column, sign
-        self.lowest, self.highest = np.zeros(len(widths)), widths.copy()
-        self.lowest_seen, self.highest_seen = np.full(len(widths), np.inf), np.full(len(widths), -np.inf)
+        self.bounds = {-1.0: np.zeros(len(widths)), 1.0: widths.copy()}
+        self.seen = {direction: np.full(len(widths), -direction * np.inf) for direction in self.bounds}
         self.widths = widths
         self.relaxed = self._program(whole=False)
         self.whole: highspy.Highs | None = None
 
     def push_together(self) -> None:
         """Push all columns down, then up, together: one solution is a witness for many."""
-        for direction in (-1.0, 1.0):
+        for direction in self.bounds:
             left = len(self.widths) + 1
             while True:
-                pushed = np.flatnonzero(self._open(direction) & np.isfinite(self.widths))
+                is_open = self.bounds[direction] != self.seen[direction]
+                pushed = np.flatnonzero(is_open & np.isfinite(self.widths))
                 if len(pushed) == 0 or len(pushed) > 0.9 * left:
                     break
                 left = len(pushed)
@@ -61,7 +62,7 @@ class _Component:
 
     def settle(self, column: int, direction: float) -> None:
         """Make the lowest (direction -1) or highest (1) of ``column`` exact."""
-        bounds, seen = (self.highest, self.highest_seen) if direction > 0 else (self.lowest, self.lowest_seen)
+        bounds, seen = self.bounds[direction], self.seen[direction]
         if bounds[column] == seen[column]:
             return
         optimum = self._optimum(self.relaxed, np.array([column]), direction)
@@ -73,11 +74,8 @@ class _Component:
             if bounds[column] != seen[column]:
                 raise RuntimeError("HiGHS gave a solution in whole numbers that is none")
 
-    def _open(self, direction: float) -> np.ndarray:
-        return self.highest != self.highest_seen if direction > 0 else self.lowest != self.lowest_seen
-
     def _optimum(self, program: highspy.Highs, columns: np.ndarray, direction: float) -> float:
-        """The optimum of the sum of ``columns``. Records the solution as a witness if it is whole."""
+        """The optimum of the sum of ``columns``. Rounded, the solution is a witness if it solves the system exactly."""
         columns = columns.astype(np.int32)
         program.changeColsCost(len(columns), columns, np.full(len(columns), -direction))
         program.run()
@@ -89,15 +87,12 @@ class _Component:
             return direction * np.inf
         if status != highspy.HighsModelStatus.kOptimal:
             raise RuntimeError(f"HiGHS ended with {status}")
-        self._witness(np.round(solution))
-        return float(solution[columns].sum())
-
-    def _witness(self, numbers: np.ndarray) -> None:
-        """Record a solution if it solves the system exactly in whole numbers."""
+        numbers = np.round(solution)
         sums = np.bincount(self.row, self.sign * numbers[self.column], minlength=len(self.sums))
         if (sums == self.sums).all() and (numbers >= 0).all() and (numbers <= self.widths).all():
-            np.minimum(self.lowest_seen, numbers, out=self.lowest_seen)
-            np.maximum(self.highest_seen, numbers, out=self.highest_seen)
+            np.minimum(self.seen[-1.0], numbers, out=self.seen[-1.0])
+            np.maximum(self.seen[1.0], numbers, out=self.seen[1.0])
+        return float(solution[columns].sum())
 
     def _program(self, whole: bool) -> highspy.Highs:
         order = np.lexsort((self.column, self.row))

@@ -42,18 +42,9 @@ class Audit:
 
     def readable(self) -> list[dict[str, str]]:
         """``summary`` as texts to display, keyed by heading."""
-        return [
-            {
-                "level": row.level,
-                "dimension": row.dimension,
-                "cells": str(row.cells),
-                "visible": str(row.visible),
-                "hidden": str(row.hidden),
-                "people in visible areas": "" if pd.isna(row.visible_share) else f"{row.visible_share:.1%}",
-                "narrowest interval": "" if pd.isna(row.narrowest) else str(row.narrowest),
-            }
-            for row in self.summary.itertuples()
-        ]
+        headings = {"visible_share": "people in visible areas", "narrowest": "narrowest interval"}
+        shown = self.summary.assign(visible_share=self.summary.visible_share.map("{:.1%}".format, na_action="ignore"))
+        return shown.rename(columns=headings).astype("object").fillna("").astype(str).to_dict("records")
 
 
 def audit(
@@ -114,10 +105,19 @@ def audit(
 def _judged(
     bounds: tuple[np.ndarray, np.ndarray], own: np.ndarray, shows: np.ndarray, disclosure_threshold: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Lowest, highest, could be small, breaks the promise: four arrays, a row per cell and a column per figure."""
+    """Lowest, highest, could be small, breaks the promise: four arrays, a row per cell and a column per figure.
+
+    ``shows``: whether some release shows N of the cell.
+    """
     lowest, highest = (bound[own] for bound in bounds)
-    could_be_small = (lowest < disclosure_threshold) & (highest > 0)
-    return lowest, highest, could_be_small, _broken(lowest, highest, could_be_small, shows, disclosure_threshold)
+    could_be_small, widths = (lowest < disclosure_threshold) & (highest > 0), highest - lowest
+    caps = np.full(lowest.shape, float(disclosure_threshold))
+    # A hidden n is at least 1 where N is shown: of N = t others can be at most t - 1.
+    caps[shows, M] = np.minimum(disclosure_threshold, lowest[shows, N] - 1)
+    broken = could_be_small & ((widths < disclosure_threshold - 1) | (highest < caps))
+    # That everybody in the cell is a patient, or nearly, tells something of every beneficiary in it.
+    broken[:, M] |= (lowest[:, M] == 0) & (highest[:, n] > 0) & (widths[:, M] < disclosure_threshold - 1)
+    return lowest, highest, could_be_small, broken
 
 
 def _told(system: System, rows: pd.DataFrame, cells: pd.DataFrame, known: pd.DataFrame) -> tuple[np.ndarray, System]:
@@ -126,28 +126,14 @@ def _told(system: System, rows: pd.DataFrame, cells: pd.DataFrame, known: pd.Dat
     if of.unknown.isna().any():
         raise OperatorError("What is known is of a cell that the newest release does not have. Correct it.")
     is_told = np.zeros((len(cells), len(FIGURES)), dtype=bool)
-    for figure, version in zip(SHOWN, VERSIONS, strict=True):
-        same = pd.MultiIndex.from_frame(of.loc[of.figure == figure, [*KEY, version]])
-        is_told[:, SHOWN.index(figure)] = pd.MultiIndex.from_frame(cells[[*KEY, version]]).isin(same)
+    for figure, version in enumerate(VERSIONS):
+        same = pd.MultiIndex.from_frame(of.loc[of.figure == SHOWN[figure], [*KEY, version]])
+        is_told[:, figure] = pd.MultiIndex.from_frame(cells[[*KEY, version]]).isin(same)
     column = 3 * of.unknown.to_numpy(int) + of.figure.map(SHOWN.index).to_numpy(int)
     lowest, highest = system.lowest.copy(), system.highest.copy()
     np.maximum.at(lowest, column, of.at_least.astype("Float64").to_numpy(float, na_value=0))
     np.minimum.at(highest, column, of.at_most.astype("Float64").to_numpy(float, na_value=np.inf))
     return is_told, replace(system, lowest=lowest, highest=highest)
-
-
-def _broken(
-    lowest: np.ndarray, highest: np.ndarray, could_be_small: np.ndarray, shows: np.ndarray, disclosure_threshold: int
-) -> np.ndarray:
-    """Whether each figure breaks the promise: a row per cell, a column per figure. ``shows``: some release shows N."""
-    widths = highest - lowest
-    caps = np.full(lowest.shape, float(disclosure_threshold))
-    # A hidden n is at least 1 where N is shown: of N = t others can be at most t - 1.
-    caps[shows, M] = np.minimum(disclosure_threshold, lowest[shows, N] - 1)
-    broken = could_be_small & ((widths < disclosure_threshold - 1) | (highest < caps))
-    # That everybody in the cell is a patient, or nearly, tells something of every beneficiary in it.
-    broken[:, M] |= (lowest[:, M] == 0) & (highest[:, n] > 0) & (widths[:, M] < disclosure_threshold - 1)
-    return broken
 
 
 def _listed(cells: pd.DataFrame, lowest: np.ndarray, highest: np.ndarray, broken: np.ndarray) -> pd.DataFrame:

@@ -95,21 +95,14 @@ def _refuse_bad_rows(cells: pd.DataFrame, release: pd.DataFrame, is_residual: pd
 
 def _residuals(real: pd.DataFrame) -> pd.DataFrame:
     """The residuals: of municipalities with sectors, and of a country with regions."""
-    parents = {
-        level: set(real.parent_code[real.level == below])
-        for below, level in [("sector", "municipality"), ("region", "country")]
-    }
-    municipal = real[
-        (real.level == "municipality") & (real.dimension == "total") & real.area_code.isin(parents["municipality"])
-    ]
-    national = real[(real.level == "country") & real.area_code.isin(parents["country"])]
-    residuals = pd.concat(
-        [
-            municipal.assign(level="sector", area_code=municipal.area_code + UNKNOWN_SECTOR),
-            national.assign(level=UNASSIGNED, area_code=UNASSIGNED),
-        ]
+    has_sectors, has_regions = (
+        real.area_code.isin(real.parent_code[real.level == below]) for below in ("sector", "region")
     )
-    parent_code = pd.concat([municipal.area_code, national.area_code])
-    return residuals.assign(parent_code=parent_code, beneficiaries=np.nan, patients=np.nan, residual=True).drop(
-        columns=[*VERSIONS, "change"]
+    municipal = real[(real.level == "municipality") & (real.dimension == "total") & has_sectors]
+    municipal = municipal.assign(
+        level="sector", area_code=municipal.area_code + UNKNOWN_SECTOR, parent_code=municipal.area_code
     )
+    national = real[(real.level == "country") & has_regions]
+    national = national.assign(level=UNASSIGNED, area_code=UNASSIGNED, parent_code=national.area_code)
+    residuals = pd.concat([municipal, national]).drop(columns=[*VERSIONS, "change"])
+    return residuals.assign(beneficiaries=np.nan, patients=np.nan, residual=True)

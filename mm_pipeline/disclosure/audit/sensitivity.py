@@ -110,17 +110,8 @@ def _promise(shown: pd.DataFrame, t: int) -> list[str]:
     return [
         f"{area}: it can be told too well how many have {low} to {high - 1} forfaits."
         for (area, low, high), (least, most) in ends.items()
-        if _broken(least, most, t) or (low == 0 and high <= MOST and _everybody(ends, area, high, t))
+        # (a) of the promise: it could be 1 to t - 1, but not t, or takes fewer than t values.
+        if (least <= t - 1 and most >= 1 and (most < t or most - least < t - 1))
+        # (b): perhaps nobody has fewer than so many forfaits, somebody may have as many, and it takes fewer than t values.
+        or (low == least == 0 and high <= MOST and ends[area, high, MOST + 1][1] > 0 and most - least < t - 1)
     ]
-
-
-def _broken(least: float, most: float, t: int) -> bool:
-    """Whether a sum breaks (a) of the promise: it could be 1 to t - 1, but not t, or takes fewer than t values."""
-    could_be_small = least <= t - 1 and most >= 1
-    return could_be_small and (most < t or most - least < t - 1)
-
-
-def _everybody(ends: dict[tuple[str, int, int], tuple[float, float]], area: str, forfaits: int, t: int) -> bool:
-    """Whether a sum breaks (b): perhaps nobody has fewer than ``forfaits``, somebody may have as many, under t values."""
-    least, most = ends[area, 0, forfaits]
-    return least == 0 and ends[area, forfaits, MOST + 1][1] > 0 and most - least < t - 1

@@ -66,18 +66,17 @@ def system_of(rows: pd.DataFrame) -> System:
     every = np.arange(len(cells))
     parts = [(every, every, figure, sign) for figure, sign in [(N, 1.0), (n, -1.0), (M, -1.0)]]
     about = [every]
+
+    def each(*terms: tuple[np.ndarray, float]) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """Terms of which every equation has one."""
+        return [(np.arange(len(cell)), cell, sign) for cell, sign in terms]
+
     for figure in (N, n):
         one, other = _same(cells[: len(cells) - len(changes)], VERSIONS[figure])
         for of_what, terms in (
-            (totals, [(np.arange(len(totals)), totals, 1.0), (number, lines.member.to_numpy(), -1.0)]),
-            (
-                larger,
-                [
-                    (np.arange(len(larger)), cell, sign)
-                    for cell, sign in [(larger, 1.0), (smaller, -1.0), (changes, -1.0)]
-                ],
-            ),
-            (one, [(np.arange(len(one)), cell, sign) for cell, sign in [(one, 1.0), (other, -1.0)]]),
+            (totals, [*each((totals, 1.0)), (number, lines.member.to_numpy(), -1.0)]),
+            (larger, each((larger, 1.0), (smaller, -1.0), (changes, -1.0))),
+            (one, each((one, 1.0), (other, -1.0))),
         ):
             before = sum(map(len, about))
             parts += [(before + equation, cell, figure, sign) for equation, cell, sign in terms]

@@ -1,14 +1,7 @@
 """Versions of figures in several public tables of a year, as a reader can guess them.
 
-The pipeline knows from the counts which figures changed. A reader of the tables does not, but can guess:
-
-- A figure changed if two tables show it differently, or one shows 0 and the other would not hide a 0.
-- An area changed if one of its figures did; or if its total is hidden and the area above changed. A hidden figure of an area
-  that did not change is the same as before. This holds for N and n separately.
-- Persons came and went if n changed somewhere, and nowhere by more than N or against it. Then, where N is shown, n is the
-  same if N is, and changed by no more than N if N did.
-
-A guess can be wrong. Where the tables then contradict each other, their audit refuses them.
+The pipeline knows from the counts which figures changed. A reader of the tables does not, but can guess
+(``docs/disclosure.md``, section 6). Where a guess is wrong and the tables contradict each other, their audit refuses them.
 """
 
 from collections.abc import Sequence
@@ -30,12 +23,14 @@ def with_versions(releases: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     versioned = [_added(oldest, version, change)]
     for table in later:
         low, high = _bounds(table, cells.index)
+        # Shown differently, or 0 in one and hidden in the other where a 0 would be shown.
         changed = (low > highest) | (lowest > high)
         is_known = (low == high) & (lowest == highest)
         differs = changed | (_of_changed_areas(cells, changed, is_known) & ~is_known)
         moved = (low - lowest).where(is_known)
         people, patients = moved["beneficiaries"], moved["patients"]
         change = people * 0
+        # Persons came and went where n changed somewhere, and nowhere by more than N or against it.
         if changed["patients"].any() and not ((patients * people < 0) | (patients.abs() > people.abs())).any():
             change = np.sign(people)
             differs["patients"] = changed["patients"] | differs["patients"].where(people.isna(), people != 0)
@@ -53,7 +48,7 @@ def _bounds(table: pd.DataFrame, keys: pd.MultiIndex) -> tuple[pd.DataFrame, pd.
 
 
 def _of_changed_areas(cells: pd.DataFrame, changed: pd.DataFrame, is_known: pd.DataFrame) -> pd.DataFrame:
-    """Whether each figure is of an area that changed."""
+    """Whether each figure is of an area that changed: one of its figures did, or its total is hidden and that above did."""
     areas = pd.MultiIndex.from_frame(cells[KEY[:2]])
     result = changed.copy()
     for figure in SHOWN:

@@ -220,7 +220,7 @@ def test_an_answer_does_not_depend_on_the_questions_before():
     assert case.cheapest("municipality 11001 total", "patients", 2, room=replace(case.room, up=narrow)) is None
     assert case.cheapest("municipality 11001 total", "patients", 2, free=True) is None
     assert case.cheapest("municipality 11001 total", "patients", 2) == fresh
-    assert case.block.place(shown) == shown
+    assert case.block.place[shown] == shown
 
 
 def test_free_moves_hidden_cells_only():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mm_pipeline.defs.checks import deliveries, expectations
-from mm_pipeline.defs.checks.expectations import broken_rules, suite_names
+from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.operations.status import PASSED, WARNING
 from mm_pipeline.schemas import RAW_FORFAITS
@@ -113,7 +113,8 @@ def write(suites, suite, *rules):
 
 
 def test_every_suite_is_known_here():
-    assert suite_names() == sorted(GOOD) == sorted(BROKEN) == sorted(BOUNDS)
+    suites = sorted(path.name.removesuffix(".json") for path in expectations._SUITES.iterdir())
+    assert suites == sorted(GOOD) == sorted(BROKEN) == sorted(BOUNDS)
 
 
 @pytest.mark.parametrize("suite", GOOD)
