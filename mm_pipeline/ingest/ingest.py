@@ -66,19 +66,19 @@ KEPT, IGNORED = 0, -1
 class Account:
     """Account of the rows of one delivered file, stored in the footer of the raw partition."""
 
-    file: str = ""
+    file: str
     """Name of the file; empty for an optional dataset that was not delivered."""
-    sha256: str = ""
-    version: str = ""
+    sha256: str
+    version: str
     """Version of the delivery in its manifest; empty without one."""
-    delivered: int = 0
-    kept: int = 0
-    ignored: int = 0
-    ignored_reason: str = ""
-    quarantined: int = 0
-    quarantined_by_reason: dict[str, int] = field(default_factory=dict)
-    extra_columns: list[str] = field(default_factory=list)
-    key_collisions: int = 0
+    delivered: int
+    kept: int
+    ignored: int
+    ignored_reason: str
+    quarantined: int
+    quarantined_by_reason: dict[str, int]
+    extra_columns: list[str]
+    key_collisions: int
     sample: float = 1.0
     """Share of the population that the delivery holds, as in its manifest."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -104,7 +104,8 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     announced = manifest.read(folder)
     if name in OPTIONAL and not files.candidates(folder, name):
         _refuse_if_sent(folder, name, announced)
-        account, kept = Account(), ibis.memtable(dataset.table.schema.empty_table())
+        account = Account("", "", announced.version, 0, 0, 0, dataset.ignored_reason, 0, {}, [], 0)
+        kept = ibis.memtable(dataset.table.schema.empty_table())
         quarantine = schemas.QUARANTINE.schema.empty_table()
     else:
         with scratch(lake) as own:
@@ -114,8 +115,6 @@ def ingest(backend: Backend, lake: Lake, settings: Settings, name: str, year: in
     announced.hold_unchanged(folder)
     account = replace(
         account,
-        version=announced.version,
-        ignored_reason=dataset.ignored_reason,
         sample=announced.sample,
         settings=settings.of_figures,
         manifest_sha256=announced.sha256,
@@ -187,9 +186,11 @@ def _taken(
     account = Account(
         file=file.path.name,
         sha256=file.sha256,
+        version=announced.version,
         delivered=reading.delivered_rows,
         kept=counts.get(KEPT, 0),
         ignored=counts.get(IGNORED, 0),
+        ignored_reason=dataset.ignored_reason,
         quarantined=quarantine.num_rows,
         quarantined_by_reason=_by_reason(quarantine),
         extra_columns=reading.columns.extra,
