@@ -82,7 +82,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _raising_on_signals():
+            with raising_on_signals():
                 super().invoke(ctx)
                 sys.stdout.flush()
         except KeyboardInterrupt:
@@ -114,14 +114,28 @@ class Commands(click.Group):
 
 
 @contextmanager
-def _raising_on_signals() -> Iterator[None]:
+def raising_on_signals() -> Iterator[None]:
     """SIGINT and SIGTERM raise KeyboardInterrupt, also where whoever started the process ignores them."""
     # Only the main thread of a process may ask for signals; a command in another one leaves them to it.
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    tell, again = sys.unraisablehook, list[threading.Timer]()
+
+    def send_again(dropped: "sys.UnraisableHookArgs") -> None:
+        """Python drops what is raised while it collects garbage: a signal that comes just then comes once more."""
+        if isinstance(dropped.exc_value, Exception | GeneratorExit | SystemExit | None):
+            tell(dropped)
+        else:
+            again.append(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)))
+            again[-1].start()
+
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
+        sys.unraisablehook = tell
+        for timer in again:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
