@@ -53,7 +53,10 @@ class _Compiler(PySparkCompiler):
     """Ibis' compiler for Spark, with the expressions of ``statistic/`` that Ibis 12 cannot translate to Spark 4."""
 
     def visit_ArrayCollect(self, op: ops.ArrayCollect, *, arg: Any, where: Any, order_by: Any, **more: Any) -> Any:  # noqa: N802
-        """Translate ``collect(order_by=...)``, ascending: sort pairs of keys and value. NULL for no rows, as on DuckDB."""
+        """Translate ``collect(order_by=...)``, ascending: sort pairs of keys and value, and take the values.
+
+        The result for no rows is NULL, as on DuckDB.
+        """
         if not order_by:
             return super().visit_ArrayCollect(op, arg=arg, where=where, order_by=order_by, **more)
         if any(more.values()) or any(key.args.get("desc") for key in order_by):
@@ -102,19 +105,24 @@ class Spark:
         of ``table``, or rows are missing.
         """
         with scratch(self.lake) as folder:
-            parts, counted = folder / "parts", Observation()
-            self.backend._run_pre_execute_hooks(rows)
-            frame = self.backend.raw_sql(self.backend.compile(rows)).observe(counted, count(lit(1)).alias("rows"))
-            frame.write.parquet(_uri(parts))
-            files = sorted(parts.glob("*.parquet"))
+            computed = self._write(rows, folder / "parts")
+            files = sorted((folder / "parts").glob("*.parquet"))
             for file in files:
                 _assert_declared(pq.read_schema(file), table)
-            if sum(pq.read_metadata(file).num_rows for file in files) != int(counted.get["rows"]):
+            if sum(pq.read_metadata(file).num_rows for file in files) != computed:
                 raise LakeError(
                     f"{table.name}: not all rows that Spark computed are in the lake; the earlier partition is untouched. "
                     "See that all workers have data/lake at the same path (docs/scaling.md), and materialise it again."
                 )
             yield self.duckdb, self.duckdb.read_parquet([str(file) for file in files])
+
+    def _write(self, rows: ir.Table, folder: Path) -> int:
+        """Write the rows as Parquet files. Returns their number."""
+        self.backend._run_pre_execute_hooks(rows)
+        counted = Observation()
+        frame = self.backend.raw_sql(self.backend.compile(rows)).observe(counted, count(lit(1)).alias("rows"))
+        frame.write.parquet(_uri(folder))
+        return int(counted.get["rows"])
 
 
 def _uri(path: Path) -> str:
