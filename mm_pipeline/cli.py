@@ -6,9 +6,7 @@ Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 
 import math
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +21,7 @@ import click
 from mm_pipeline import __version__
 from mm_pipeline.clock import FIRST_YEAR, all_years, newest_year
 from mm_pipeline.errors import OperatorError, storage_error
+from mm_pipeline.operations.signals import raising_on_signals
 from mm_pipeline.settings import DISCLOSURE_THRESHOLDS
 
 if TYPE_CHECKING:
@@ -111,33 +110,6 @@ class Commands(click.Group):
             sys.exit(
                 f"mm-pipeline: what it says cannot be written ({error.strerror}). Send it elsewhere, and start again."
             )
-
-
-@contextmanager
-def raising_on_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also where whoever started the process ignores them."""
-    # Only the main thread of a process may ask for signals; a command in another one leaves them to it.
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    tell, again = sys.unraisablehook, list[threading.Timer]()
-
-    def send_again(dropped: "sys.UnraisableHookArgs") -> None:
-        """Python drops what is raised while it collects garbage: a signal that comes just then comes once more."""
-        if isinstance(dropped.exc_value, Exception | GeneratorExit | SystemExit | None):
-            tell(dropped)
-        else:
-            again.append(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)))
-            again[-1].start()
-
-    sys.unraisablehook = send_again
-    try:
-        yield
-    finally:
-        sys.unraisablehook = tell
-        for timer in again:
-            timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,6 +19,7 @@ from mm_pipeline.operations.dagster_home import CODE_LOCATION
 from mm_pipeline.operations.dagster_workarounds import was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
+from mm_pipeline.operations.signals import was_asked_to_end
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import FAILED, WARNING, recorded_checks, state_of
 from mm_pipeline.release.inputs import released_years
@@ -116,7 +117,7 @@ class Backfill:
                 tags={".dagster/repository": f"__repository__@{CODE_LOCATION}"},
                 run_id=run_id,
             )
-        if was_interrupted(run):
+        if was_interrupted(run) or was_asked_to_end():
             raise KeyboardInterrupt
         return run
 

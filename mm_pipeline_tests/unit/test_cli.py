@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from mm_pipeline.cli import Years, main, raising_on_signals
+from mm_pipeline.cli import Years, main
 from mm_pipeline.files.locks import DELIVERIES, Locks
 from mm_pipeline.settings import Settings
 
@@ -58,20 +57,6 @@ def test_help_waits_for_no_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "backfill" in done.stdout
-
-
-def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost():
-    class Garbage:
-        def __del__(self) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0)  # here the signal raises what Python drops
-
-    def collect() -> None:
-        Garbage()
-        time.sleep(30)
-
-    with pytest.raises(KeyboardInterrupt), raising_on_signals():
-        collect()
 
 
 def test_signals_are_as_they_were_after_a_command(run, monkeypatch):
