@@ -20,7 +20,15 @@ from mm_pipeline.dimensions import AGE_GROUP_OF, COUNTRY, COUNTS, LEVEL_ABOVE, L
 from mm_pipeline.disclosure.primary_rule import Counts, Flags
 
 COLUMNS = ["level", "area_code", "parent_code", "dimension", "category", *COUNTS]
-WORTH = dict.fromkeys([*LEVELS, UNASSIGNED], 1) | {"country": 300, "region": 100, "province": 10, "arrondissement": 3}
+WORTH = {
+    "country": 300,
+    "region": 100,
+    "province": 10,
+    "arrondissement": 3,
+    "municipality": 1,
+    "sector": 1,
+    UNASSIGNED: 1,
+}
 """Worth of a cell at each level, when the search chooses what to hide; a sector is worth 1."""
 TOTAL_WORTH = 150
 """Worth of an area's total, in categories of the area (``MM_TOTAL_WORTH``). Sectors only have totals, worth 1."""

@@ -38,10 +38,15 @@ def close(path: Path) -> bool:
 
     A symbolic link is left alone: its target may be anybody's, and nothing is read through it.
     """
-    if path.is_symlink() or not path.exists():
+    if path.is_symlink():
         return True
-    found = path.stat()
-    if found.st_mode & _OTHERS and found.st_uid == os.geteuid():
+    try:
+        found = path.stat()
+    except FileNotFoundError:  # also one that another process removes just now
+        return True
+    if not found.st_mode & _OTHERS:
+        return True
+    if found.st_uid == os.geteuid():
         with suppress(OSError):
             path.chmod(found.st_mode & 0o777 & ~_OTHERS)
     return not path.stat().st_mode & _OTHERS

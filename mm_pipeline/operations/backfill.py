@@ -74,9 +74,7 @@ class Backfill:
         ledger, results = self.ledger(), []
         for year in years:
             with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
-                is_known = not waited and ledger.state(year).is_up_to_date
-                # Read anew: another process may just have built it.
-                if not force and (is_known or self.ledger().state(year).is_up_to_date):
+                if not force and self._is_up_to_date(year, None if waited else ledger):
                     result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
                 else:
                     result = self._build(year)
@@ -88,6 +86,12 @@ class Backfill:
             if released_years(self._settings) and not self.ledger().is_series_up_to_date():
                 self._refresh_series()
         return results
+
+    def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
+        """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
+        if known is not None and known.state(year).is_up_to_date:
+            return True
+        return self.ledger().state(year).is_up_to_date
 
     def _build(self, year: int) -> YearResult:
         started = time.monotonic()
@@ -105,7 +109,11 @@ class Backfill:
         return result
 
     def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
+        """Run the job in this process.
+
+        The run is marked from before Dagster knows it until Dagster knows its end: whenever the process is killed, the next
+        process marks the run as failed.
+        """
         run_id = str(uuid.uuid4())
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(

@@ -164,14 +164,11 @@ def _for_print(worksheet: Any) -> None:
 
 def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
     """Height in points of a row of wrapped texts. Not every program computes it when it opens a file."""
-    return (
-        1.3
-        * size
-        * max(
-            sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
-            for text, width in zip(texts, widths, strict=True)
-        )
-    )
+
+    def lines(text: str, width: int) -> int:
+        return sum(len(textwrap.wrap(line, int(1.1 * width * _FONT_SIZE / size))) for line in text.splitlines())
+
+    return 1.3 * size * max(lines(text, width) for text, width in zip(texts, widths, strict=True))
 
 
 def _heading(column: str, words: Words) -> str:

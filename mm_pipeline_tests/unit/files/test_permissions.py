@@ -61,6 +61,10 @@ class TestClose:
     def test_what_is_not_there_is_not_open(self, tmp_path: Path) -> None:
         assert permissions.close(tmp_path / "x")
 
+    def test_what_another_process_removes_meanwhile_is_not_open(self, tmp_path: Path) -> None:
+        with patch.object(Path, "exists", return_value=True):
+            assert permissions.close(tmp_path / "removed")
+
 
 def test_a_delivery_that_others_could_read_is_closed(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
