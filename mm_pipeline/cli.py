@@ -448,14 +448,26 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
         say = partial(progress.console.print, highlight=False)
 
+        task, now = progress.task_ids[0], dict[int, str]()
+
+        def begins(year: int, step: str) -> None:
+            now[year] = step
+            progress.update(task, description="  ".join(f"{year} {step}" for year, step in sorted(now.items())))
+
         def tell(result: "YearResult") -> None:
-            progress.advance(progress.task_ids[0])
+            now.pop(result.year, None)
+            progress.advance(task)
+            if not progress.console.is_terminal:  # there is no bar, and a log or a mail tells how far it is
+                counts = ", ".join(f"{count} {state}" for state, count in result.checks.items())
+                say(f"{result.year} {result.outcome}, checks: {counts or 'none'}, {result.seconds:.1f} s")
             for problem in result.problems:
                 say(f"[bold red]{result.year}[/] {escape(problem)}")
             for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
                 say(f"[yellow]{result.year}[/] {escape(warning)}")
 
-        results = backfill.years(years, force=force, on_year=tell, on_wait=lambda said: say(escape(said)))
+        results = backfill.years(
+            years, force=force, on_year=tell, on_wait=lambda said: say(escape(said)), on_step=begins
+        )
         for problem in backfill.series_problems:
             say(f"[bold red]release[/] {escape(problem)}")
     _print_summary(settings, results)

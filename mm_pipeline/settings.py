@@ -110,6 +110,8 @@ class Settings:
     memory_limit: Size = "4GB"
     """Upper bound of the engine's memory; beyond it, it spills to ``data/lake/.spill``."""
     threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
+    processes: Annotated[Whole, Field(ge=1, le=64)] = 1
+    """Years that are built side by side; they share memory and threads."""
     largest_delivery: Size = "20GB"
     """No delivered file may be larger, neither as it lies there nor unpacked."""
     minimum_forfaits: Annotated[Whole, Field(ge=1, le=12)] = 6
@@ -148,6 +150,10 @@ class Settings:
     awaiting_dir = _InDataDir("awaiting")
     sign_off_dir = _InDataDir("sign-off")
     id_key_path = _InDataDir("id.key")
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        return _bytes(self.memory_limit)
 
     @property
     def largest_delivery_bytes(self) -> int:
@@ -247,6 +253,7 @@ def _data_dir(text: str) -> Path:
 EXPECTED = {
     "MM_MEMORY_LIMIT": "a size such as 2GB or 800MB",
     "MM_THREADS": "a whole number from 1 to 1024",
+    "MM_PROCESSES": "a whole number from 1 to 64",
     "MM_LARGEST_DELIVERY": "a size such as 20GB or 800MB",
     "MM_THRESHOLD": "a whole number of months from 1 to 12",
     "MM_DISCLOSURE_THRESHOLD": "a whole number of people from 2 to 20 (below 2 nothing is hidden)",
@@ -272,10 +279,13 @@ _READER = TypeAdapter(Settings)
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; a value that makes no sense raises :class:`SettingsError` naming the variable."""
     env = os.environ if env is None else env
-    default = Settings(_data_dir(env.get("MM_DATA_DIR", "").strip()), threads=os.cpu_count() or 2)
+    cores = os.cpu_count() or 2
+    default = Settings(_data_dir(env.get("MM_DATA_DIR", "").strip()), threads=cores, processes=min(cores, 64))
     texts = {name: text for name in EXPECTED if (text := env.get(name, "").strip())}
     try:
-        return _READER.validate_python({"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads} | texts)
+        return _READER.validate_python(
+            {"MM_DATA_DIR": default.data_dir, "MM_THREADS": default.threads, "MM_PROCESSES": default.processes} | texts
+        )
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
     values = {_variable(field): str(value or "none") for field, value in vars(default).items()}

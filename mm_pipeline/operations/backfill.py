@@ -1,11 +1,11 @@
-"""Backfill: the yearly job for many years, one after the other, in this process.
+"""Backfill: the yearly job for many years, one after the other in this process or side by side in several.
 
 Each year is a Dagster run of its own on the persistent instance, so the UI shows it like a run that was started there.
 """
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -19,6 +19,7 @@ from mm_pipeline.operations.dagster_home import CODE_LOCATION
 from mm_pipeline.operations.dagster_workarounds import was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
+from mm_pipeline.operations.side_by_side import OnStep, OnWait, SideBySide
 from mm_pipeline.operations.signals import was_asked_to_end
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import FAILED, WARNING, recorded_checks, state_of
@@ -27,6 +28,8 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
+
+OnEvent = Callable[[dg.EventLogEntry], None]
 
 
 @dataclass
@@ -44,7 +47,10 @@ class YearResult:
 
 
 class Backfill:
-    """The jobs on one instance, resolved once to run many years."""
+    """The jobs on one instance, resolved once to run many years.
+
+    ``build_definitions``: that of :mod:`mm_pipeline.definitions`, over these settings.
+    """
 
     def __init__(
         self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
@@ -63,39 +69,82 @@ class Backfill:
         years: Iterable[int],
         *,
         force: bool = False,
-        on_year: Callable[[YearResult], None] | None = None,
-        on_wait: Callable[[str], None] = lambda said: None,
+        on_year: Callable[[YearResult], None] = lambda result: None,
+        on_wait: OnWait = lambda said: None,
+        on_step: OnStep = lambda year, step: None,
     ) -> list[YearResult]:
         """Build each year that is not up to date (all of them with ``force``), then the series and the page.
 
-        Problems with the latter are in ``series_problems``. ``on_wait``: called with a message when another process works.
+        Problems with the latter are in ``series_problems``. ``on_wait`` is called with a message when another process works
+        on a year; once that has ended, the year is examined anew. ``on_step`` is called with each year and step that begins.
         """
         end_abandoned_runs(self._instance, self._settings)
-        ledger, results = self.ledger(), []
-        for year in years:
-            with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
-                if not force and self._is_up_to_date(year, None if waited else ledger):
-                    result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
-                else:
-                    result = self._build(year)
-                self._add_figures(result)
+        years, results = sorted(years), []
+        processes = 1 if self._settings.engine == "spark" else min(self._settings.processes, len(years))
+        if processes > 1:
+            built = self._side_by_side(years, processes, force, on_wait, on_step)
+        else:
+            built = self._one_by_one(years, force, on_wait, on_step)
+        for result in built:
             results.append(result)
-            if on_year:
-                on_year(result)
+            on_year(result)
         with self._locks.held([SERIES], by=command_line(), say=on_wait):
             if released_years(self._settings) and not self.ledger().is_series_up_to_date():
                 self._refresh_series()
-        return results
+        return sorted(results, key=lambda result: result.year)
 
-    def _is_up_to_date(self, year: int, known: Ledger | None) -> bool:
+    def _one_by_one(self, years: list[int], force: bool, on_wait: OnWait, on_step: OnStep) -> Iterator[YearResult]:
+        ledger = self.ledger()
+        for year in years:
+
+            def on_event(event: dg.EventLogEntry, year: int = year) -> None:
+                if event.dagster_event_type is dg.DagsterEventType.STEP_START:
+                    on_step(year, str(event.step_key))
+
+            yield self.year(year, force=force, on_wait=on_wait, on_event=on_event, known=ledger)
+
+    def _side_by_side(
+        self, years: list[int], processes: int, force: bool, on_wait: OnWait, on_step: OnStep
+    ) -> Iterator[YearResult]:
+        ledger = self.ledger()
+        with SideBySide(self._settings, processes) as side_by_side:
+            for year in years:
+                yield from side_by_side.until_free_for(year, on_wait, on_step)
+                with self._locks.held_if_free(str(year)) as held:
+                    up_to_date = held and not force and self._is_up_to_date(year, ledger)
+                if up_to_date:
+                    yield self._up_to_date(year, ledger)
+                else:
+                    side_by_side.build(year, force)
+            yield from side_by_side.rest(on_wait, on_step)
+
+    def year(
+        self, year: int, *, force: bool, on_wait: OnWait, on_event: OnEvent, known: Ledger | None = None
+    ) -> YearResult:
+        """Build the year in this process if it is not up to date, as ``known`` already or read anew.
+
+        ``on_event`` is called with every event of the run, which goes on when it returns.
+        """
+        with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
+            ledger = self.ledger() if waited or known is None else known
+            if not force and self._is_up_to_date(year, ledger):
+                return self._up_to_date(year, ledger)
+            result = self._build(year, on_event)
+            self._add_figures(result)
+            return result
+
+    def _up_to_date(self, year: int, ledger: Ledger) -> YearResult:
+        result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
+        self._add_figures(result)
+        return result
+
+    def _is_up_to_date(self, year: int, known: Ledger) -> bool:
         """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
-        if known is not None and known.state(year).is_up_to_date:
-            return True
-        return self.ledger().state(year).is_up_to_date
+        return known.state(year).is_up_to_date or self.ledger().state(year).is_up_to_date
 
-    def _build(self, year: int) -> YearResult:
+    def _build(self, year: int, on_event: OnEvent) -> YearResult:
         started = time.monotonic()
-        run = self._run(self._yearly, partition_key=str(year))
+        run = self._run(self._yearly, on_event, partition_key=str(year))
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
         for evaluation in run.get_asset_check_evaluations():
             state = state_of(evaluation)
@@ -108,13 +157,13 @@ class Backfill:
         result.problems += _failures(run)
         return result
 
-    def _run(self, job: dg.JobDefinition, partition_key: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job in this process.
-
-        The run is marked from before Dagster knows it until Dagster knows its end: whenever the process is killed, the next
-        process marks the run as failed.
-        """
+    def _run(
+        self, job: dg.JobDefinition, on_event: OnEvent | None = None, partition_key: str | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
         run_id = str(uuid.uuid4())
+        if on_event:
+            self._instance.add_event_listener(run_id, on_event)
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
                 partition_key=partition_key,

@@ -69,3 +69,6 @@ if __name__ == "__main__":
 
     with complete():
         main()
+elif __name__ == "__mp_main__":  # a process that it starts to build a year
+    for_good = complete()
+    for_good.__enter__()

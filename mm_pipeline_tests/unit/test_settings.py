@@ -137,6 +137,7 @@ WRONG = {
         "a size such as 2GB or 800MB",
         "4GB",
     ),
+    "MM_PROCESSES": (["0", "-1", "1.5", "two", "65"], "a whole number from 1 to 64", str(os.cpu_count() or 2)),
     "MM_THREADS": (["0", "-1", "1.5", "two", "1e3", "1025"], "a whole number from 1 to 1024", str(os.cpu_count() or 2)),
     "MM_THRESHOLD": (["0", "-6", "6.0", "six"], "a whole number of months from 1", "6"),
     "MM_DISCLOSURE_THRESHOLD": (["1", "0", "21", "5.5", "x"], "a whole number of people from 2 to 20", "5"),

@@ -20,6 +20,7 @@ GOOD = {
     "MM_MEMORY_LIMIT": ("4GB", "800 mb", "1.5GiB", "2T"),
     "MM_LARGEST_DELIVERY": ("20GB", "100 MiB"),
     "MM_THREADS": ("1", "2", "64"),
+    "MM_PROCESSES": ("1", "2", "64"),
     "MM_THRESHOLD": ("6", "12"),
     "MM_DISCLOSURE_THRESHOLD": ("5", "20"),
     "MM_QUARANTINE_LIMIT": ("0.01", "1"),
