@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Callable
 
-from benchmarks import engines, growth, orchestration, timing, year
+from benchmarks import engines, first_run, growth, orchestration, timing, year
 
-PARTS = ("engines", "year", "years", "people", "resources", "orchestration")
+PARTS = ("engines", "year", "years", "people", "resources", "orchestration", "first_run")
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
         "people": lambda: growth.by_people([people * scale for people in growth.PEOPLE]),
         "resources": lambda: growth.by_resources(scale),
         "orchestration": lambda: orchestration.report(),
+        "first_run": lambda: first_run.report(),
     }
     print(f"Scale {scale:g} (1 is the country). {timing.machine()}.", flush=True)
     for part in arguments.parts or PARTS:

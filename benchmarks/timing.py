@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,25 +37,25 @@ def median_table(seconds: Mapping[str, Sequence[float]], base: str, what: str) -
 
 @dataclass(frozen=True)
 class Process:
+    """What a process took, with those it started: ``cpu`` (seconds of processor) of all, ``peak_gb`` of the largest."""
+
     seconds: float
+    cpu: float
     peak_gb: float
 
 
-def process(arguments: Sequence[str], **environment: str) -> Process:
-    """Run Python with these arguments to its end, silently; seconds and peak resident memory. SystemExit if it fails."""
-    log = Path(os.devnull)
+def process(arguments: Sequence[str], folder: Path | None = None, **environment: str) -> Process:
+    """Run Python with these arguments in a folder (None: this one) to its end, silently. SystemExit if it fails."""
     started = time.perf_counter()
-    with log.open("w") as silent:
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, *arguments],
-            {**os.environ, **environment},
-            file_actions=[(os.POSIX_SPAWN_DUP2, silent.fileno(), stream) for stream in (1, 2)],
-        )
-        _, status, used = os.wait4(pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(arguments)} failed: status {os.waitstatus_to_exitcode(status)}")
-    return Process(time.perf_counter() - started, used.ru_maxrss * 1024 / 1e9)
+    command = [sys.executable, *arguments]
+    silent = subprocess.DEVNULL
+    running = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=silent, stderr=silent)
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed: status {running.returncode}")
+    seconds = time.perf_counter() - started
+    return Process(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9)
 
 
 def machine() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from mm_pipeline.dimensions import AGE_CLASS_STARTS, CATEGORIES
-from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS
+from mm_pipeline.schemas import ATTRIBUTED_PATIENTS, BENEFICIARY_COUNTS, FORFAITS_PER_PATIENT
 from mm_pipeline.statistic.rates import dimensions_of
 
 _KEYS = ["municipality_code", "sector_code", "sex", "age", "preferential"]
@@ -16,55 +16,100 @@ _LEVELS = ("arrondissement", "province", "region", "country")
 
 
 def in_polars(files: Mapping[str, Path], year: int, target: Mapping[str, Path]) -> None:
-    """The three tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
+    """The five tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
     scan = {name: pl.scan_parquet(path, hive_partitioning=False) for name, path in files.items()}
     geography = scan["geography"].select("level", "area_code", "parent_code").collect()
-    attributed = _attributed(scan["raw_forfaits"], scan["raw_dmg"], scan["raw_beneficiaries"])
+    registrations = _registrations(scan["raw_forfaits"])
+    patients = _forfaits_per_patient(registrations.lazy())
+    attributed = _attributed(patients.lazy(), registrations.lazy(), scan["raw_dmg"], scan["raw_beneficiaries"])
     cells = _resolved(_delivered(scan["raw_beneficiaries"], attributed, year), geography)
-    attributed.select(ATTRIBUTED_PATIENTS.column_names).write_parquet(target["attributed_patients"], compression="zstd")
-    _counts(cells).write_parquet(target["beneficiary_counts"], compression="zstd")
-    _rates(cells, geography, year).write_parquet(target["sector_rates"], compression="zstd")
+    tables = {
+        "registrations": registrations,
+        "forfaits_per_patient": patients,
+        "attributed_patients": attributed.select(ATTRIBUTED_PATIENTS.column_names),
+        "beneficiary_counts": _counts(cells),
+        "sector_rates": _rates(cells, geography, year),
+    }
+    for name, table in tables.items():
+        table.write_parquet(target[name], compression="zstd")
 
 
-def _attributed(forfaits: pl.LazyFrame, dmg: pl.LazyFrame, beneficiaries: pl.LazyFrame) -> pl.DataFrame:
+def _registrations(forfaits: pl.LazyFrame) -> pl.DataFrame:
     month = pl.col("service_date").dt.month()
-    in_month = {m: pl.when(month == m).then("quantity").otherwise(0).sum().alias(f"m{m}") for m in _MONTHS}
-    bits = {m: pl.when(pl.col(f"m{m}") >= 1).then(pl.lit(1 << (m - 1), pl.Int32)).otherwise(0) for m in _MONTHS}
-    houses = (
-        forfaits.group_by("patient_key", "house_id")
-        .agg(in_month.values())
-        .select("patient_key", "house_id", months=pl.sum_horizontal(bits.values()))
-        .filter(pl.col("months") > 0)
-        .collect(engine="streaming")
-        .lazy()
+    net = {m: f"m{m}" for m in _MONTHS}
+    sums = forfaits.group_by("patient_key", "house_id").agg(
+        *(pl.when(month == m).then("quantity").otherwise(0).sum().alias(name) for m, name in net.items()),
+        regularised=pl.max_horizontal(-pl.col("quantity"), 0).sum().cast(pl.Int64),
     )
-    forfaits = pl.col("months").bitwise_or().bitwise_count_ones().cast(pl.Int32)
-    candidates = (
-        houses.group_by("patient_key")
-        .agg(forfaits.alias("forfaits"), pl.col("house_id").first(), pl.len().alias("houses"))
-        .filter(pl.col("forfaits") >= 6)
-    )
-    months = pl.col("months")
-    best = (
-        houses.join(candidates.filter(pl.col("houses") > 1), on="patient_key", how="semi")
-        .sort(
+
+    def bits(least: int) -> pl.Expr:
+        bit_of = (pl.when(pl.col(name) >= least).then(1 << (m - 1)).otherwise(0) for m, name in net.items())
+        return pl.sum_horizontal(bit_of).cast(pl.Int32)
+
+    counted = [pl.when(pl.col(name) >= 1).then(pl.lit(m, pl.Int32)) for m, name in net.items()]
+    return (
+        sums.select(
             "patient_key",
-            months.bitwise_count_ones(),
-            months.bitwise_leading_zeros(),
             "house_id",
-            descending=[False, True, False, False],
+            months=bits(1),
+            months_twice=bits(2),
+            first_month=pl.min_horizontal(counted),
+            last_month=pl.max_horizontal(counted),
+            quantity=pl.sum_horizontal(net.values()).cast(pl.Int64),
+            regularised="regularised",
         )
-        .unique("patient_key", keep="first", maintain_order=True)
-        .select("patient_key", best="house_id")
+        .sort("patient_key", "house_id")
+        .collect(engine="streaming")
     )
+
+
+def _forfaits_per_patient(registrations: pl.LazyFrame) -> pl.DataFrame:
+    months, house, counts = pl.col("months"), pl.col("house_id"), pl.col("months") > 0
+    patients = registrations.group_by("patient_key").agg(
+        months.bitwise_or(),
+        pl.col("months_twice").bitwise_or(),
+        pl.col("first_month").min(),
+        pl.col("last_month").max(),
+        pl.col("quantity", "regularised").sum(),
+        any_house=house.filter(counts).max(),
+        number=counts.sum(),
+    )
+    counted = registrations.filter(counts).select("patient_key", "house_id", "months", "last_month")
+    several = counted.join(patients.filter(pl.col("number") > 1), on="patient_key", how="semi")
+    best_first = pl.struct(-months.bitwise_count_ones().cast(pl.Int32), -pl.col("last_month"), house)
+    best = several.group_by("patient_key").agg(best=house.sort_by(best_first).first(), all_houses=house.sort())
+    pairs = several.join(several, on="patient_key").filter(house < pl.col("house_id_right"))
+    shared = pairs.group_by("patient_key").agg(shared=(months & pl.col("months_right")).bitwise_or())
+    forfaits = months.bitwise_count_ones().cast(pl.Int32)
+    twice = pl.col("months_twice") | pl.col("shared").fill_null(0)
+    alone = pl.when(pl.col("any_house").is_not_null()).then(pl.concat_list("any_house"))
+    return (
+        patients.join(best, on="patient_key", how="left")
+        .join(shared, on="patient_key", how="left")
+        .with_columns(
+            forfaits=forfaits,
+            house_id=pl.coalesce("best", "any_house"),
+            houses=pl.coalesce("all_houses", alone),
+            gaps=(pl.col("last_month") - pl.col("first_month") + 1 - forfaits).fill_null(0).cast(pl.Int32),
+            months_billed_twice=twice.bitwise_count_ones().cast(pl.Int32),
+        )
+        .select(FORFAITS_PER_PATIENT.column_names)
+        .sort("patient_key")
+        .collect(engine="streaming")
+    )
+
+
+def _attributed(
+    patients: pl.LazyFrame, registrations: pl.LazyFrame, dmg: pl.LazyFrame, beneficiaries: pl.LazyFrame
+) -> pl.DataFrame:
+    candidates = patients.select("patient_key", "forfaits", "house_id").filter(pl.col("forfaits") >= 6)
+    houses = registrations.filter(pl.col("months") > 0)
     elsewhere = dmg.join(candidates, on="patient_key", how="semi").join(
         houses, left_on=["patient_key", "practice_id"], right_on=["patient_key", "house_id"], how="anti"
     )
     people = beneficiaries.drop("valid_from").with_columns(is_beneficiary=pl.lit(True))
     return (
         candidates.join(elsewhere, on="patient_key", how="anti")
-        .join(best, on="patient_key", how="left")
-        .with_columns(house_id=pl.coalesce("best", "house_id"))
         .join(people, on="patient_key", how="left")
         .with_columns(pl.col("is_beneficiary").fill_null(False))
         .sort("patient_key")

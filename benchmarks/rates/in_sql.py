@@ -7,25 +7,6 @@ import duckdb
 
 from mm_pipeline.dimensions import AGE_CLASS_STARTS
 
-_HOUSES = """
-CREATE TEMP TABLE houses AS
-SELECT patient_key, house_id, {months} AS months FROM (
-    SELECT patient_key, house_id, {sums} FROM (SELECT *, month(service_date) AS month FROM raw_forfaits)
-    GROUP BY patient_key, house_id)
-WHERE months > 0;
-
-CREATE TEMP TABLE candidates AS
-WITH patients AS (
-    SELECT patient_key, bit_count(bit_or(months))::INTEGER AS forfaits, max(house_id) AS house_id, count(*) AS houses
-    FROM houses GROUP BY patient_key HAVING bit_count(bit_or(months)) >= 6)
-SELECT patients.patient_key, forfaits, coalesce(best.house_id, patients.house_id) AS house_id
-FROM patients LEFT JOIN (
-    SELECT patient_key, house_id FROM houses SEMI JOIN (FROM patients WHERE houses > 1) USING (patient_key)
-    QUALIFY row_number() OVER (
-        PARTITION BY patient_key ORDER BY bit_count(months) DESC, floor(log2(months)) DESC, house_id) = 1
-) AS best ON best.patient_key = patients.patient_key;
-"""
-
 _EXPLAINED = """
 CREATE TEMP TABLE registrations AS
 SELECT patient_key, house_id, ({months})::INTEGER AS months, ({twice})::INTEGER AS months_twice,
@@ -168,10 +149,7 @@ _RESULTS = {
 def in_sql(
     connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], year: int, target: Mapping[str, Path]
 ) -> None:
-    """The tables of ``target`` of a year without a sector table: the three, or also the two that explain them.
-
-    ``files``: raw tables and geography, as Parquet.
-    """
+    """The five tables of a year without a sector table. ``files``: raw tables and geography, as Parquet."""
     for name, path in files.items():
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}', hive_partitioning=false)")
     # One pass over the lines with a sum for each month: three times as fast as grouping by month.
@@ -185,7 +163,7 @@ def in_sql(
         "quantity": " + ".join(f"m{m}" for m in months),
         "age": " + ".join(f"({year} - birth_year >= {start})::INT8" for start in AGE_CLASS_STARTS),
     }
-    program = (_EXPLAINED if "registrations" in target else _HOUSES) + _SQL
+    program = _EXPLAINED + _SQL
     for statement in program.format(**values).split(";"):
         if statement.strip():
             connection.execute(statement)
