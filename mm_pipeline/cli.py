@@ -413,9 +413,20 @@ def _instance(settings: "Settings") -> Iterator["Backfill"]:
 
 
 def _progress(description: str, total: int) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    """A bar with what is done and an estimate of what is left; nothing where the output is not a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console, left = Console(), (TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left)
+    progress = Progress(*columns, console=console, disable=not console.is_terminal)
     progress.add_task(description, total=total)
     return progress
 
@@ -448,16 +459,16 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
         say = partial(progress.console.print, highlight=False)
 
-        task, now = progress.task_ids[0], dict[int, str]()
+        task, now = progress.task_ids[0], dict[str, str]()
 
-        def begins(year: int, step: str) -> None:
-            now[year] = step
-            progress.update(task, description="  ".join(f"{year} {step}" for year, step in sorted(now.items())))
+        def begins(what: str, step: str) -> None:
+            now[what] = step
+            progress.update(task, description="  ".join(" ".join(each) for each in sorted(now.items())))
 
         def tell(result: "YearResult") -> None:
-            now.pop(result.year, None)
+            now.pop(str(result.year), None)
             progress.advance(task)
-            if not progress.console.is_terminal:  # there is no bar, and a log or a mail tells how far it is
+            if progress.disable:  # there is no bar, and a log or a mail tells how far it is
                 counts = ", ".join(f"{count} {state}" for state, count in result.checks.items())
                 say(f"{result.year} {result.outcome}, checks: {counts or 'none'}, {result.seconds:.1f} s")
             for problem in result.problems:

@@ -71,12 +71,12 @@ class Backfill:
         force: bool = False,
         on_year: Callable[[YearResult], None] = lambda result: None,
         on_wait: OnWait = lambda said: None,
-        on_step: OnStep = lambda year, step: None,
+        on_step: OnStep = lambda what, step: None,
     ) -> list[YearResult]:
         """Build each year that is not up to date (all of them with ``force``), then the series and the page.
 
         Problems with the latter are in ``series_problems``. ``on_wait`` is called with a message when another process works
-        on a year; once that has ended, the year is examined anew. ``on_step`` is called with each year and step that begins.
+        on a year; once that has ended, the year is examined anew. ``on_step`` is called with each step that begins.
         """
         end_abandoned_runs(self._instance, self._settings)
         years, results = sorted(years), []
@@ -90,18 +90,13 @@ class Backfill:
             on_year(result)
         with self._locks.held([SERIES], by=command_line(), say=on_wait):
             if released_years(self._settings) and not self.ledger().is_series_up_to_date():
-                self._refresh_series()
+                self._refresh_series(on_step)
         return sorted(results, key=lambda result: result.year)
 
     def _one_by_one(self, years: list[int], force: bool, on_wait: OnWait, on_step: OnStep) -> Iterator[YearResult]:
         ledger = self.ledger()
         for year in years:
-
-            def on_event(event: dg.EventLogEntry, year: int = year) -> None:
-                if event.dagster_event_type is dg.DagsterEventType.STEP_START:
-                    on_step(year, str(event.step_key))
-
-            yield self.year(year, force=force, on_wait=on_wait, on_event=on_event, known=ledger)
+            yield self.year(year, force=force, on_wait=on_wait, on_event=_steps_of(str(year), on_step), known=ledger)
 
     def _side_by_side(
         self, years: list[int], processes: int, force: bool, on_wait: OnWait, on_step: OnStep
@@ -158,12 +153,11 @@ class Backfill:
         return result
 
     def _run(
-        self, job: dg.JobDefinition, on_event: OnEvent | None = None, partition_key: str | None = None
+        self, job: dg.JobDefinition, on_event: OnEvent, partition_key: str | None = None
     ) -> dg.ExecuteInProcessResult:
         """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
         run_id = str(uuid.uuid4())
-        if on_event:
-            self._instance.add_event_listener(run_id, on_event)
+        self._instance.add_event_listener(run_id, on_event)
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
             run = job.execute_in_process(
                 partition_key=partition_key,
@@ -190,11 +184,21 @@ class Backfill:
         if row["status"] == "published":
             result.figures = (row["beneficiaries"], row["patients"], row["rate_per_10000"])
 
-    def _refresh_series(self) -> None:
-        run = self._run(self._series)
+    def _refresh_series(self, on_step: OnStep = lambda what, step: None) -> None:
+        run = self._run(self._series, _steps_of(SERIES, on_step))
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
+
+
+def _steps_of(what: str, on_step: OnStep) -> OnEvent:
+    """A listener to the events of a run, which tells of each step that begins."""
+
+    def on_event(event: dg.EventLogEntry) -> None:
+        if event.dagster_event_type is dg.DagsterEventType.STEP_START:
+            on_step(what, str(event.step_key))
+
+    return on_event
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:

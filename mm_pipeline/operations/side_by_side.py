@@ -34,8 +34,8 @@ _GO_ON = "go on"
 
 _ENDED = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_SKIPPED}
 
-OnStep = Callable[[int, str], None]
-"""Called with a year and a step that begins."""
+OnStep = Callable[[str, str], None]
+"""Called with the year, or the job of all years, and its step that begins."""
 OnWait = Callable[[str], None]
 """Called with a message when another process works on a year."""
 
@@ -122,7 +122,7 @@ class SideBySide:
                 ) from None
             if said == _BEGINS:
                 worker.wants = what
-                on_step(worker.year, what)
+                on_step(str(worker.year), what)
             elif said == _ENDS:
                 worker.ended.add(what)
             elif said == _WAITS:

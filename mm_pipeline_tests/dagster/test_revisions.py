@@ -30,7 +30,7 @@ def revised(built: Installation, tmp_path_factory: pytest.TempPathFactory) -> In
     installation = built.copied_to(tmp_path_factory.mktemp("revised"))
     deliver(installation.settings, [YEAR], seed=2)
     with installation.backfill() as (backfill, _instance):
-        backfill._refresh_series = lambda: None
+        backfill._refresh_series = lambda on_step: None
         (result,) = backfill.years([YEAR])
     assert not result.problems
     return installation
