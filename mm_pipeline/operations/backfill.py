@@ -6,7 +6,9 @@ Each year is a Dagster run of its own on the persistent instance, so the UI show
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import dagster as dg
 import pyarrow.compute as pc
@@ -15,11 +17,11 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
-from mm_pipeline.operations.dagster_home import CODE_LOCATION
+from mm_pipeline.operations.dagster_home import CODE_LOCATION, open_instance
 from mm_pipeline.operations.dagster_workarounds import was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
-from mm_pipeline.operations.side_by_side import OnStep, OnWait, SideBySide
+from mm_pipeline.operations.side_by_side import BuildYear, OnEvent, OnStep, OnWait, SideBySide
 from mm_pipeline.operations.signals import was_asked_to_end
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import FAILED, WARNING, recorded_checks, state_of
@@ -28,8 +30,6 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
 BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
-
-OnEvent = Callable[[dg.EventLogEntry], None]
 
 
 @dataclass
@@ -56,6 +56,7 @@ class Backfill:
         self, settings: Settings, instance: dg.DagsterInstance, build_definitions: Callable[..., dg.Definitions]
     ) -> None:
         self._settings, self._instance, self._locks = settings, instance, Locks(settings.lake_dir)
+        self._build_definitions = build_definitions
         definitions = build_definitions(settings=settings)
         self.series_problems: list[str] = []
         self._graph = definitions.resolve_asset_graph()
@@ -102,7 +103,7 @@ class Backfill:
         self, years: list[int], processes: int, force: bool, on_wait: OnWait, on_step: OnStep
     ) -> Iterator[YearResult]:
         ledger = self.ledger()
-        with SideBySide(self._settings, processes) as side_by_side:
+        with SideBySide(self._settings, processes, partial(building_years, self._build_definitions)) as side_by_side:
             for year in years:
                 yield from side_by_side.until_free_for(year, on_wait, on_step)
                 with self._locks.held_if_free(str(year)) as held:
@@ -116,10 +117,7 @@ class Backfill:
     def year(
         self, year: int, *, force: bool, on_wait: OnWait, on_event: OnEvent, known: Ledger | None = None
     ) -> YearResult:
-        """Build the year in this process if it is not up to date, as ``known`` already or read anew.
-
-        ``on_event`` is called with every event of the run, which goes on when it returns.
-        """
+        """Build the year in this process if it is not up to date, as ``known`` already or read anew."""
         with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
             ledger = self.ledger() if waited or known is None else known
             if not force and self._is_up_to_date(year, ledger):
@@ -189,6 +187,15 @@ class Backfill:
         self.series_problems = _failures(run)
         if not run.success and not self.series_problems:
             self.series_problems = ["the job series failed; see its run in the UI"]
+
+
+@contextmanager
+def building_years(
+    build_definitions: Callable[..., dg.Definitions], settings: Settings
+) -> Iterator[BuildYear[YearResult]]:
+    """A backfill in a process of its own, ready to build one year after the other."""
+    with open_instance(settings) as instance:
+        yield Backfill(settings, instance, build_definitions).year
 
 
 def _steps_of(what: str, on_step: OnStep) -> OnEvent:

@@ -12,19 +12,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import dagster as dg
 
-from mm_pipeline.errors import OperatorError
+from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.operations.signals import raising_on_signals
 from mm_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from mm_pipeline.operations.backfill import YearResult
 
 _HOUSES = "houses"
 """The step that reads the tables of two years before and earlier, as they are when its run begins."""
@@ -38,6 +36,21 @@ OnStep = Callable[[str, str], None]
 """Called with the year, or the job of all years, and its step that begins."""
 OnWait = Callable[[str], None]
 """Called with a message when another process works on a year."""
+OnEvent = Callable[[dg.EventLogEntry], None]
+"""Called with every event of a run, which goes on when it returns."""
+
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class BuildYear(Protocol[Result_co]):
+    """Builds a year in the process that calls it."""
+
+    def __call__(self, year: int, *, force: bool, on_wait: OnWait, on_event: OnEvent) -> Result_co: ...
+
+
+Builder = Callable[[Settings], AbstractContextManager[BuildYear[Result]]]
+"""Makes ready to build years; another process must be able to import it."""
 
 
 @dataclass
@@ -52,11 +65,11 @@ class _Worker:
     """The step that it may not begin yet."""
 
 
-class SideBySide:
-    """At most ``processes`` processes that build years, started when they are needed; ended with the block."""
+class SideBySide(Generic[Result]):
+    """At most ``processes`` processes that build years with ``builder``, started when needed; ended with the block."""
 
-    def __init__(self, settings: Settings, processes: int) -> None:
-        self._processes = processes
+    def __init__(self, settings: Settings, processes: int, builder: Builder[Result]) -> None:
+        self._processes, self._builder = processes, builder
         self._settings = replace(
             settings,
             threads=max(1, settings.threads // processes),
@@ -64,7 +77,7 @@ class SideBySide:
         )
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> "SideBySide":
+    def __enter__(self) -> "SideBySide[Result]":
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -76,7 +89,7 @@ class SideBySide:
         for worker in self._workers:
             worker.process.join()
 
-    def until_free_for(self, year: int, on_wait: OnWait, on_step: OnStep) -> Iterator["YearResult"]:
+    def until_free_for(self, year: int, on_wait: OnWait, on_step: OnStep) -> Iterator[Result]:
         """Listen until a process is free and the year may be looked at. Yields the results that come meanwhile.
 
         Of years being built, only the earliest may wait for the lock of another process, lest two wait for each other: so
@@ -93,7 +106,7 @@ class SideBySide:
         worker.year, worker.ended = year, set()
         worker.connection.send((year, force))
 
-    def rest(self, on_wait: OnWait, on_step: OnStep) -> Iterator["YearResult"]:
+    def rest(self, on_wait: OnWait, on_step: OnStep) -> Iterator[Result]:
         """The results of the years that are still being built."""
         while any(worker.year for worker in self._workers):
             yield from self._listen(on_wait, on_step)
@@ -102,13 +115,13 @@ class SideBySide:
         # Spawned, not forked: a copy of this process would hold its locks and its database connections.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._settings, self._builder), daemon=True)
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]
 
-    def _listen(self, on_wait: OnWait, on_step: OnStep) -> Iterator["YearResult"]:
+    def _listen(self, on_wait: OnWait, on_step: OnStep) -> Iterator[Result]:
         """Take in what the processes say, and let those go on that may."""
         by_connection = {worker.connection: worker for worker in self._workers if worker.year}
         for ready in wait(list(by_connection)):
@@ -116,6 +129,9 @@ class SideBySide:
             try:
                 said, what = worker.connection.recv()
             except EOFError:
+                worker.process.join()
+                if worker.process.exitcode == 1:  # by an error that nobody foresaw
+                    raise RuntimeError(f"The process that built {worker.year} failed; its error is above.") from None
                 raise OperatorError(
                     f"The process that built {worker.year} was killed, mostly for want of memory. Years that are done "
                     "stay. Start the command again, with a lower MM_PROCESSES if it happens again."
@@ -128,7 +144,7 @@ class SideBySide:
             elif said == _WAITS:
                 on_wait(what)
             elif said == _ERROR:
-                raise what
+                raise OperatorError(what)
             else:
                 worker.year = 0
                 yield what
@@ -143,15 +159,11 @@ class SideBySide:
         )
 
 
-def _work(connection: Connection, settings: Settings) -> None:
+def _work(connection: Connection, settings: Settings, builder: Builder[Any]) -> None:
     """The process: years come in, what happens and what became of them goes out. It ends when nobody listens any more."""
     # A Ctrl+C reaches all processes of a terminal; only the first one acts on it, and ends the others.
     os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    from mm_pipeline.definitions import build_definitions
-    from mm_pipeline.operations.backfill import Backfill
-    from mm_pipeline.operations.dagster_home import open_instance
 
     def on_wait(said: str) -> None:
         connection.send((_WAITS, said))
@@ -168,14 +180,16 @@ def _work(connection: Connection, settings: Settings) -> None:
                 raise KeyboardInterrupt from None
 
     gone = contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError)
-    with gone, raising_on_signals(), open_instance(settings) as instance:
-        backfill = Backfill(settings, instance, build_definitions)
+    with gone, raising_on_signals(), builder(settings) as build:
         while True:
             year, force = connection.recv()
             try:
-                connection.send((_RESULT, backfill.year(year, force=force, on_wait=on_wait, on_event=on_event)))
+                connection.send((_RESULT, build(year, force=force, on_wait=on_wait, on_event=on_event)))
             except Exception as error:
-                connection.send((_ERROR, error))
+                told = error if isinstance(error, OperatorError) else storage_error(error, settings.data_dir)
+                if told is None:
+                    raise
+                connection.send((_ERROR, str(told)))
 
 
 def _end_with_parent() -> None:
