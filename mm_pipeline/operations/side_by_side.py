@@ -115,9 +115,11 @@ class SideBySide(Generic[Result]):
         # Spawned, not forked: a copy of this process would hold its locks and its database connections.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._settings, self._builder), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
         process.start()
         theirs.close()
+        # Not as an argument: the process would keep it, and all modules it needs, beyond its end, which DuckDB reports.
+        ours.send(self._builder)
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]
 
@@ -159,7 +161,7 @@ class SideBySide(Generic[Result]):
         )
 
 
-def _work(connection: Connection, settings: Settings, builder: Builder[Any]) -> None:
+def _work(connection: Connection, settings: Settings) -> None:
     """The process: years come in, what happens and what became of them goes out. It ends when nobody listens any more."""
     # A Ctrl+C reaches all processes of a terminal; only the first one acts on it, and ends the others.
     os.setsid()
@@ -180,7 +182,7 @@ def _work(connection: Connection, settings: Settings, builder: Builder[Any]) -> 
                 raise KeyboardInterrupt from None
 
     gone = contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError)
-    with gone, raising_on_signals(), builder(settings) as build:
+    with gone, raising_on_signals(), connection.recv()(settings) as build:
         while True:
             year, force = connection.recv()
             try:

@@ -65,6 +65,7 @@ def test_the_results_are_those_of_one_after_the_other(delivered, tmp_path, monke
         installation = delivered.copied_to(tmp_path / processes)
         with command_line(installation, tmp_path / f"log {processes}", *BACKFILL) as asked:
             assert asked.has_succeeded()
+        assert "leaked" not in asked.said, "a process that ends has let go of all of DuckDB"
         lines = [line for line in asked.said.splitlines() if " built, checks: " in line]
         assert [line.split()[0] for line in lines] == [str(year) for year in YEARS], asked.said
         results.append(installation.results())
