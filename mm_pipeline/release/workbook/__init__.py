@@ -1,9 +1,9 @@
 """The workbook: the released tables down to the municipality, with cover, contents, notes and fiche, in one language.
 
-Laid out as the UK Government Analysis Function asks (*Releasing statistics in spreadsheets*; *Symbols in tables*), with the
-library made for that, gptables: one table a sheet, its title in A1, no merged cell, no blank row, a shorthand instead of
-an empty cell. ``pages`` holds the tables and their cells, ``sheets`` the layout, ``texts/workbook.json`` the words. Not in
-the workbook: sectors, and the breakdowns of arrondissements and municipalities (CSV and Parquet have them).
+Laid out as the UK Government Analysis Function asks (*Releasing statistics in spreadsheets*; *Symbols in tables*): one table
+a sheet, its title in A1, no merged cell, no blank row, a shorthand instead of an empty cell. ``pages`` holds the tables and
+their cells, ``sheets`` the layout, ``table_sheet`` their writing, ``texts/workbook.json`` the words. Not in the workbook:
+sectors, and the breakdowns of arrondissements and municipalities (CSV and Parquet have them).
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from gptables import GPWorkbook
+from xlsxwriter import Workbook
 
 from mm_pipeline.release.codelists import LABELS, LANGUAGES
 from mm_pipeline.release.history import Release
@@ -57,7 +57,7 @@ def write_workbook(
     }
     mark = {other: [facts["notice"]] if facts["notice"] else [] for other, facts in fiche.items()}
 
-    book = GPWorkbook(path.as_posix(), options={**_PLAIN, "in_memory": True})
+    book = Workbook(path.as_posix(), options={**_PLAIN, "in_memory": True})
     book.set_properties(
         {
             "title": said["title"],

@@ -1,19 +1,19 @@
-"""Layout of the sheets of the workbook: gptables' tables, columns wide enough, headings that stay in view."""
+"""Layout of the sheets of the workbook: cells, columns wide enough, headings that stay in view."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
-from gptables import GPTable, GPWorkbook
-from gptables.core.gptable import FormatList
+from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_range
+from xlsxwriter.workbook import Workbook
 
 from mm_pipeline.dimensions import BREAKDOWNS
 from mm_pipeline.release.codelists import LANGUAGES
 from mm_pipeline.release.history import span
 from mm_pipeline.release.metadata.fiche import with_colon
-from mm_pipeline.release.workbook.pages import SHORTHAND, TREND, Page
+from mm_pipeline.release.workbook.pages import TREND, Page
+from mm_pipeline.release.workbook.table_sheet import Cells, TableSheet
 
 Words = Mapping[str, Any]
 """The texts of ``texts/workbook.json`` in one language."""
@@ -40,63 +40,77 @@ _NOTES = {
 }
 """Column -> its note, where their names differ."""
 
-_COVER_WIDTH = 100
 _FONT_SIZE = 12
+_PLAIN: dict[str, Any] = {"font_name": "Arial", "font_size": _FONT_SIZE, "font_color": "automatic"}
+_TITLE = _PLAIN | {"font_size": 16, "bold": True}
+_MARK = _PLAIN | {"font_size": 14}
+_CELL = _PLAIN | {"text_wrap": True}
+_HEADING = _CELL | {"bold": True, "bottom": 1, "valign": "top"}
+_LEFT = {"align": "left"}
+_LINK = _CELL | _LEFT | {"underline": True, "font_color": "blue"}
+_COVER_TITLE, _COVER_HEADING = _TITLE | {"text_wrap": True}, _MARK | {"bold": True, "text_wrap": True}
+_COVER_WIDTH = 100
 _A4 = 9
 
 
-class Sheet(NamedTuple):
-    """A sheet of the workbook.
+class Link(str):
+    """The name of a sheet, as a text that leads to it."""
 
-    ``widths``: of columns, in characters. ``heights``: of rows from the headings on, in points, as far as texts are wrapped.
-    ``pinned``: columns that stay in view with the headings; None: not even the headings.
+
+class Column(NamedTuple):
+    """A column of a table: its heading, its cells, its width in characters, and what is special in its format."""
+
+    heading: str
+    cells: Cells
+    width: int
+    look: dict[str, Any]
+
+
+class Sheet(NamedTuple):
+    """A sheet of the workbook, with one table.
+
+    ``name``: of the table. ``mark``, ``explained``: the lines between title and table. ``heights``: of rows from the
+    headings on, in points, where texts are wrapped. ``pinned``: columns that stay in view with the headings; None: not
+    even these.
     """
 
-    table: GPTable
-    widths: Sequence[int]
+    name: str
+    title: str
+    mark: Sequence[str]
+    explained: Sequence[str]
+    columns: Sequence[Column]
     heights: Sequence[float] = ()
     pinned: int | None = None
 
 
 def table_sheet(page: Page, words: Words, said: Mapping[str, Any], mark: list[str]) -> Sheet:
     """The sheet of a page. ``said``: values quoted in the texts; ``mark``: of synthetic data, else empty."""
-    looks = [_LOOKS.get(column, (_RATE, 10 if column.isdigit() else 16)) for column in page.columns]
-    headings = [_heading(column, words) for column in page.columns]
     subject = words["tables"][page.name]["subject"]
-    table = GPTable(
-        table=_frame(dict(zip(headings, page.columns.values(), strict=True))),
-        table_name=page.name,
-        title=words["title"].format(number=said["table"], subject=subject, years=span(page.years)),
-        subtitles=mark,
-        instructions=words["instructions"]["trend" if page.name == TREND else "with_notes"],
-        legend=[words["legend"]],
-        source=words["source"].format(publisher=words["publisher"], release=words["release"].format(**said)),
-        index_columns={},
-        additional_formatting=[
-            # Indented, as a text may follow a number.
-            {"column": {"columns": [place], "format": {"num_format": look, "indent": int(look == _TEXT)}}}
-            for place, (look, _) in enumerate(looks)
-        ],
-    )
-    widths = [width for _, width in looks]
+    columns = [_column(name, cells, words) for name, cells in page.columns.items()]
     # One line more, for the filter buttons: they must not cover a heading.
-    return Sheet(table, widths, [_height([f"{heading}\n." for heading in headings], widths)], page.pinned)
+    height = _height([f"{column.heading}\n." for column in columns], [column.width for column in columns])
+    return Sheet(
+        page.name,
+        words["title"].format(number=said["table"], subject=subject, years=span(page.years)),
+        mark,
+        [
+            words["instructions"]["trend" if page.name == TREND else "with_notes"],
+            words["legend"],
+            words["source"].format(publisher=words["publisher"], release=words["release"].format(**said)),
+        ],
+        columns,
+        [height],
+        page.pinned,
+    )
 
 
 def text_sheet(name: str, rows: Iterable[tuple[str, str]], words: Words, frame: Words, mark: list[str]) -> Sheet:
     """A sheet with two columns of text. ``frame``: its ``title`` and ``columns``."""
-    texts = list(rows)
-    widths = [44, 110]
-    table = GPTable(
-        table=_frame(dict(zip(frame["columns"], zip(*texts, strict=True), strict=True))),
-        table_name=name,
-        title=frame["title"],
-        subtitles=mark,
-        instructions=words["instructions"]["one_table"],
-        index_columns={},
-        additional_formatting=[{"column": {"columns": [0, 1], "format": {"valign": "top"}}}],
-    )
-    return Sheet(table, widths, [_height(row, widths) for row in (frame["columns"], *texts)])
+    texts, widths = list(rows), (44, 110)
+    cells = zip(frame["columns"], zip(*texts, strict=True), widths, strict=True)
+    columns = [Column(*column, _LEFT | {"valign": "top"}) for column in cells]
+    heights = [_height(row, widths) for row in (frame["columns"], *texts)]
+    return Sheet(name, frame["title"], mark, [words["instructions"]["one_table"]], columns, heights)
 
 
 def fiche_rows(fiche: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
@@ -107,59 +121,90 @@ def fiche_rows(fiche: Mapping[str, Any], language: str) -> Iterator[tuple[str, s
             yield name, item if isinstance(item, str) else with_colon(language, item["code"], item["label"])
 
 
-def write_cover(book: GPWorkbook, words: Words, said: Mapping[str, Any], mark: list[str], description: str) -> None:
-    """Write the cover, the first sheet. Not gptables' own one, whose headings are in English."""
-    theme, cover = book.theme, words["cover"]
+def write_cover(book: Workbook, words: Words, said: Mapping[str, Any], mark: list[str], description: str) -> None:
+    """Write the cover, the first sheet."""
+    cover = words["cover"]
     release = words["release"].format(**said)
-    lines = [(theme.cover_title_format, said["title"]), *((theme.cover_subtitle_format, text) for text in mark)]
+    lines = [(_COVER_TITLE, said["title"]), *((_COVER_HEADING, text) for text in mark)]
     for heading, texts in (
         ("about", [description, cover["years"].format(**said), f"{release}."]),
         ("reading", [*cover["how"], words["legend"]]),
         ("more", [cover["files"]]),
         ("owner", [words["publisher"], cover["cite"].format(**said)]),
     ):
-        lines.append((theme.cover_subtitle_format, cover[heading]))
-        lines.extend((theme.cover_text_format, text) for text in texts)
-    sheet = book.add_worksheet(cover["sheet"])
+        lines.append((_COVER_HEADING, cover[heading]))
+        lines.extend((_CELL, text) for text in texts)
+    sheet = _new(book, cover["sheet"])
     for row, (look, text) in enumerate(lines):
         sheet.write_string(row, 0, text, book.add_format(look))
         sheet.set_row(row, _height([text], [_COVER_WIDTH], size=look["font_size"]))
     sheet.set_column(0, 0, _COVER_WIDTH)
-    _for_print(sheet)
 
 
-def write_all(book: GPWorkbook, words: Words, sheets: Mapping[str, Sheet], mark: list[str]) -> None:
+def write_all(book: Workbook, words: Words, sheets: Mapping[str, Sheet], mark: list[str]) -> None:
     """Write the table of contents and every sheet (sheet name -> sheet)."""
-    contents = book.make_table_of_contents(
-        {name: sheet.table for name, sheet in sheets.items()},
-        column_names=words["contents"]["columns"],
-        table_name="contents",
-        title=words["contents"]["title"],
-        subtitles=mark,
-        instructions=words["instructions"]["one_table"],
-    )
-    for name, sheet in {words["contents"]["sheet"]: Sheet(contents, [44, 150]), **sheets}.items():
-        worksheet = book.add_worksheet(name)
-        worksheet.write_gptable(sheet.table, auto_width=False)
-        for column, width in enumerate(sheet.widths):
-            worksheet.set_column(column, column, width)
-        first, left, last, right = sheet.table.data_range
-        for row, height in enumerate(sheet.heights, start=first):
-            worksheet.set_row(row, height)
-        worksheet.repeat_rows(first)
-        if sheet.pinned is not None:
-            worksheet.freeze_panes(first + 1, sheet.pinned)
-            # gptables makes tables without a filter, and Excel takes a filter of the sheet over a table for damage.
-            worksheet.tables[-1]["autofilter"] = worksheet.tables[-1]["range"]
-            # Codes are texts on purpose: no green corner for "number stored as text".
-            worksheet.ignore_errors({"number_stored_as_text": xl_range(first, left, last, right)})
-        _for_print(worksheet)
+    frame, instructions = words["contents"], [words["instructions"]["one_table"]]
+    links, titles = [Link(name) for name in sheets], [sheet.title for sheet in sheets.values()]
+    heading, of_title = frame["columns"]
+    columns = [Column(heading, links, 44, _LEFT), Column(of_title, titles, 150, _LEFT)]
+    contents = Sheet("contents", frame["title"], mark, instructions, columns)
+    for name, sheet in {frame["sheet"]: contents, **sheets}.items():
+        _write(book, name, sheet)
 
 
-def _for_print(worksheet: Any) -> None:
+def _write(book: Workbook, name: str, sheet: Sheet) -> None:
+    worksheet = _new(book, name)
+    lines = [
+        (_TITLE, sheet.title),
+        *((_MARK, text) for text in sheet.mark),
+        *((_PLAIN, text) for text in sheet.explained),
+    ]
+    for row, (look, text) in enumerate(lines):
+        worksheet.write_string(row, 0, text, book.add_format(look))
+    first, last, right = len(lines), len(lines) + len(sheet.columns[0].cells), len(sheet.columns) - 1
+    headings = [(column.heading, book.add_format(_HEADING | column.look)) for column in sheet.columns]
+    for place, (heading, look) in enumerate(headings):
+        worksheet.write_string(first, place, heading, look)
+    columns = [(column.cells, book.add_format(_CELL | column.look)) for column in sheet.columns]
+    if sheet.pinned is None:
+        _write_texts(worksheet, first + 1, columns, book.add_format(_LINK))
+    else:
+        worksheet.write_columns(first + 1, columns)
+    table = {
+        "name": sheet.name,
+        "columns": [{"header": heading, "header_format": look} for heading, look in headings],
+        "style": None,
+        "autofilter": sheet.pinned is not None,
+    }
+    worksheet.add_table(first, 0, last, right, table)
+    for place, column in enumerate(sheet.columns):
+        worksheet.set_column(place, place, column.width)
+    for row, height in enumerate(sheet.heights, start=first):
+        worksheet.set_row(row, height)
+    worksheet.repeat_rows(first)
+    if sheet.pinned is not None:
+        worksheet.freeze_panes(first + 1, sheet.pinned)
+        # Codes are texts on purpose: no green corner for "number stored as text".
+        worksheet.ignore_errors({"number_stored_as_text": xl_range(first, 0, last, right)})
+
+
+def _write_texts(worksheet: TableSheet, first: int, columns: Iterable[tuple[Cells, Format]], of_link: Format) -> None:
+    for row, texts in enumerate(zip(*(cells for cells, _ in columns), strict=True), start=first):
+        for place, (text, (_, look)) in enumerate(zip(texts, columns, strict=True)):
+            if isinstance(text, Link):
+                worksheet.write_url(row, place, f"internal:'{text}'!A1", of_link, text)
+            else:
+                worksheet.write_string(row, place, text, look)
+
+
+def _new(book: Workbook, name: str) -> TableSheet:
+    """A sheet without grid lines, of which a page in landscape takes the whole width."""
+    worksheet = book.add_worksheet(name, TableSheet)
+    worksheet.hide_gridlines(2)
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
     worksheet.fit_to_pages(1, 0)
+    return worksheet
 
 
 def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE) -> float:
@@ -171,18 +216,20 @@ def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE)
     return 1.3 * size * max(lines(text, width) for text, width in zip(texts, widths, strict=True))
 
 
+def _column(name: str, cells: Cells, words: Words) -> Column:
+    is_of_year = name.isdigit()
+    number_format, width = _LOOKS.get(name, (_RATE, 10 if is_of_year else 16))
+    # Figures stand to the right; years, texts and a column of shorthand alone to the left.
+    has_figures = name != "year" and any(not isinstance(cell, str) for cell in cells)
+    align = "left" if not has_figures else words["align_of_trend"] if is_of_year else "right"
+    # A text is indented, as it may follow a number.
+    look = {"align": align, "num_format": number_format, "indent": int(number_format == _TEXT)}
+    return Column(_heading(name, words), cells, width, look)
+
+
 def _heading(column: str, words: Words) -> str:
     """The heading of a column with the number of its note; the year, for a year."""
     notes = list(words["note_texts"])
     note = _NOTES.get(column, column)
     reference = f"\n{words['reference'].format(number=notes.index(note) + 1)}" if note in notes else ""
     return words["columns"].get(column, column) + reference
-
-
-def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A table for gptables. Texts are rich text, in which it searches nothing; shorthand is not: it marks numbers."""
-
-    def cell(content: Any) -> Any:
-        return FormatList([{}, content]) if isinstance(content, str) and content not in SHORTHAND else content
-
-    return pd.DataFrame(columns, dtype=object).map(cell)
