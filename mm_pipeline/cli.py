@@ -445,7 +445,15 @@ def _synthesize(settings: "Settings", years: list[int], scale: float, seed: int)
     with _progress("synthetic deliveries", len(years)) as progress:
         of_year = partial(areas, settings.reference_dir)
         task = progress.task_ids[0]
-        make(settings.raw_dir, years, scale=scale, seed=seed, areas=of_year, on_year=lambda _: progress.advance(task))
+        make(
+            settings.raw_dir,
+            years,
+            scale=scale,
+            seed=seed,
+            areas=of_year,
+            at_once=settings.processes,
+            on_year=lambda _: progress.advance(task),
+        )
 
 
 def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:

@@ -5,7 +5,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,10 @@ import pytest
 from pyarrow import parquet
 
 from mm_pipeline.demo import synthesize
+from mm_pipeline.demo.deliveries import World, _replace
+from mm_pipeline.demo.hashing import Dice
+from mm_pipeline.demo.people import People, people_of
+from mm_pipeline.demo.places import Country
 from mm_pipeline.demo.registrations import Registrations
 from mm_pipeline.demo.violations import Violations
 from mm_pipeline.errors import OperatorError
@@ -30,9 +36,9 @@ GOLDEN = {
 }
 
 
-def make(raw: Path, *years: int, scale: float = 0.0005, seed: int = 1) -> dict[str, bytes]:
+def make(raw: Path, *years: int, scale: float = 0.0005, seed: int = 1, at_once: int = 1) -> dict[str, bytes]:
     """The bytes of all files, by ``year/name``."""
-    synthesize(raw, years, scale=scale, seed=seed, areas=areas_of)
+    synthesize(raw, years, scale=scale, seed=seed, areas=areas_of, at_once=at_once)
     return {str(path.relative_to(raw)): path.read_bytes() for path in sorted(raw.rglob("*")) if path.is_file()}
 
 
@@ -49,7 +55,7 @@ def test_the_contents_are_the_same_on_every_machine(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_alone_or_in_a_range(tmp_path: Path) -> None:
-    several = make(tmp_path / "several", 2018, 2019, 2020, scale=0.005)
+    several = make(tmp_path / "several", 2018, 2019, 2020, scale=0.005, at_once=3)
     alone = make(tmp_path / "alone", 2019, scale=0.005)
     assert sorted(alone) == [f"2019/{name}" for name in FILES]
     assert {name: content for name, content in several.items() if name.startswith("2019/")} == alone
@@ -137,6 +143,34 @@ def test_nothing_is_seen_of_a_year_that_fails(tmp_path: Path, monkeypatch: pytes
     assert {f"2019/{path.name}": path.read_bytes() for path in (tmp_path / "2019").iterdir()} == before
 
 
+def test_years_made_at_once_end_within_a_piece_of_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption comes as an error to who waits for the years; those that have not begun never do."""
+    worlds, pieces = [], []
+
+    def in_pieces(dice: Dice, country: Country, year: int, start: int, stop: int) -> People:
+        pieces.append((year, start))
+        if year == 2020:
+            assert worlds[0].ended.wait(60)
+        return people_of(dice, country, year, start, stop)
+
+    def replace(world: World, *others: Any) -> None:
+        worlds.append(world)
+        _replace(world, *others)
+
+    def interrupt(_year: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mm_pipeline.demo.deliveries.PERSONS_AT_A_TIME", 10_000)
+    monkeypatch.setattr("mm_pipeline.demo.deliveries.people_of", in_pieces)
+    monkeypatch.setattr("mm_pipeline.demo.deliveries._replace", replace)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(tmp_path, range(2019, 2024), scale=0.002, seed=1, areas=areas_of, at_once=2, on_year=interrupt)
+    assert threading.active_count() == before
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["2019"]
+    assert [start for year, start in pieces if year == 2020] == [0]
+
+
 def test_each_year_is_reported_when_it_is_there(tmp_path: Path) -> None:
     seen = []
     synthesize(
@@ -145,6 +179,7 @@ def test_each_year_is_reported_when_it_is_there(tmp_path: Path) -> None:
         scale=0.0001,
         seed=1,
         areas=areas_of,
+        at_once=2,
         on_year=lambda year: seen.append((year, (tmp_path / str(year) / "manifest.json").exists())),
     )
     assert seen == [(2019, True), (2020, True)]
