@@ -15,7 +15,11 @@ from mm_pipeline.release.codelists import LABELS, LANGUAGES
 ABSENT, HIDDEN = -2, -1
 """Marks in place of a count: no such row in the table (the area is not of that year), and a count that is hidden."""
 
-_READING_ORDER = [(dimension, category) for dimension, labels in LABELS["category"].items() for category in labels]
+_READING_ORDER = {
+    f"{dimension} {category}": [dimension, category]
+    for dimension, labels in LABELS["category"].items()
+    for category in labels
+}
 _STANDARDISED = ["standardised_per_10000", "standardised_per_10000_lower", "standardised_per_10000_upper"]
 
 
@@ -27,20 +31,21 @@ def packed_level(rates: pd.DataFrame, areas: pd.DataFrame, years: Sequence[int])
     de, en, or one name where all are the same. Counts has an entry for each cell: beneficiaries and patients of the first
     year, of the second year ..., or ``ABSENT`` and ``HIDDEN``.
     """
-    keys = pd.MultiIndex.from_frame(rates[["dimension", "category"]])
-    cells = [cell for cell in _READING_ORDER if cell in set(keys)]
+    keys = rates["dimension"] + " " + rates["category"]
+    present = set(keys.unique())
+    cells = {key: cell for key, cell in _READING_ORDER.items() if key in present}
     codes = sorted(set(rates["area_code"]))
     counts = np.full((len(codes), len(cells), len(years), 2), ABSENT, dtype=np.int64)
     place = (
         pd.Index(codes).get_indexer(rates["area_code"]),
-        pd.Index(cells).get_indexer(keys),
+        pd.Index(list(cells)).get_indexer(keys),
         pd.Index(years).get_indexer(rates["year"]),
     )
     for position, column in enumerate(("beneficiaries", "patients")):
         counts[(*place, position)] = rates[column].fillna(HIDDEN).to_numpy(np.int64)
     histories = _histories(rates, areas)
     flat = zip(codes, counts.reshape(len(codes), len(cells), -1).tolist(), strict=True)
-    return {"cells": [*map(list, cells)], "areas": [[code, histories[code], figures] for code, figures in flat]}
+    return {"cells": list(cells.values()), "areas": [[code, histories[code], figures] for code, figures in flat]}
 
 
 def packed_standardised(standardised: pd.DataFrame, years: Sequence[int]) -> dict[str, list[float]]:
