@@ -25,6 +25,7 @@ PREFERENTIAL_BY_AGE = np.array([105, 95, 80, 85, 115, 160, 190])
 
 _COHORT_YEARS = np.array([first + offset for first in facts.COHORTS for offset in range(5)])
 _COHORT_ENDS = np.cumsum([1000 * size for size in facts.COHORTS.values() for _ in range(5)])
+_AGE_CLASS = np.searchsorted(AGE_CLASS_STARTS, np.arange(AGE_CLASS_STARTS[-1] + 1), side="right")
 _ALIVE = np.array([facts.interpolate(facts.SURVIVORS, age) for age in range(max(facts.SURVIVORS) + 1)])
 
 
@@ -33,7 +34,7 @@ class People:
     """The insured of one year, one number each. ``index`` is the person, the same in every year.
 
     ``entry_year`` is the year of birth or arrival, ``point`` the place of residence (``places``) on 31 December and
-    ``point_before`` that of 1 January; they differ where ``moved``.
+    ``point_before`` that of 1 January, ``municipality`` and ``municipality_before`` theirs; they differ where ``moved``.
     """
 
     year: int
@@ -43,11 +44,13 @@ class People:
     death_year: Ints
     point: Ints
     point_before: Ints
+    municipality: Ints
+    municipality_before: Ints
     moved: Bools
 
     def ages(self, year: int) -> Ints:
         """The position of each person's age class, at 31 December of the year."""
-        return np.searchsorted(AGE_CLASS_STARTS, year - self.birth_year, side="right")
+        return _AGE_CLASS[np.clip(year - self.birth_year, 0, len(_AGE_CLASS) - 1)]
 
     def preferential(self, dice: Dice, region: Ints, year: int) -> Bools:
         """Whether each person has the preferential tariff; the share grows from 18 % to 20 % in twenty years."""
@@ -83,7 +86,10 @@ def people_of(dice: Dice, country: Country, year: int, start: int, stop: int) ->
     moved = moves & (move_year == year)
     point = point_before.copy()
     point[moved] = country.move(dice, index[moved], point[moved])
-    return People(year, index, birth_year, entry_year, death_year, point, point_before, moved)
+    before = country.municipality_of(point_before)
+    municipality = before.copy()
+    municipality[moved] = country.municipality_of(point[moved])
+    return People(year, index, birth_year, entry_year, death_year, point, point_before, municipality, before, moved)
 
 
 def move_month(dice: Dice, index: Ints) -> Ints:

@@ -103,9 +103,9 @@ def rates(country: Country, houses: Houses, year: int) -> Ints:
 def registrations_of(dice: Dice, country: Country, houses: Houses, people: People) -> Registrations:
     """The registrations of the people in their year."""
     year = people.year
-    house_before = _house(dice, country, houses, people, people.point_before, year - 1)
+    house_before = _house(dice, country, houses, people, people.municipality_before, year - 1)
     house_before[people.entry_year == year] = -1
-    house_now = _house(dice, country, houses, people, people.point, year)
+    house_now = _house(dice, country, houses, people, people.municipality, year)
     concerned = (house_before >= 0) | (house_now >= 0)
     house_before, house_now, index = house_before[concerned], house_now[concerned], people.index[concerned]
     was, is_, stays = house_before >= 0, house_now >= 0, house_before == house_now
@@ -133,9 +133,8 @@ def registrations_of(dice: Dice, country: Country, houses: Houses, people: Peopl
     return Registrations(*(column[held] for column in columns))
 
 
-def _house(dice: Dice, country: Country, houses: Houses, people: People, points: Ints, year: int) -> Ints:
-    """The house of each person at the end of a year, -1 for none."""
-    municipality = country.municipality_of(points)
+def _house(dice: Dice, country: Country, houses: Houses, people: People, municipality: Ints, year: int) -> Ints:
+    """The house of each person, who lives in a municipality, at the end of a year; -1 for none."""
     preferential = people.preferential(dice, country.region[municipality], year)
     limit = rates(country, houses, year)[municipality, people.ages(year), preferential.astype(np.int64)]
     phase = dice.below("phase of the era", people.index, ERA)

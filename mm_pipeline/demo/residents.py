@@ -27,9 +27,10 @@ def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People
     second = np.concatenate([[False], row[1:] == row[:-1]])
     after = moved & (second ^ dice.chance("order of rows", index, 5000, year))
     sex_codes = ["1", "2"] if year % 3 == 0 else ["M", "F"]  # every third year others
-    region = country.region[country.municipality_of(people.point)]
+    region = country.region[people.municipality]
     points = np.where(after, people.point[row], people.point_before[row])
-    municipality_code, sector_code = _places(dice, country, vintage, index, points)
+    municipality = np.where(after, people.municipality[row], people.municipality_before[row])
+    municipality_code, sector_code = _places(dice, country, vintage, index, points, municipality)
     return pa.table(
         {
             "patient_id": pseudonyms(dice, index),
@@ -44,10 +45,9 @@ def beneficiaries(dice: Dice, country: Country, vintage: Vintage, people: People
 
 
 def _places(
-    dice: Dice, country: Country, vintage: Vintage, index: Ints, points: Ints
+    dice: Dice, country: Country, vintage: Vintage, index: Ints, points: Ints, municipality: Ints
 ) -> tuple[pa.StringArray, pa.StringArray]:
     """The codes of municipalities and sectors, some of either unknown."""
-    municipality = country.municipality_of(points)
     sector = vintage.sector_of(country, points, municipality)
     municipalities, sectors = len(country.codes), len(vintage.sector_codes)
     # After the sectors come <NIS5>ZZZZ of each municipality, then an empty code.

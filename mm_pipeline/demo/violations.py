@@ -210,8 +210,7 @@ def _changes(registrations: Registrations) -> Ints:
 
 def _scattered(country: Country, people: People, registrations: Registrations, rows: Ints) -> Ints:
     """Rows of people from all over the country: one per municipality, from each province in turn."""
-    point = people.point[np.searchsorted(people.index, registrations.person[rows])]
-    municipality = country.municipality_of(point)
+    municipality = people.municipality[np.searchsorted(people.index, registrations.person[rows])]
     one_of_each = np.sort(np.unique(municipality, return_index=True)[1])
     provinces: Counter[str] = Counter()
     rounds = []
