@@ -2,8 +2,8 @@
 
 from binascii import hexlify
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mm_pipeline.demo.hashing import Dice, Hashes, Ints
 
@@ -26,6 +26,8 @@ def providers(houses: int, practices: int, year: int) -> pa.StringArray:
 
 def _opaque(prefix: str, hashes: Hashes) -> pa.StringArray:
     """Texts of the prefix and the digits of each hash."""
-    digits = pa.py_buffer(hexlify(hashes.astype(">u8").tobytes()))
-    texts = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, digits]).cast(pa.string())
-    return pc.binary_join_element_wise(prefix, texts, "")
+    marks = np.tile(np.frombuffer(prefix.encode(), np.uint8), (len(hashes), 1))
+    digits = np.frombuffer(hexlify(hashes.astype(">u8").tobytes()), np.uint8).reshape(-1, 16)
+    texts = np.hstack([marks, digits])
+    ends = np.arange(len(hashes) + 1, dtype=np.int32) * texts.shape[1]
+    return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(ends), pa.py_buffer(texts))

@@ -67,7 +67,7 @@ def _places(
 
 def _days_of_move(dice: Dice, index: Ints, after: Bools, year: int) -> pa.Array:
     """The first day at the new address; empty (1 January) for the others."""
-    day = 1 + dice.below("day of moving", index, 28)
     texts = [f"{year}-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29)]
-    position = (move_month(dice, index) - 1) * 28 + day - 1
+    position = np.zeros(len(index), np.int64)
+    position[after] = (move_month(dice, index[after]) - 1) * 28 + dice.below("day of moving", index[after], 28)
     return pa.array(texts).take(pa.array(position, mask=~after))
