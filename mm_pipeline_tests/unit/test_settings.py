@@ -21,7 +21,8 @@ from mm_pipeline.settings import Settings, from_environment
 def test_defaults() -> None:
     settings = from_environment({})
     assert settings.data_dir == Path(module.__file__).parent.parent / "data"
-    assert settings == Settings(data_dir=settings.data_dir, threads=os.cpu_count() or 2)
+    cores = os.cpu_count() or 2
+    assert settings == Settings(data_dir=settings.data_dir, threads=cores, processes=min(cores, 64))
     assert (settings.memory_limit, settings.minimum_forfaits, settings.disclosure_threshold) == ("4GB", 6, 5)
     assert (settings.quarantine_limit, settings.aliases, settings.id_key) == (0.01, {}, "")
     assert (settings.engine, settings.spark_master) == ("duckdb", "local[*]")
