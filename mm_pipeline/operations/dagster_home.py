@@ -36,6 +36,7 @@ def dagster_home(settings: Settings) -> Path:
         text = (resources.files("mm_pipeline") / "dagster.yaml").read_text(encoding="utf-8")
         replace_text(target, text, mode=0o644)  # another process that starts now must not read half of it
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # what a run intends to do, in one transaction
     return home
 
 

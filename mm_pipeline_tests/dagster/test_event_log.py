@@ -1,5 +1,9 @@
 """The event log with kept connections: the same files as Dagster's own, and no more of them open than a few."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,3 +85,74 @@ def test_wiped(instance: dg.DagsterInstance) -> None:
     log_of(instance).wipe()
     assert events(log_of(instance), run) == []
     assert dg.materialize([thing], instance=instance).success
+
+
+def test_what_a_run_intends_is_stored_whole_or_not_at_all(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, log = dg.materialize([thing], instance=instance).run_id, log_of(instance)
+    planned = [entry for entry in log.get_logs_for_run(run) if "PLANNED" in str(entry.dagster_event)]
+    assert len(planned) == 2
+    checks = dg.AssetCheckKey(thing.key, "looked_at")
+    before = len(log.get_logs_for_run(run)), len(log.get_asset_check_execution_history(checks, limit=9))
+    store = SqliteEventLogStorage.store_event
+
+    def fails_at_the_second(self: SqliteEventLogStorage, event: dg.EventLogEntry) -> None:
+        store(self, event)
+        if event is planned[1]:
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", fails_at_the_second)
+    for storing in (lambda: log.store_event_batch(planned), lambda: log.store_event(planned[1])):
+        with pytest.raises(OSError, match="full"):
+            storing()
+        assert (len(log.get_logs_for_run(run)), len(log.get_asset_check_execution_history(checks, limit=9))) == before
+    monkeypatch.undo()
+    log.store_event_batch(planned)
+    assert len(log.get_logs_for_run(run)) == before[0] + 2
+
+
+KILLED = """
+import os, signal, dagster as dg
+from mm_pipeline.event_log import SqliteEventLog
+
+@dg.asset
+def thing():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with dg.DagsterInstance.get() as instance:
+    assert isinstance(instance.event_log_storage, SqliteEventLog)
+    dg.materialize([thing], instance=instance)
+"""
+
+
+def test_a_killed_process_loses_no_event(instance: dg.DagsterInstance) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=os.environ, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    (run,) = instance.get_runs()
+    assert [kind for kind, _ in events(log_of(instance), run.run_id)][-1] == "STEP_START"
+
+
+def test_two_write_at_once(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """The index is of all runs: each waits for the other's transaction."""
+    other = SqliteEventLog(str(tmp_path / "dagster" / "history" / "runs"))
+    run = dg.materialize([thing], instance=instance).run_id
+    entries = [each for each in log_of(instance).get_logs_for_run(run) if "CHECK" not in str(each.dagster_event)]
+    before = len(log_of(instance).get_logs_for_run(run))
+
+    def store(storage: SqliteEventLog) -> None:
+        for _ in range(10):
+            storage.store_event_batch(entries)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(store, (log_of(instance), other)))
+    assert len(log_of(instance).get_logs_for_run(run)) == before + 20 * len(entries)
+    other.dispose()
+
+
+def test_a_commit_does_not_wait_for_the_disk(instance: dg.DagsterInstance) -> None:
+    run = dg.materialize([thing], instance=instance).run_id
+    for shard in ("index", run):
+        with log_of(instance)._connect(shard) as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
