@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Container, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
@@ -169,10 +169,10 @@ def status(years: list[int] | None) -> None:
     """What is delivered, built, protected, published and checked, year by year; what is stale, and why."""
     from rich.markup import escape
 
-    from mm_pipeline.operations.status import SHORT
-    from mm_pipeline.operations.status import status as status_of
-
     with _instance(_settings()) as backfill:
+        from mm_pipeline.operations.status import SHORT
+        from mm_pipeline.operations.status import status as status_of
+
         ledger = backfill.ledger()
         all_of_them = status_of(ledger, years)
         series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
@@ -404,12 +404,17 @@ def _settings() -> "Settings":
 @contextmanager
 def _instance(settings: "Settings") -> Iterator["Backfill"]:
     """The backfill over Dagster's instance in the data folder."""
-    from mm_pipeline.definitions import build_definitions
-    from mm_pipeline.operations.backfill import Backfill
-    from mm_pipeline.operations.dagster_home import open_instance
+    from mm_pipeline.operations.start_up import without_collector
 
-    with open_instance(settings) as instance:
-        yield Backfill(settings, instance, build_definitions)
+    with ExitStack() as opened:
+        with without_collector():
+            from mm_pipeline.definitions import build_definitions
+            from mm_pipeline.operations.backfill import Backfill
+            from mm_pipeline.operations.dagster_home import open_instance
+
+            instance = opened.enter_context(open_instance(settings))
+            backfill = Backfill(settings, instance, build_definitions)
+        yield backfill
 
 
 def _progress(description: str, total: int) -> Any:

@@ -22,6 +22,7 @@ import dagster as dg
 
 from mm_pipeline.errors import OperatorError, storage_error
 from mm_pipeline.operations.signals import raising_on_signals
+from mm_pipeline.operations.start_up import without_collector
 from mm_pipeline.settings import Settings
 
 _HOUSES = "houses"
@@ -182,16 +183,19 @@ def _work(connection: Connection, settings: Settings) -> None:
                 raise KeyboardInterrupt from None
 
     gone = contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError)
-    with gone, raising_on_signals(), connection.recv()(settings) as build:
-        while True:
-            year, force = connection.recv()
-            try:
-                connection.send((_RESULT, build(year, force=force, on_wait=on_wait, on_event=on_event)))
-            except Exception as error:
-                told = error if isinstance(error, OperatorError) else storage_error(error, settings.data_dir)
-                if told is None:
-                    raise
-                connection.send((_ERROR, str(told)))
+    with gone, raising_on_signals():
+        with without_collector():
+            builder: Builder[Any] = connection.recv()  # imports what a year needs
+        with builder(settings) as build:
+            while True:
+                year, force = connection.recv()
+                try:
+                    connection.send((_RESULT, build(year, force=force, on_wait=on_wait, on_event=on_event)))
+                except Exception as error:
+                    told = error if isinstance(error, OperatorError) else storage_error(error, settings.data_dir)
+                    if told is None:
+                        raise
+                    connection.send((_ERROR, str(told)))
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,10 @@ import pyarrow.parquet as pq
 from mm_pipeline import schemas
 from mm_pipeline.clock import FIRST_YEAR
 from mm_pipeline.errors import LakeError
+from mm_pipeline.files.fingerprint import state
 from mm_pipeline.storage.lake import Lake
+
+_SCHEMA = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,20 @@ class EarlierHouses:
 def earlier_houses(lake: Lake, year: int) -> EarlierHouses:
     """Read ``houses`` of two years before ``year`` and earlier. Raises :class:`LakeError` naming one that cannot be read."""
     years = [other for other in range(FIRST_YEAR, year - 1) if lake.has(schemas.HOUSES, other)]
-    schema = pa.schema([("year", pa.int32()), ("house_id", pa.string()), ("first_month", pa.int32())])
-    tables = [schema.empty_table()]
+    tables = [_SCHEMA.empty_table()]
     for other in years:
         path = lake.existing(schemas.HOUSES, other)
         try:
-            table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+            tables.append(_first_months(path, other, state(path.stat())))
         except (OSError, pa.ArrowInvalid):
             raise LakeError(
                 f"houses of {other} cannot be read ({path}). Materialise houses for {other} again."
             ) from None
-        tables.append(table.add_column(0, "year", pa.array([other] * len(table), pa.int32())).cast(schema))
     return EarlierHouses(year, years, pa.concat_tables(tables))
+
+
+@lru_cache(maxsize=64)
+def _first_months(path: Path, year: int, _touched: tuple[int, ...]) -> pa.Table:
+    """Of one year; read anew when the file was touched. Each later year asks for it."""
+    table = pq.read_table(path, columns=["house_id", "first_month"], partitioning=None).drop_null()
+    return table.add_column(0, "year", pa.array([year] * len(table), pa.int32())).cast(_SCHEMA)
