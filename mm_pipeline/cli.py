@@ -404,10 +404,10 @@ def _settings() -> "Settings":
 @contextmanager
 def _instance(settings: "Settings") -> Iterator["Backfill"]:
     """The backfill over Dagster's instance in the data folder."""
-    from mm_pipeline.operations.start_up import without_collector
+    from mm_pipeline.operations.start_up import starting
 
     with ExitStack() as opened:
-        with without_collector():
+        with starting():
             from mm_pipeline.definitions import build_definitions
             from mm_pipeline.operations.backfill import Backfill
             from mm_pipeline.operations.dagster_home import open_instance

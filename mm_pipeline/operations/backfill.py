@@ -3,6 +3,7 @@
 Each year is a Dagster run of its own on the persistent instance, so the UI shows it like a run that was started there.
 """
 
+import gc
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +155,7 @@ class Backfill:
         self, job: dg.JobDefinition, on_event: OnEvent, partition_key: str | None = None
     ) -> dg.ExecuteInProcessResult:
         """Run the job in this process, marked from before Dagster knows the run until Dagster knows its end."""
+        gc.unfreeze()  # else DuckDB tells at the end of the process of connections that the collector passed by
         run_id = str(uuid.uuid4())
         self._instance.add_event_listener(run_id, on_event)
         with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():

@@ -1,7 +1,10 @@
 """From deliveries to the release through Dagster: what is built, what is skipped and why, what a broken delivery does."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import datetime
 
 import dagster as dg
@@ -475,3 +478,16 @@ class TestBrokenDelivery:
         (broken.raw(2005) / "dmg.parquet").write_bytes((built.raw(2005) / "dmg.parquet").read_bytes())
         with broken.backfill() as (backfill, _instance):
             assert outcomes(backfill.years([2005])) == {2005: UP_TO_DATE}
+
+
+def test_a_process_that_has_worked_ends_without_a_word(tmp_path):
+    """DuckDB tells at the end of a process of connections that were never collected."""
+    folder = tmp_path / "raw" / "2010"
+    folder.mkdir(parents=True)
+    for name in DATASETS:
+        (folder / f"{name}.csv").write_text("no such column\n1\n")
+    command = [sys.executable, "-m", "mm_pipeline.cli", "backfill", "--years", "2010"]
+    environment = os.environ | {"MM_DATA_DIR": str(tmp_path), "DAGSTER_HOME": "", "MM_PROCESSES": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "2010 failed" in done.stdout
+    assert (done.returncode, done.stderr) == (1, "")
