@@ -480,14 +480,10 @@ class TestBrokenDelivery:
             assert outcomes(backfill.years([2005])) == {2005: UP_TO_DATE}
 
 
-def test_a_process_that_has_worked_ends_without_a_word(tmp_path):
+def test_a_process_that_has_worked_ends_without_a_word(copy: Installation) -> None:
     """DuckDB tells at the end of a process of connections that were never collected."""
-    folder = tmp_path / "raw" / "2010"
-    folder.mkdir(parents=True)
-    for name in DATASETS:
-        (folder / f"{name}.csv").write_text("no such column\n1\n")
-    command = [sys.executable, "-m", "mm_pipeline.cli", "backfill", "--years", "2010"]
-    environment = os.environ | {"MM_DATA_DIR": str(tmp_path), "DAGSTER_HOME": "", "MM_PROCESSES": "1"}
+    command = [sys.executable, "-m", "mm_pipeline.cli", "backfill", "--years", str(YEARS[0]), "--force"]
+    environment = os.environ | {"MM_DATA_DIR": str(copy.settings.data_dir), "DAGSTER_HOME": "", "MM_PROCESSES": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert "2010 failed" in done.stdout
-    assert (done.returncode, done.stderr) == (1, "")
+    assert f"{YEARS[0]} " in done.stdout  # it stops at the check of areas, which are few here
+    assert done.stderr == ""
