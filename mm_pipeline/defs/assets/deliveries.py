@@ -9,7 +9,6 @@ import ibis
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import plots
 from mm_pipeline.defs.assets.common import DELIVERIES, HOUSES, SettingsParam, Stage, declared, lake_asset
-from mm_pipeline.defs.checks.expectations import import_ahead
 from mm_pipeline.defs.checks.framework import not_applicable, result
 from mm_pipeline.defs.metadata import usable_rows
 from mm_pipeline.defs.observations import DELIVERY, EARLIER_HOUSES, OUTLINES, REFERENCE
@@ -64,7 +63,6 @@ def _raw_asset(name: str, table: schemas.Table) -> dg.AssetsDefinition:
         output_required=False,
     )
     def raw(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> Iterator[Any]:
-        import_ahead()  # its checks need it
         with year_context(context, settings, engine) as work:
             try:
                 account = ingest(work.backend, work.lake, settings, name, work.year)

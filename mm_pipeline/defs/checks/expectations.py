@@ -8,8 +8,6 @@ engine: on 11.7 million rows that is ten times faster (``docs/decisions/0004-gre
 import json
 import logging
 import os
-import threading
-from contextlib import suppress
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -121,25 +119,11 @@ def _arguments(rule: Any) -> dict[str, Any]:
 
 
 @cache
-def import_ahead() -> None:
-    """Import Great Expectations in the background, once a process: two seconds, in which the first step reads deliveries.
-
-    Not as a daemon: the end of the process waits for it.
-    """
-    threading.Thread(target=_import, name="import of Great Expectations").start()
-
-
-def _import() -> None:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with suppress(Exception), without_collector():  # the check that needs it imports it again, and tells
-        import great_expectations  # noqa: F401
-
-
-@cache
 def _great_expectations() -> tuple[Any, Any]:
-    """The library and a batch definition for data frames. On first use only."""
+    """The library and a batch definition for data frames. On first use only: the import takes several seconds."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
+    with without_collector():
+        import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,

@@ -1,11 +1,7 @@
 """Great Expectations: every rule of every suite can fail, and what goes wrong inside never reads as a state of the data."""
 
-import gc
 import json
 import shutil
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pandas as pd
@@ -289,22 +285,3 @@ def test_a_rule_that_was_not_looked_at_is_no_outcome(monkeypatch):
     monkeypatch.setattr(expectations, "_great_expectations", lambda: (gx, Forgetful()))
     with pytest.raises(RuntimeError, match="suite delivery_volume: 0 of 1 rules were looked at"):
         broken_rules(frame("delivery_volume"), "delivery_volume")
-
-
-def test_imported_ahead_in_the_background_and_what_fails_there_is_told_by_the_check(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    expectations._great_expectations.cache_clear()
-    expectations.import_ahead.cache_clear()
-    monkeypatch.setitem(sys.modules, "great_expectations", None)  # its import fails
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: expectations.import_ahead(), range(2)))
-    for thread in threading.enumerate():
-        if thread.name == "import of Great Expectations":
-            thread.join()
-    assert gc.isenabled()
-    assert capfd.readouterr() == ("", "")
-    with pytest.raises(ModuleNotFoundError, match="great_expectations"):
-        broken_rules(pd.DataFrame({"ratio": [1.0]}), "delivery_volume")
-    monkeypatch.undo()
-    assert broken_rules(pd.DataFrame({"ratio": [1.0]}), "delivery_volume") == []
