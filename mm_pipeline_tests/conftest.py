@@ -3,6 +3,7 @@
 Set before anything of the package is imported: importing ``mm_pipeline.definitions`` reads the environment.
 """
 
+import gc
 import os
 import secrets
 import shutil
@@ -151,4 +152,5 @@ def spark_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what the commands under test froze
     shutil.rmtree(_NOWHERE, ignore_errors=True)
