@@ -10,7 +10,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from mm_pipeline.disclosure.audit.cycles import NoSolutionError, extremes
+from mm_pipeline.dimensions import KEY
+from mm_pipeline.disclosure.audit.intervals import intervals
+from mm_pipeline.disclosure.audit.system import System
+from mm_pipeline.errors import OperatorError
 
 MOST = 12
 _RESIDUAL = "(without a region)"
@@ -77,36 +80,38 @@ def _promise(shown: pd.DataFrame, t: int) -> list[str]:
     """The sums that break the promise, in words; empty if none does."""
     regions = sorted(shown.loc[shown["level"] == "region", "area_code"].unique())
     (country,) = shown.loc[shown["level"] == "country", "area_code"].unique()
-    members = {region: [number] for number, region in enumerate([*regions, _RESIDUAL])}
-    members[country] = [number for (number,) in members.values()]
-
-    def cells(area: str, low: int, high: int) -> list[int]:
-        return [number * (MOST + 1) + k for number in members[area] for k in range(low, high)]
-
-    figures = [(area, low, high) for area in members for low, high in combinations(range(MOST + 2), 2)]
-    size = len(members[country]) * (MOST + 1)
-    entries = [
-        (line, column, sign)
-        for line, (area, low, high) in enumerate(figures)
-        for column, sign in [(size + line, -1), *((cell, 1) for cell in cells(area, low, high))]
-    ]
-    sums = [0] * len(figures)
+    members = [*regions, _RESIDUAL]
+    sums = list(combinations(range(MOST + 2), 2))
+    figures = {figure: column for column, figure in enumerate((a, *ends) for a in [*members, country] for ends in sums)}
     known = {
         (row.area_code, row.threshold, row.threshold + 1 if row.rule == "exactly" else MOST + 1): row.patients
         for row in shown.itertuples()
     } | {(row.area_code, 0, MOST + 1): row.beneficiaries for row in shown.itertuples()}
-    for (area, low, high), people in known.items():
+    lowest, highest = np.zeros(len(figures)), np.full(len(figures), np.inf)
+    for figure, people in known.items():
         if not pd.isna(people):
-            entries += [(len(sums), cell, 1) for cell in cells(area, low, high)]
-            sums.append(int(people))
-
-    line, column, sign = np.array(entries).T
-    widths = np.full(size + len(figures), np.inf)
+            lowest[figures[figure]] = highest[figures[figure]] = people
+    # Each figure is the sum of its two parts, wherever it is cut; the country is the sum of its members.
+    equations = [
+        [(area, low, high), (area, low, middle), (area, middle, high)]
+        for area in [*members, country]
+        for low, middle, high in combinations(range(MOST + 2), 3)
+    ] + [[(area, *ends) for area in [country, *members]] for ends in sums]
+    sizes = [len(equation) for equation in equations]
+    system = System(
+        cells=pd.DataFrame("", range(1), KEY),
+        lowest=lowest,
+        highest=highest,
+        equation=np.repeat(np.arange(len(equations)), sizes),
+        column=np.array([figures[figure] for equation in equations for figure in equation]),
+        sign=np.array([sign for size in sizes for sign in (1.0, *[-1.0] * (size - 1))]),
+        cell=np.zeros(len(equations), dtype=int),
+    )
     try:
-        lowest, highest = extremes(widths, np.array(sums, dtype=float), line, column, sign.astype(float))
-    except NoSolutionError:
+        lowest, highest = intervals(system)
+    except OperatorError:
         return ["The figures contradict each other."]
-    ends = dict(zip(figures, zip(lowest[size:], highest[size:], strict=True), strict=True))
+    ends = {figure: (lowest[column], highest[column]) for figure, column in figures.items()}
     return [
         f"{area}: it can be told too well how many have {low} to {high - 1} forfaits."
         for (area, low, high), (least, most) in ends.items()
