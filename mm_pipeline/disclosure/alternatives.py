@@ -10,6 +10,7 @@ cells of an area; everything outside stands still.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import highspy
 import numpy as np
@@ -21,8 +22,12 @@ from mm_pipeline.disclosure.system import FIGURES, Figure, Positions, System, Ta
 
 ROUNDS = 4
 """Number of times that an alternative is sought, each time at prices closer to the true ones."""
+ROUNDS_OF_BOUNDS = 20
+"""Rounds of propagation before the solver is asked: along a cycle, bounds may creep by one a round for long."""
 WHOLE = 1e-6
 """Tolerance within which a number of the solver counts as whole."""
+ORDER: tuple[Figure, ...] = ("patients", "beneficiaries")
+"""The figures as a block numbers them."""
 _CERTAIN = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
 LITTLE = 1e-3
 """Price per unit of a cell that is hidden already: too low to make hiding another cell worthwhile."""
@@ -88,7 +93,8 @@ class Alternative:
 class Block:
     """The linear programme of the cells that may move together.
 
-    Each figure of a cell has two columns: how far it goes up, and how far down. ``joint``: N moves too, not only n.
+    ``joint``: N moves too, not only n. A *figure* is numbered by which of the two it is, then by its cell's place in
+    ``cells``. Each has two columns: how far it goes up, and how far down.
     """
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
@@ -96,49 +102,49 @@ class Block:
         self.place = {int(cell): place for place, cell in enumerate(cells)}
         """Of each cell its place in ``cells``."""
         self._joint = joint
-        self._figures: tuple[Figure, ...] = ("patients", "beneficiaries") if joint else ("patients",)
-        self._system, self._others = system, system.others[cells]
-        self._columns = np.arange(2 * len(cells) * len(self._figures), dtype=np.int32)
+        self._figures = ORDER[: 1 + joint]
+        size, self._others = len(cells), system.others[cells]
+        place = np.full(len(system), -1)
+        place[cells] = np.arange(size)
+        first = size * np.arange(len(self._figures))[:, None]
+        self._total: Positions = (first + place[system.total[cells]]).ravel()
+        """Of each figure that of its area's total; all cells of an area are in the block, or none."""
+        self._is_breakdown = self._total != np.arange(len(self._total))
+        # What is outside stands still, so the lines of the block are all there are.
+        rows, columns, signs, self._lines = [], [], [], 0
+        for number, figure in enumerate(self._figures):
+            line, cell, sign = system.equations[figure]
+            entry = place[cell] >= 0
+            lines, row = np.unique(line[entry], return_inverse=True)
+            rows.append(row + self._lines)
+            columns.append(place[cell[entry]] + size * number)
+            signs.append(sign[entry])
+            self._lines += len(lines)
+        self._row, self._figure, self._sign = map(np.concatenate, (rows, columns, signs))
         self._room: Room | None = None
         self._free = False
         # Bounds and prices that the solver has: only what differs is sent again.
-        self._bounded = self._priced = np.zeros(len(self._columns))
-        self._solver = self._model()
+        self._bounded = self._priced = np.zeros(2 * len(self._total))
 
-    def _model(self) -> highspy.Highs:
-        size = len(self.cells)
-        place = np.full(len(self._system), -1)
-        place[self.cells] = np.arange(size)
-        # Per figure the lines, each with the ways up (+) and down (-); then, if joint, a link n <= N for each cell.
-        rows, columns, values = [], [], []
-        self._lines, self._links = [], 0
-        for number, figure in enumerate(self._figures):
-            line, cell, sign = self._system.equations[figure]
-            entry = place[cell] >= 0
-            _, row = np.unique(line[entry], return_inverse=True)
-            column, sign = place[cell[entry]], sign[entry]
-            self._lines.append((row, column, sign))
-            first = 2 * size * number
-            rows += [row + self._links] * 2
-            columns += [column + first, column + first + size]
-            values += [sign.astype(float), -sign.astype(float)]
-            self._links += int(row.max()) + 1 if len(row) else 0
+    @cached_property
+    def _solver(self) -> highspy.Highs:
+        size, ups = len(self.cells), len(self._total)
         links = np.arange(size if self._joint else 0)
-        for number, value in enumerate((1.0, -1.0, -1.0, 1.0)):
-            rows.append(self._links + links)
-            columns.append(links + number * size)
-            values.append(np.full(len(links), value))
+        # The lines, each with the ways up (+) and down (-); then, if joint, a link n <= N for each cell.
+        rows = [self._row, self._row, *[self._lines + links] * 4]
+        columns = [self._figure, self._figure + ups, links, links + ups, links + size, links + size + ups]
+        values = [self._sign, -self._sign, *(np.full(len(links), sign) for sign in (1, -1, -1, 1))]
         all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
         order = np.argsort(all_rows, kind="stable")
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(self._columns), self._links + len(links)
-        model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(self._columns))
-        model.row_lower_ = np.append(np.zeros(self._links), np.full(len(links), -highspy.kHighsInf))
-        model.row_upper_ = np.append(np.zeros(self._links), self._others[links].astype(float))
+        model.num_col_, model.num_row_ = 2 * ups, self._lines + len(links)
+        model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(2 * ups)
+        model.row_lower_ = np.append(np.zeros(self._lines), np.full(len(links), -highspy.kHighsInf))
+        model.row_upper_ = np.append(np.zeros(self._lines), self._others[links].astype(float))
         model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         model.a_matrix_.start_ = np.searchsorted(all_rows[order], np.arange(model.num_row_ + 1)).astype(np.int32)
         model.a_matrix_.index_ = all_columns[order].astype(np.int32)
-        model.a_matrix_.value_ = all_values[order]
+        model.a_matrix_.value_ = all_values[order].astype(float)
         solver = highspy.Highs()
         solver.silent()
         solver.setOptionValue("presolve", "off")
@@ -148,20 +154,42 @@ class Block:
         return solver
 
     def _refresh(self, room: Room, free: bool) -> None:
-        """Update bounds and costs to a room, if it is another one."""
+        """Take over bounds and costs of a room, if it is another one."""
         if self._room is room and self._free == free:
             return
         self._room, self._free = room, free
-        up, down = (np.stack([ways[figure] for figure in self._figures]) for ways in (room.up, room.down))
+        self._cost: Floats = np.concatenate([room.cost[figure] for figure in self._figures])
+        is_hidden = np.concatenate([room.is_hidden[figure] for figure in self._figures])
+        self._is_shown: Flags = ~is_hidden
+        up, down = (np.concatenate([ways[figure] for figure in self._figures]) for ways in (room.up, room.down))
         if not self._joint:
             up = np.minimum(up, self._others)
-        is_hidden: Flags = np.repeat([room.is_hidden[figure] for figure in self._figures], 2, axis=0).ravel()
-        self._upper: Floats = np.stack([up, down], axis=1).astype(float).ravel() * (is_hidden if free else 1)
-        self._cost: Floats = np.repeat([room.cost[figure] for figure in self._figures], 2, axis=0).ravel()
-        self._shown = ~is_hidden
-        changed = np.flatnonzero(self._upper != self._bounded).astype(np.int32)
-        self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), self._upper[changed])
-        self._bounded = self._upper
+        if free:
+            up, down = up * is_hidden, down * is_hidden
+        self._up, self._down = self._tightened(up.astype(float), down.astype(float))
+
+    def _tightened(self, up: Floats, down: Floats) -> tuple[Floats, Floats]:
+        """How far each figure can go as far as its lines tell: no further than all others of a line go against it.
+
+        This only spares the solver, which finds what else there is.
+        """
+        row, figure, is_positive = self._row, self._figure, self._sign > 0
+        size = len(self.cells)
+        for _ in range(ROUNDS_OF_BOUNDS):
+            forth = np.where(is_positive, up[figure], down[figure])
+            back = np.where(is_positive, down[figure], up[figure])
+            most_forth = np.bincount(row, back)[row] - back
+            most_back = np.bincount(row, forth)[row] - forth
+            before = up, down
+            up, down = up.copy(), down.copy()
+            np.minimum.at(up, figure, np.where(is_positive, most_forth, most_back))
+            np.minimum.at(down, figure, np.where(is_positive, most_back, most_forth))
+            if self._joint:
+                up[:size] = np.minimum(up[:size], self._others + up[size:])
+                down[size:] = np.minimum(down[size:], self._others + down[:size])
+            if (up == before[0]).all() and (down == before[1]).all():
+                break
+        return up, down
 
     def cheapest(self, cell: int, target: Target, by: int, room: Room, *, free: bool = False) -> Alternative | None:
         """A cheap alternative that moves the ``target`` of ``cell`` by at least ``by`` (down, if negative), or None.
@@ -174,37 +202,35 @@ class Block:
             return None
         # Hiding a cell costs the same however far it moves, but a linear programme charges by the unit. So it is solved
         # again with the cost of a cell spread over the units that it moved by the time before.
-        best, price = None, self._cost / np.where(self._shown, abs(by), 1)
+        best, price = None, self._cost / np.where(self._is_shown, abs(by), 1)
         for _ in range(ROUNDS):
-            changed = np.flatnonzero(price != self._priced).astype(np.int32)
-            self._solver.changeColsCost(len(changed), changed, price[changed])
-            self._priced = price
-            alternative = self._solve()
-            if alternative is None or (best is not None and alternative.cost >= best.cost):
+            change = self._solve(price)
+            cost = np.inf if change is None else self._cost_of(change)
+            if change is None or (best is not None and cost >= best.cost):
                 break
-            change = alternative.change
-            gone = sum(weight * change[figure][self.place[cell]] for figure, weight in self._parts(target))
+            of_figures = dict(zip(self._figures, change.reshape(len(self._figures), -1), strict=True))
+            best = Alternative(self.cells, of_figures, cost)
+            gone = sum(weight * of_figures[figure][self.place[cell]] for figure, weight in self._parts(target))
             assert gone >= by if by > 0 else gone <= by, "an alternative does not go as far as it must"
-            best = alternative
-            if alternative.cost == 0:
+            before, price = price, self._spread(change, price)
+            if cost == 0 or (price == before).all():
                 break
-            price = self._spread(alternative, price)
         undo()
         return best
 
-    def _spread(self, alternative: Alternative, price: Floats) -> Floats:
+    def _spread(self, change: Counts, price: Floats) -> Floats:
         """The price per unit at which each cell of the alternative costs exactly what hiding it costs."""
-        changes = [alternative.change[figure] for figure in self._figures]
-        moved = np.repeat(np.abs(changes), 2, axis=0).ravel()
-        along = np.repeat([self._taken_along(change) for change in changes], 2, axis=0).ravel()
-        spread = self._cost / np.maximum(moved, 1)
-        return np.where(self._shown & (moved > 0), np.where(along, LITTLE, spread), price)
+        moved = np.abs(change)
+        spread = np.where(self._taken_along(change), LITTLE, self._cost / np.maximum(moved, 1))
+        return np.where(self._is_shown & (moved > 0), spread, price)
+
+    def _cost_of(self, change: Counts) -> float:
+        """The cost of hiding the shown cells that move."""
+        return float(self._cost[(change != 0) & self._is_shown & ~self._taken_along(change)].sum())
 
     def _taken_along(self, change: Counts) -> Flags:
-        """Whether each cell is a breakdown of a total that moves: R1 hides it anyway, at no further cost."""
-        moves = np.zeros(len(self._system), dtype=bool)
-        moves[self.cells] = change != 0
-        return moves[self._system.total[self.cells]] & self._system.is_breakdown[self.cells]
+        """Whether each figure is of a breakdown of a total that moves: R1 hides it anyway, at no further cost."""
+        return (change != 0)[self._total] & self._is_breakdown
 
     def _parts(self, target: Target) -> list[tuple[Figure, float]]:
         if target != "others":
@@ -215,45 +241,60 @@ class Block:
         """Require that ``target`` moves by at least ``by``. Returns the function that undoes it, or None if impossible."""
         parts = self._parts(target)
         if len(parts) == 2:
-            link, others = self._links + place, float(self._others[place])
+            link, others = self._lines + place, float(self._others[place])
             # A link row is n - N: others that go up take it down.
             low, high = (-highspy.kHighsInf, -float(by)) if by > 0 else (float(-by), others)
             if low > high:
                 return None
+            self._send_bounds()
             self._solver.changeRowBounds(link, low, high)
             return lambda: self._solver.changeRowBounds(link, -highspy.kHighsInf, others)
         figure, weight = parts[0]
-        up = place + 2 * len(self.cells) * self._figures.index(figure)
-        down = up + len(self.cells)
-        wanted, against = (up, down) if by * weight > 0 else (down, up)
-        if self._upper[wanted] < abs(by):
+        up = place + len(self.cells) * self._figures.index(figure)
+        down = up + len(self._total)
+        is_up = by * weight > 0
+        wanted, against = (up, down) if is_up else (down, up)
+        if (self._up if is_up else self._down)[up] < abs(by):
             return None
-        self._solver.changeColBounds(wanted, float(abs(by)), self._upper[wanted])
+        self._send_bounds()
+        self._solver.changeColBounds(wanted, float(abs(by)), self._bounded[wanted])
         self._solver.changeColBounds(against, 0.0, 0.0)
 
         def undo() -> None:
-            self._solver.changeColBounds(wanted, 0.0, self._upper[wanted])
-            self._solver.changeColBounds(against, 0.0, self._upper[against])
+            self._solver.changeColBounds(wanted, 0.0, self._bounded[wanted])
+            self._solver.changeColBounds(against, 0.0, self._bounded[against])
 
         return undo
 
-    def _solve(self) -> Alternative | None:
+    def _send_bounds(self) -> None:
+        upper = np.concatenate([self._up, self._down])
+        changed = np.flatnonzero(upper != self._bounded).astype(np.int32)
+        if len(changed):
+            self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), upper[changed])
+            self._bounded = upper
+
+    def _solve(self, price: Floats) -> Counts | None:
+        """By how much each figure changes in the cheapest alternative at these prices; None if there is none."""
+        prices = np.tile(price, 2)
+        changed = np.flatnonzero(prices != self._priced).astype(np.int32)
+        if len(changed):
+            self._solver.changeColsCost(len(changed), changed, prices[changed])
+            self._priced = prices
         ways = self._run()
-        if ways is not None and (np.abs(ways - np.rint(ways)).max() >= WHOLE or not self._is_alternative(ways)):
-            # The optimum of the linear programme is not whole: solve in whole numbers.
-            integer = np.full(len(self._columns), highspy.HighsVarType.kInteger)
-            self._solver.changeColsIntegrality(len(self._columns), self._columns, integer)
-            ways = self._run()
-            continuous = np.full(len(self._columns), highspy.HighsVarType.kContinuous)
-            self._solver.changeColsIntegrality(len(self._columns), self._columns, continuous)
-            assert ways is None or self._is_alternative(ways), "an alternative does not add up"
-        if ways is None:
-            return None
-        change = dict(zip(self._figures, np.rint(ways).astype("int64"), strict=True))
-        return Alternative(self.cells, change, self._price_of(change))
+        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_alternative(ways)):
+            return None if ways is None else np.rint(ways).astype("int64")
+        # The optimum of the linear programme is not whole: solve in whole numbers.
+        columns = np.arange(len(prices), dtype=np.int32)
+        integer = np.full(len(columns), highspy.HighsVarType.kInteger)
+        self._solver.changeColsIntegrality(len(columns), columns, integer)
+        ways = self._run()
+        continuous = np.full(len(columns), highspy.HighsVarType.kContinuous)
+        self._solver.changeColsIntegrality(len(columns), columns, continuous)
+        assert ways is None or self._is_alternative(ways), "an alternative does not add up"
+        return None if ways is None else np.rint(ways).astype("int64")
 
     def _run(self) -> Floats | None:
-        """The solver's optimum: how far each figure of each cell goes up (+) or down (-); None if infeasible."""
+        """The solver's optimum: how far each figure goes up (+) or down (-); None if infeasible."""
         self._solver.run()
         if self._solver.getModelStatus() not in _CERTAIN:
             # The warm start from the last solution failed: solve once more from scratch.
@@ -263,25 +304,14 @@ class Block:
         if status == highspy.HighsModelStatus.kInfeasible:
             return None
         assert status == highspy.HighsModelStatus.kOptimal, status
-        ways = np.array(self._solver.getSolution().col_value).reshape(len(self._figures), 2, len(self.cells))
-        return np.asarray(ways[:, 0] - ways[:, 1], dtype=np.float64)
+        up, down = np.array(self._solver.getSolution().col_value).reshape(2, -1)
+        return np.asarray(up - down, dtype=np.float64)
 
     def _is_alternative(self, ways: Floats) -> bool:
         """Whether bounds, n <= N and every line hold in whole numbers, beyond the solver's tolerance."""
-        whole = np.rint(ways).astype("int64")
-        up, down = self._upper.reshape(len(self._figures), 2, len(self.cells)).transpose(1, 0, 2)
-        if (whole > up).any() or (-whole > down).any():
+        whole = np.rint(ways)
+        if (whole > self._up).any() or (-whole > self._down).any():
             return False
-        if self._joint and (whole[0] - whole[1] > self._others).any():
+        if self._joint and (np.subtract(*whole.reshape(2, -1)) > self._others).any():
             return False
-        # What is outside stands still, so the lines of the block are all there are.
-        return not any(
-            np.bincount(row, sign * change[place]).any()
-            for change, (row, place, sign) in zip(whole, self._lines, strict=True)
-        )
-
-    def _price_of(self, change: dict[Figure, Counts]) -> float:
-        """The cost of hiding the shown cells that move."""
-        cost = (self._cost * self._shown).reshape(len(self._figures), 2, len(self.cells))[:, 0]
-        changes = zip(cost, change.values(), strict=True)  # of the figures in their order
-        return float(sum(each[(moved != 0) & ~self._taken_along(moved)].sum() for each, moved in changes))
+        return not np.bincount(self._row, self._sign * whole[self._figure]).any()
