@@ -4,13 +4,13 @@ A feasible alternative changes hidden cells by whole numbers, such that every li
 within what the reader knows of it. The release does not tell the changed table from the true one. A cell whose value
 differs is said to *move*. A hidden figure is protected when alternatives move it far enough.
 
-:class:`Block` looks for an alternative that needs few further cells hidden. It solves linear programmes (HiGHS) over the
-cells of an area; everything outside stands still.
+:class:`Block` looks for an alternative that needs few further cells hidden, among the cells of an area; everything outside
+stands still. It carries bounds through the lines first, and asks a linear programme (HiGHS) for what these leave open.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import highspy
 import numpy as np
@@ -60,8 +60,7 @@ def room_of(system: System, pattern: SuppressionPattern, cells: Positions, most:
     solver's choice between equal optima.
     """
     lower = lower_bounds(system, pattern, cells)
-    own = 1 + 1e-3 * cells / len(system)
-    weight = system.weight[cells] * (1 + 0.02 * np.log1p(system.beneficiaries[cells])) * own
+    own, weight = system.own_price[cells], system.price[cells]
     down, up, cost = {}, {}, {}
     for figure in FIGURES:
         value, is_shown = system.value(figure)[cells], ~pattern[figure][cells]
@@ -90,11 +89,35 @@ class Alternative:
     total: int | None = None
 
 
-class Block:
-    """The linear programme of the cells that may move together.
+@dataclass(frozen=True)
+class Goal:
+    """The figure that must move, and by how much at least; ``of_others``: N - n of the cell at this place instead."""
 
-    ``joint``: N moves too, not only n. A *figure* is numbered by which of the two it is, then by its cell's place in
-    ``cells``. Each has two columns: how far it goes up, and how far down.
+    number: int
+    by: int
+    of_others: bool = False
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a block: entry i is ``sign[i]`` times ``figure[i]`` in line ``row[i]`` of ``count``."""
+
+    row: Positions
+    figure: Positions
+    sign: Positions
+    count: int
+
+    def ways(self, figures: int) -> tuple[Positions, Positions]:
+        """Of each entry the way of its figure that adds to the line, and the one that takes from it: up, then down."""
+        up, down = self.figure, self.figure + figures
+        return np.where(self.sign > 0, up, down), np.where(self.sign > 0, down, up)
+
+
+class Block:
+    """The cells that may move together, and the lines between them.
+
+    ``joint``: N moves too, not only n. A *figure* is numbered by which of the two it is (``ORDER``), then by its cell's
+    place in ``cells``.
     """
 
     def __init__(self, system: System, cells: Positions, *, joint: bool) -> None:
@@ -102,216 +125,259 @@ class Block:
         self.place = {int(cell): place for place, cell in enumerate(cells)}
         """Of each cell its place in ``cells``."""
         self._joint = joint
-        self._figures = ORDER[: 1 + joint]
-        size, self._others = len(cells), system.others[cells]
+        self._names = ORDER[: 1 + joint]
+        self._others = system.others[cells]
+        size = len(cells)
         place = np.full(len(system), -1)
         place[cells] = np.arange(size)
-        first = size * np.arange(len(self._figures))[:, None]
+        first = size * np.arange(len(self._names))[:, None]
         self._total: Positions = (first + place[system.total[cells]]).ravel()
         """Of each figure that of its area's total; all cells of an area are in the block, or none."""
         self._is_breakdown = self._total != np.arange(len(self._total))
         # What is outside stands still, so the lines of the block are all there are.
-        rows, columns, signs, self._lines = [], [], [], 0
-        for number, figure in enumerate(self._figures):
-            line, cell, sign = system.equations[figure]
+        rows, figures, signs, count = [], [], [], 0
+        for number, name in enumerate(self._names):
+            line, cell, sign = system.equations[name]
             entry = place[cell] >= 0
-            lines, row = np.unique(line[entry], return_inverse=True)
-            rows.append(row + self._lines)
-            columns.append(place[cell[entry]] + size * number)
+            own, row = np.unique(line[entry], return_inverse=True)
+            rows.append(row + count)
+            figures.append(place[cell[entry]] + size * number)
             signs.append(sign[entry])
-            self._lines += len(lines)
-        self._row, self._figure, self._sign = map(np.concatenate, (rows, columns, signs))
-        self._room: Room | None = None
-        self._free = False
-        # Bounds and prices that the solver has: only what differs is sent again.
-        self._bounded = self._priced = np.zeros(2 * len(self._total))
+            count += len(own)
+        self._lines = Lines(np.concatenate(rows), np.concatenate(figures), np.concatenate(signs), count)
+        # One programme where shown cells move as well and one where they do not: each starts from its last solution.
+        self._programmes: dict[bool, Programme] = {}
+        self._reached: dict[bool, tuple[Room, Floats]] = {}
 
-    @cached_property
-    def _solver(self) -> highspy.Highs:
-        size, ups = len(self.cells), len(self._total)
-        links = np.arange(size if self._joint else 0)
-        # The lines, each with the ways up (+) and down (-); then, if joint, a link n <= N for each cell.
-        rows = [self._row, self._row, *[self._lines + links] * 4]
-        columns = [self._figure, self._figure + ups, links, links + ups, links + size, links + size + ups]
-        values = [self._sign, -self._sign, *(np.full(len(links), sign) for sign in (1, -1, -1, 1))]
-        all_rows, all_columns, all_values = map(np.concatenate, (rows, columns, values))
-        order = np.argsort(all_rows, kind="stable")
-        model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = 2 * ups, self._lines + len(links)
-        model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(2 * ups)
-        model.row_lower_ = np.append(np.zeros(self._lines), np.full(len(links), -highspy.kHighsInf))
-        model.row_upper_ = np.append(np.zeros(self._lines), self._others[links].astype(float))
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = np.searchsorted(all_rows[order], np.arange(model.num_row_ + 1)).astype(np.int32)
-        model.a_matrix_.index_ = all_columns[order].astype(np.int32)
-        model.a_matrix_.value_ = all_values[order].astype(float)
-        solver = highspy.Highs()
-        solver.silent()
-        solver.setOptionValue("presolve", "off")
-        solver.setOptionValue("threads", 1)
-        solver.setOptionValue("mip_rel_gap", 0.0)
-        solver.passModel(model)
-        return solver
+    def cheapest(
+        self,
+        cell: int,
+        target: Target,
+        by: int,
+        room: Room,
+        *,
+        free: bool = False,
+        along: Callable[[], dict[Figure, Counts]] | None = None,
+    ) -> Alternative | None:
+        """A cheap alternative that moves the ``target`` of ``cell`` by at least ``by`` (down, if negative), or None.
 
-    def _refresh(self, room: Room, free: bool) -> None:
-        """Take over bounds and costs of a room, if it is another one."""
-        if self._room is room and self._free == free:
-            return
-        self._room, self._free = room, free
-        self._cost: Floats = np.concatenate([room.cost[figure] for figure in self._figures])
-        is_hidden = np.concatenate([room.is_hidden[figure] for figure in self._figures])
-        self._is_shown: Flags = ~is_hidden
-        up, down = (np.concatenate([ways[figure] for figure in self._figures]) for ways in (room.up, room.down))
-        if not self._joint:
-            up = np.minimum(up, self._others)
-        if free:
-            up, down = up * is_hidden, down * is_hidden
-        self._up, self._down = self._tightened(up.astype(float), down.astype(float))
+        ``free``: move only cells that are hidden already. ``along``: figures to move too (1 up, -1 down, 0 neither) if that
+        costs nothing.
+        """
+        goal = self._goal(self.place[cell], target, by)
+        cost = self._flat(room.cost)
+        if self._is_within_reach(goal, room, free=True):
+            prices = np.tile(cost, 2)
+            if along is not None:
+                way = self._flat(along())
+                prices[np.concatenate([way > 0, way < 0])] = -1
+            change = self._solved(goal, room, prices, free=True)
+            if change is not None:
+                return Alternative(self.cells, self._by_name(change), 0.0)
+        if free or not self._is_within_reach(goal, room, free=False):
+            return None
+        is_shown = ~self._flat(room.is_hidden)
+        # Hiding a cell costs the same however far it moves, but a linear programme charges by the unit. So it is solved
+        # again with the cost of a cell spread over the units that it moved by the time before.
+        best, price = None, cost / np.where(is_shown, abs(by), 1)
+        for _ in range(ROUNDS):
+            change = self._solved(goal, room, np.tile(price, 2), free=False)
+            if change is None:
+                break
+            moves = change != 0
+            is_along = moves[self._total] & self._is_breakdown  # R1 hides it anyway, at no further cost
+            paid = float(cost[moves & is_shown & ~is_along].sum())
+            if best is not None and paid >= best.cost:
+                break
+            best = Alternative(self.cells, self._by_name(change), paid)
+            spread = np.where(is_along, LITTLE, cost / np.maximum(np.abs(change), 1))
+            before, price = price, np.where(is_shown & moves, spread, price)
+            if (price == before).all():
+                break
+        return best
 
-    def _tightened(self, up: Floats, down: Floats) -> tuple[Floats, Floats]:
-        """How far each figure can go as far as its lines tell: no further than all others of a line go against it.
+    def _flat(self, values: dict[Figure, NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([values[name] for name in self._names])
+
+    def _by_name(self, change: Counts) -> dict[Figure, Counts]:
+        return dict(zip(self._names, change.reshape(len(self._names), -1), strict=True))
+
+    def _goal(self, place: int, target: Target, by: int) -> Goal:
+        if target == "others":
+            return Goal(place, by, of_others=True) if self._joint else Goal(place, -by)
+        return Goal(place + len(self.cells) * self._names.index(target), by)
+
+    def _is_within_reach(self, goal: Goal, room: Room, *, free: bool) -> bool:
+        way = goal.number if goal.by > 0 else goal.number + len(self._total)
+        return goal.of_others or bool(self._reach(room, free)[way] >= abs(goal.by))
+
+    def _solved(self, goal: Goal, room: Room, prices: Floats, *, free: bool) -> Counts | None:
+        """By how much each figure changes in the alternative of the lowest price; None if there is none."""
+        if free not in self._programmes:
+            others = self._others[: len(self.cells) * self._joint]
+            self._programmes[free] = Programme(self._lines, len(self._total), others)
+        programme, reach = self._programmes[free], self._reach(room, free)
+        programme.bound(reach)
+        ways = programme.optimum(prices, goal)
+        if ways is not None and (np.abs(ways - np.rint(ways)).max() >= WHOLE or not self._is_alternative(ways, reach)):
+            # The optimum of the linear programme is not whole: solve in whole numbers.
+            ways = programme.optimum(np.maximum(prices, LITTLE), goal, whole=True)
+            assert ways is None or self._is_alternative(ways, reach), "an alternative does not add up"
+        if ways is None:
+            return None
+        change = np.rint(ways).astype("int64")
+        gone = (
+            change[goal.number] if not goal.of_others else change[len(self.cells) + goal.number] - change[goal.number]
+        )
+        assert gone >= goal.by if goal.by > 0 else gone <= goal.by, "an alternative does not go as far as it must"
+        return change
+
+    def _reach(self, room: Room, free: bool) -> Floats:
+        """How far each figure can go up, then how far down, as its lines tell: no further than the others of a line answer.
 
         This only spares the solver, which finds what else there is.
         """
-        row, figure, is_positive = self._row, self._figure, self._sign > 0
-        size = len(self.cells)
+        if free in self._reached and self._reached[free][0] is room:
+            return self._reached[free][1]
+        size, others, ways = len(self.cells), self._others, self._total.size
+        reach = np.concatenate([self._flat(room.up), self._flat(room.down)]).astype(float)
+        up, down = reach[:ways], reach[ways:]
+        if not self._joint:
+            np.minimum(up, others, out=up)
+        if free:
+            reach *= np.tile(self._flat(room.is_hidden), 2)
+        row, (forth, back) = self._lines.row, self._lines.ways(ways)
         for _ in range(ROUNDS_OF_BOUNDS):
-            forth = np.where(is_positive, up[figure], down[figure])
-            back = np.where(is_positive, down[figure], up[figure])
-            most_forth = np.bincount(row, back)[row] - back
-            most_back = np.bincount(row, forth)[row] - forth
-            before = up, down
-            up, down = up.copy(), down.copy()
-            np.minimum.at(up, figure, np.where(is_positive, most_forth, most_back))
-            np.minimum.at(down, figure, np.where(is_positive, most_back, most_forth))
+            before, most_forth, most_back = reach.copy(), reach[forth], reach[back]
+            np.minimum.at(reach, forth, np.bincount(row, most_back)[row] - most_back)
+            np.minimum.at(reach, back, np.bincount(row, most_forth)[row] - most_forth)
             if self._joint:
-                up[:size] = np.minimum(up[:size], self._others + up[size:])
-                down[size:] = np.minimum(down[size:], self._others + down[:size])
-            if (up == before[0]).all() and (down == before[1]).all():
+                np.minimum(up[:size], others + up[size:], out=up[:size])
+                np.minimum(down[size:], others + down[:size], out=down[size:])
+            if (reach == before).all():
                 break
-        return up, down
+        self._reached[free] = room, reach
+        return reach
 
-    def cheapest(self, cell: int, target: Target, by: int, room: Room, *, free: bool = False) -> Alternative | None:
-        """A cheap alternative that moves the ``target`` of ``cell`` by at least ``by`` (down, if negative), or None.
-
-        ``free``: move only cells that are hidden already.
-        """
-        self._refresh(room, free)
-        undo = self._require(self.place[cell], target, by)
-        if undo is None:
-            return None
-        # Hiding a cell costs the same however far it moves, but a linear programme charges by the unit. So it is solved
-        # again with the cost of a cell spread over the units that it moved by the time before.
-        best, price = None, self._cost / np.where(self._is_shown, abs(by), 1)
-        for _ in range(ROUNDS):
-            change = self._solve(price)
-            cost = np.inf if change is None else self._cost_of(change)
-            if change is None or (best is not None and cost >= best.cost):
-                break
-            of_figures = dict(zip(self._figures, change.reshape(len(self._figures), -1), strict=True))
-            best = Alternative(self.cells, of_figures, cost)
-            gone = sum(weight * of_figures[figure][self.place[cell]] for figure, weight in self._parts(target))
-            assert gone >= by if by > 0 else gone <= by, "an alternative does not go as far as it must"
-            before, price = price, self._spread(change, price)
-            if cost == 0 or (price == before).all():
-                break
-        undo()
-        return best
-
-    def _spread(self, change: Counts, price: Floats) -> Floats:
-        """The price per unit at which each cell of the alternative costs exactly what hiding it costs."""
-        moved = np.abs(change)
-        spread = np.where(self._taken_along(change), LITTLE, self._cost / np.maximum(moved, 1))
-        return np.where(self._is_shown & (moved > 0), spread, price)
-
-    def _cost_of(self, change: Counts) -> float:
-        """The cost of hiding the shown cells that move."""
-        return float(self._cost[(change != 0) & self._is_shown & ~self._taken_along(change)].sum())
-
-    def _taken_along(self, change: Counts) -> Flags:
-        """Whether each figure is of a breakdown of a total that moves: R1 hides it anyway, at no further cost."""
-        return (change != 0)[self._total] & self._is_breakdown
-
-    def _parts(self, target: Target) -> list[tuple[Figure, float]]:
-        if target != "others":
-            return [(target, 1.0)]
-        return [("beneficiaries", 1.0), ("patients", -1.0)] if self._joint else [("patients", -1.0)]
-
-    def _require(self, place: int, target: Target, by: int) -> Callable[[], object] | None:
-        """Require that ``target`` moves by at least ``by``. Returns the function that undoes it, or None if impossible."""
-        parts = self._parts(target)
-        if len(parts) == 2:
-            link, others = self._lines + place, float(self._others[place])
-            # A link row is n - N: others that go up take it down.
-            low, high = (-highspy.kHighsInf, -float(by)) if by > 0 else (float(-by), others)
-            if low > high:
-                return None
-            self._send_bounds()
-            self._solver.changeRowBounds(link, low, high)
-            return lambda: self._solver.changeRowBounds(link, -highspy.kHighsInf, others)
-        figure, weight = parts[0]
-        up = place + len(self.cells) * self._figures.index(figure)
-        down = up + len(self._total)
-        is_up = by * weight > 0
-        wanted, against = (up, down) if is_up else (down, up)
-        if (self._up if is_up else self._down)[up] < abs(by):
-            return None
-        self._send_bounds()
-        self._solver.changeColBounds(wanted, float(abs(by)), self._bounded[wanted])
-        self._solver.changeColBounds(against, 0.0, 0.0)
-
-        def undo() -> None:
-            self._solver.changeColBounds(wanted, 0.0, self._bounded[wanted])
-            self._solver.changeColBounds(against, 0.0, self._bounded[against])
-
-        return undo
-
-    def _send_bounds(self) -> None:
-        upper = np.concatenate([self._up, self._down])
-        changed = np.flatnonzero(upper != self._bounded).astype(np.int32)
-        if len(changed):
-            self._solver.changeColsBounds(len(changed), changed, np.zeros(len(changed)), upper[changed])
-            self._bounded = upper
-
-    def _solve(self, price: Floats) -> Counts | None:
-        """By how much each figure changes in the cheapest alternative at these prices; None if there is none."""
-        prices = np.tile(price, 2)
-        changed = np.flatnonzero(prices != self._priced).astype(np.int32)
-        if len(changed):
-            self._solver.changeColsCost(len(changed), changed, prices[changed])
-            self._priced = prices
-        ways = self._run()
-        if ways is None or (np.abs(ways - np.rint(ways)).max() < WHOLE and self._is_alternative(ways)):
-            return None if ways is None else np.rint(ways).astype("int64")
-        # The optimum of the linear programme is not whole: solve in whole numbers.
-        columns = np.arange(len(prices), dtype=np.int32)
-        integer = np.full(len(columns), highspy.HighsVarType.kInteger)
-        self._solver.changeColsIntegrality(len(columns), columns, integer)
-        ways = self._run()
-        continuous = np.full(len(columns), highspy.HighsVarType.kContinuous)
-        self._solver.changeColsIntegrality(len(columns), columns, continuous)
-        assert ways is None or self._is_alternative(ways), "an alternative does not add up"
-        return None if ways is None else np.rint(ways).astype("int64")
-
-    def _run(self) -> Floats | None:
-        """The solver's optimum: how far each figure goes up (+) or down (-); None if infeasible."""
-        self._solver.run()
-        if self._solver.getModelStatus() not in _CERTAIN:
-            # The warm start from the last solution failed: solve once more from scratch.
-            self._solver.clearSolver()
-            self._solver.run()
-        status = self._solver.getModelStatus()
-        if status == highspy.HighsModelStatus.kInfeasible:
-            return None
-        assert status == highspy.HighsModelStatus.kOptimal, status
-        up, down = np.array(self._solver.getSolution().col_value).reshape(2, -1)
-        return np.asarray(up - down, dtype=np.float64)
-
-    def _is_alternative(self, ways: Floats) -> bool:
+    def _is_alternative(self, ways: Floats, reach: Floats) -> bool:
         """Whether bounds, n <= N and every line hold in whole numbers, beyond the solver's tolerance."""
         whole = np.rint(ways)
-        if (whole > self._up).any() or (-whole > self._down).any():
+        if (np.concatenate([whole, -whole]) > reach).any():
             return False
         if self._joint and (np.subtract(*whole.reshape(2, -1)) > self._others).any():
             return False
-        return not np.bincount(self._row, self._sign * whole[self._figure]).any()
+        return not np.bincount(self._lines.row, self._lines.sign * whole[self._lines.figure]).any()
+
+
+class Programme:
+    """A linear programme over the lines of a block. Each figure has two columns: how far it goes up, and how far down.
+
+    ``others``: where N moves too, N - n of each cell: n goes up no further than N and these.
+    """
+
+    def __init__(self, lines: Lines, figures: int, others: Counts) -> None:
+        links, size = np.arange(len(others)), len(others)
+        # The lines, each with the ways up (+) and down (-); then a link n - N for each cell where N moves.
+        rows = [lines.row, lines.row, *[lines.count + links] * 4]
+        columns = [lines.figure, lines.figure + figures, links, links + figures, links + size, links + size + figures]
+        values = [lines.sign, -lines.sign, *(np.full(size, sign) for sign in (1, -1, -1, 1))]
+        self._rows, self._columns, self._values = map(np.concatenate, (rows, columns, values))
+        order = np.argsort(self._rows, kind="stable")
+        self._rows, self._columns, self._values = self._rows[order], self._columns[order], self._values[order]
+        self._lines, self._others, self._figures = lines.count, others.astype(float), figures
+        self._reach: Floats | None = None
+        self._solver = highspy.Highs()
+        self._solver.silent()
+        self._solver.setOptionValue("presolve", "off")
+        self._solver.setOptionValue("threads", 1)
+        self._solver.setOptionValue("mip_rel_gap", 0.0)
+
+    def bound(self, reach: Floats) -> None:
+        """Take over how far each figure can go, if it is not what it was. The solver has only what can move."""
+        if reach is self._reach:
+            return
+        self._reach = reach
+        self._moving = np.flatnonzero(reach)
+        self._upper = reach[self._moving]
+        self._column = np.full(len(reach), -1)
+        self._column[self._moving] = np.arange(len(self._moving))
+        column = self._column[self._columns]
+        entry = column >= 0
+        rows = self._rows[entry]
+        start = np.flatnonzero(np.diff(rows, prepend=-1))
+        self._used = rows[start]
+        is_link = self._used >= self._lines
+        model = highspy.HighsLp()
+        model.num_col_, model.num_row_ = len(self._moving), len(self._used)
+        self._prices = np.zeros(len(self._moving))
+        model.col_cost_ = model.col_lower_ = self._prices
+        model.col_upper_ = self._upper
+        model.row_lower_ = np.where(is_link, -highspy.kHighsInf, 0.0)
+        self._row_upper = np.zeros(len(self._used))
+        self._row_upper[is_link] = self._others[self._used[is_link] - self._lines]
+        model.row_upper_ = self._row_upper
+        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        model.a_matrix_.start_ = np.append(start, len(rows)).astype(np.int32)
+        model.a_matrix_.index_ = column[entry].astype(np.int32)
+        model.a_matrix_.value_ = self._values[entry].astype(float)
+        self._solver.passModel(model)
+
+    def optimum(self, prices: Floats, goal: Goal, *, whole: bool = False) -> Floats | None:
+        """How far each figure goes up (+) or down (-) at the lowest price if it reaches the goal; None if infeasible.
+
+        ``whole``: in whole numbers.
+        """
+        solver, columns = self._solver, np.arange(len(self._moving), dtype=np.int32)
+        prices = prices[self._moving]
+        changed = np.flatnonzero(prices != self._prices).astype(np.int32)
+        if len(changed):
+            solver.changeColsCost(len(changed), changed, prices[changed])
+        self._prices = prices
+        undo = self._require(goal)
+        if undo is None:
+            return None
+        if whole:
+            solver.changeColsIntegrality(len(columns), columns, np.full(len(columns), highspy.HighsVarType.kInteger))
+        solver.run()
+        if solver.getModelStatus() not in _CERTAIN:
+            # The warm start from the last solution failed: solve once more from scratch.
+            solver.clearSolver()
+            solver.run()
+        status, solution = solver.getModelStatus(), np.array(solver.getSolution().col_value)
+        if whole:
+            solver.changeColsIntegrality(len(columns), columns, np.full(len(columns), highspy.HighsVarType.kContinuous))
+        undo()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            return None
+        assert status == highspy.HighsModelStatus.kOptimal, status
+        ways = np.zeros(2 * self._figures)
+        ways[self._moving] = solution
+        return ways[: self._figures] - ways[self._figures :]
+
+    def _require(self, goal: Goal) -> Callable[[], object] | None:
+        """Require that a goal is reached. Returns the function that undoes it, or None if it is out of reach."""
+        solver, by = self._solver, abs(goal.by)
+        if goal.of_others:
+            row = int(np.searchsorted(self._used, self._lines + goal.number))
+            if row == len(self._used) or self._used[row] != self._lines + goal.number:
+                return None
+            # A link row is n - N: others that go up take it down.
+            low, high = (-highspy.kHighsInf, -by) if goal.by > 0 else (by, self._row_upper[row])
+            if low > high:
+                return None
+            solver.changeRowBounds(row, low, high)
+            return lambda: solver.changeRowBounds(row, -highspy.kHighsInf, self._row_upper[row])
+        ways = (goal.number, goal.number + self._figures)
+        wanted, against = self._column[list(ways if goal.by > 0 else reversed(ways))].tolist()
+        if wanted < 0 or self._upper[wanted] < by:
+            return None
+        solver.changeColBounds(wanted, by, self._upper[wanted])
+        if against >= 0:
+            solver.changeColBounds(against, 0.0, 0.0)
+
+        def undo() -> None:
+            for column in (wanted, against):
+                if column >= 0:
+                    solver.changeColBounds(column, 0.0, self._upper[column])
+
+        return undo

@@ -8,12 +8,14 @@ hidden later. In the end, cells that later alternatives have made needless are s
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 
 import numpy as np
 
 from mm_pipeline.dimensions import LEVELS
 from mm_pipeline.disclosure.alternatives import Alternative, Block, Room, room_of
-from mm_pipeline.disclosure.primary_rule import Flags
+from mm_pipeline.disclosure.primary_rule import Counts, Flags
 from mm_pipeline.disclosure.protection_levels import ALL, ProtectionLevels, plainly_known
 from mm_pipeline.disclosure.proved_ranges import ProvedRanges
 from mm_pipeline.disclosure.suppression import SuppressionPattern, apply_rules, hide_group, primary_pattern
@@ -61,6 +63,9 @@ class Search:
         self._proved = ProvedRanges.initial(system)
         self._is_of_sectors = (system.cells["level"] == "sector").to_numpy(dtype=bool)
         self._blocks: dict[tuple[Scope, bool], Block] = {}
+        # Blocks in which an alternative moves other unprotected figures too. In larger ones it would move many cells, and
+        # no longer protect any of them when one is shown again.
+        self._local: set[Block] = set()
         self._rooms: dict[Block, tuple[bytes, Room]] = {}
         self._plain: dict[Target, Flags] | None = None
         self._is_plain_old = False
@@ -227,7 +232,8 @@ class Search:
 
     def _cheapest(self, block: Block, cell: int, target: Target, by: int, free: bool = False) -> Alternative | None:
         """The cheapest alternative, including those that hide a total first: R1 gives its breakdowns more room."""
-        alternative = block.cheapest(cell, target, by, self._room(block), free=free)
+        along = partial(self._along, block) if block in self._local and not free else None
+        alternative = block.cheapest(cell, target, by, self._room(block), free=free, along=along)
         if alternative is None or alternative.cost == 0:
             return alternative
         moved = alternative.cells[alternative.change["patients"] != 0]
@@ -243,6 +249,11 @@ class Search:
             if found is not None and found.cost + price < alternative.cost:
                 alternative = replace(found, cost=found.cost + price, total=int(total))
         return alternative
+
+    def _along(self, block: Block) -> dict[Figure, Counts]:
+        """The ways of a block's figures that are not protected yet: up, or down where the others are to go up."""
+        people, n, others = (self._unmet(target, block.cells).astype("int64") for target in TARGETS)
+        return {"beneficiaries": people, "patients": n - others}
 
     # --- trying -------------------------------------------------------------------------------------------------------
 
@@ -296,9 +307,12 @@ class Search:
         self._proved = self._proved.without(touched)
         for target in TARGETS:
             for other in np.flatnonzero(self._unmet(target) & ~harmless[target]):
-                scope = next(self._scopes(int(other), target))
-                block = self._block(scope, bool(self._pattern.beneficiaries[other]))
-                if self._is_unmet(int(other), target) and not self._satisfied_by(block, int(other), target, free=True):
+                # Nearby only: further away the search takes long and shows few more.
+                joint = bool(self._pattern.beneficiaries[other])
+                blocks = (self._block(scope, joint) for scope in islice(self._scopes(int(other), target), 2))
+                if self._is_unmet(int(other), target) and not any(
+                    self._satisfied_by(block, int(other), target, free=True) for block in blocks
+                ):
                     return False
         return True
 
@@ -361,5 +375,7 @@ class Search:
                 inside = self._system.within[level] == number
             if level == "municipality":
                 inside &= self._is_of_sectors
-            self._blocks[scope, joint] = Block(self._system, np.flatnonzero(inside), joint=joint)
+            block = self._blocks[scope, joint] = Block(self._system, np.flatnonzero(inside), joint=joint)
+            if level == "arrondissement" and not joint:
+                self._local.add(block)
         return self._blocks[scope, joint]

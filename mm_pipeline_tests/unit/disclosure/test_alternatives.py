@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mm_pipeline.disclosure import alternatives
 from mm_pipeline.disclosure.alternatives import Block, room_of
 from mm_pipeline.disclosure.suppression import apply_rules
 from mm_pipeline.disclosure.system import FIGURES, TOTAL_WORTH, system_of
@@ -36,9 +37,9 @@ class Case:
         self.block = Block(self.system, self.cells, joint=joint)
         self.joint = joint
 
-    def cheapest(self, name, target, by, *, room=None, free=False):
+    def cheapest(self, name, target, by, *, room=None, free=False, along=None):
         """What moves, by "n level area category"; None where there is no alternative. Checked before it is given."""
-        alternative = self.block.cheapest(at(self.system, name), target, by, room or self.room, free=free)
+        alternative = self.block.cheapest(at(self.system, name), target, by, room or self.room, free=free, along=along)
         if alternative is None:
             return None
         self.check(alternative, at(self.system, name), target, by, room or self.room, free)
@@ -265,6 +266,69 @@ def test_mostly_no_alternative_is_cheaper():
     assert min(ratios) == pytest.approx(1)
     assert max(ratios) < 1.5
     assert 3 * sum(ratio < 1 + 1e-9 for ratio in ratios) >= 2 * len(ratios)
+
+
+def test_others_move_along_where_that_costs_nothing():
+    names_of = [f"n municipality 1100{k} total" for k in range(1, 6)]
+    case = Case(line_of((400, 1), (400, 8), (400, 3), (400, 9), (400, 50)), *names_of[:4])
+    asked = []
+
+    def along():
+        asked.append(1)
+        return {"patients": np.isin(case.cells, [at(case.system, "municipality 11003 total")]).astype(int)}
+
+    alone = case.cheapest("municipality 11001 total", "patients", 4, along=None)
+    assert alone == {names_of[0]: 4, names_of[1]: -4}
+    moved = case.cheapest("municipality 11001 total", "patients", 4, along=along)
+    # Of 7 + 8 persons the two can spare, the one takes what it must and the other all that is left.
+    assert moved == {names_of[0]: 4, names_of[1]: -7, names_of[2]: 11, names_of[3]: -8}
+    assert case.cost == 0
+    assert case.cheapest("municipality 11001 total", "patients", 4) == alone, "and nothing is left of it"
+    # What costs something is as cheap as without, and nobody is asked what could move along.
+    asked.clear()
+    dear = case.cheapest("municipality 11001 total", "patients", 20, along=along)
+    assert dear == case.cheapest("municipality 11001 total", "patients", 20)
+    assert case.cost > 0
+    assert not asked
+
+
+def test_bounds_of_lines_tell_nothing_that_the_solver_would_not(monkeypatch):
+    """Answers with and without their propagation; with it, most of what is impossible needs no solver."""
+    questions = [
+        (f"municipality 1100{k} {sex}", target, by)
+        for k in (1, 2, 3)
+        for sex in "MF"
+        for target in ("patients", "others")
+        for by in (-3, 1, 4, 9)
+    ]
+    spared = impossible = 0
+    for seed in range(6):
+        dice = np.random.default_rng(seed)
+        people = dice.integers(9, 60, size=(2, 3))
+        patients = np.minimum(dice.integers(0, 7, size=(2, 3)), people - 3)
+        men, women = (list(zip(people[k].tolist(), patients[k].tolist(), strict=True)) for k in range(2))
+        hidden = [f"n municipality 1100{k} {sex}" for k in (1, 2) for sex in "MF"]
+        for free in (True, False):
+            found = []
+            for rounds in (alternatives.ROUNDS_OF_BOUNDS, 0):
+                monkeypatch.setattr(alternatives, "ROUNDS_OF_BOUNDS", rounds)
+                case = Case(square_of(men, women), *hidden, joint=seed % 2 == 1)
+                asked = []
+                solve = case.block._solved
+                monkeypatch.setattr(
+                    case.block, "_solved", lambda *a, _f=solve, _n=asked, **k: _n.append(1) or _f(*a, **k)
+                )
+                found.append([])
+                for question in questions:
+                    asked.clear()
+                    answer = case.cheapest(*question, free=free)
+                    found[-1].append(None if answer is None else pytest.approx(case.cost))
+                    if rounds and answer is None:
+                        impossible += 1
+                        spared += not asked
+            monkeypatch.undo()
+            assert found[0] == found[1]
+    assert spared > 0.8 * impossible > 0
 
 
 # --- N and n together ------------------------------------------------------------------------------------------------
