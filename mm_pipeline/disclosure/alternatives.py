@@ -131,8 +131,9 @@ class Block:
         place = np.full(len(system), -1)
         place[cells] = np.arange(size)
         first = size * np.arange(len(self._names))[:, None]
-        self._total: Positions = (first + place[system.total[cells]]).ravel()
-        """Of each figure that of its area's total; all cells of an area are in the block, or none."""
+        total = place[system.total[cells]]
+        self._total: Positions = (first + np.where(total < 0, np.arange(size), total)).ravel()
+        """Of each figure that of its area's total, or itself where that is not in the block."""
         self._is_breakdown = self._total != np.arange(len(self._total))
         # What is outside stands still, so the lines of the block are all there are.
         rows, figures, signs, count = [], [], [], 0
@@ -252,8 +253,9 @@ class Block:
             np.minimum.at(reach, forth, np.bincount(row, most_back)[row] - most_back)
             np.minimum.at(reach, back, np.bincount(row, most_forth)[row] - most_forth)
             if self._joint:
-                np.minimum(up[:size], others + up[size:], out=up[:size])
-                np.minimum(down[size:], others + down[:size], out=down[size:])
+                # Of a change between releases n can be more than N; then it cannot rise, but can fall.
+                np.minimum(up[:size], np.maximum(others + up[size:], 0), out=up[:size])
+                np.minimum(down[size:], np.maximum(others + down[:size], 0), out=down[size:])
             if (reach == before).all():
                 break
         self._reached[free] = room, reach
