@@ -1,24 +1,28 @@
 """The engine: DuckDB in memory, of the dagster-duckdb integration, behind Ibis and bounded by the settings.
 
-Each session is a database of its own: nothing is shared between steps or processes, so runs of several years never wait
-for a lock (``docs/decisions/0002-parquet-lake.md``).
+A run has one database, and each session is a connection of its own to it: what a step makes is temporary and ends with its
+session. Nothing is shared between runs, so several years never wait for a lock (``docs/decisions/0002-parquet-lake.md``).
 """
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import ibis
 from dagster_duckdb import DuckDBResource
 from ibis.backends.duckdb import Backend
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from mm_pipeline.errors import SettingsError
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Engine, Lake
 from mm_pipeline.storage.scratch import scratch
+
+# DuckDB merges nested queries itself, in less time than Ibis takes for it.
+ibis.options.sql.fuse_selects = False
 
 CHANGED_IN_LAUNCHPAD = (
     "The settings were changed in the launchpad; expected those that the program was started with. Nothing was written. Set "
@@ -50,9 +54,40 @@ class DuckDBEngine(DuckDBResource):
             most_spilled=3 * settings.largest_delivery_bytes,
         )
 
+    _of_run: ExitStack | None = PrivateAttr(default=None)
+    _database: duckdb.DuckDBPyConnection | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["DuckDBEngine"]:
+        """For a run: its sessions share a database, which is opened by the first. Opening takes longer than most queries."""
+        with ExitStack() as self._of_run:
+            try:
+                yield self
+            finally:
+                self._database = None
+        self._of_run = None
+
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to an empty database. The one it inherits stays open after an error (dagster-duckdb 0.29)."""
+        """A connection of its own. The one it inherits stays open after an error (dagster-duckdb 0.29)."""
+        if self._of_run is None:
+            with self._opened() as connection:
+                yield connection
+            return
+        if self._database is None:
+            self._database = self._of_run.enter_context(self._opened())
+        try:
+            with closing(self._database.cursor()) as connection:
+                yield connection
+        except BaseException:
+            # What broke one step must not reach the next: that opens another database.
+            self._database = None
+            self._of_run.close()
+            raise
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An empty database, closed and its spill folder removed at the end, whatever happens."""
         # DuckDB names its spill files alike in every process.
         with scratch(Lake(Path(self.lake_dir))) as own:
             most_spilled = min(self.most_spilled, shutil.disk_usage(own).free * 9 // 10)
@@ -65,8 +100,8 @@ class DuckDBEngine(DuckDBResource):
                 # With some, DuckDB 2.0 may wait for itself for ever when a write fails half-way (duckdb/duckdb#23885).
                 "async_threads": 0,
             }
-            with closing(duckdb.connect(self.database, config={**self.connection_config, **bounds})) as connection:
-                yield connection
+            with closing(duckdb.connect(self.database, config={**self.connection_config, **bounds})) as database:
+                yield database
 
     @contextmanager
     def session(self) -> Iterator[Backend]:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
+import pyarrow as pa
 import pytest
 from ibis.backends.duckdb import Backend
 
@@ -120,3 +122,39 @@ def test_what_does_not_fit_is_spilled_there(tmp_path: Path) -> None:
         own = spill_folder(backend)
         assert any(own.glob("duckdb_temp*"))
     assert not own.exists()
+
+
+def test_sessions_of_a_run_share_a_database_and_nothing_in_it(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with DuckDBEngine.of(settings).yield_for_execution(dg.build_init_resource_context()) as engine:
+        with engine.session() as one, engine.session() as two:
+            own = spill_folder(one)
+            assert spill_folder(two) == own
+            one.con.execute("CREATE TEMP TABLE t AS SELECT 1 AS x")
+            one.con.register("registered", pa.table({"x": [1]}))
+            assert two.con.execute("SHOW ALL TABLES").fetchall() == []
+        with engine.session() as again:
+            assert spill_folder(again) == own
+            assert again.con.execute("SHOW ALL TABLES").fetchall() == []
+    assert not own.exists()
+    with pytest.raises(Exception, match=r"[Cc]losed"):
+        one.con.execute("SELECT 1")
+
+
+def test_after_an_error_the_next_session_has_another_database(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with DuckDBEngine.of(settings).yield_for_execution(dg.build_init_resource_context()) as engine:
+        folders = []
+
+        def fail() -> None:
+            with engine.session() as broken:
+                folders.append(spill_folder(broken))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        [own] = folders
+        assert not own.exists()
+        with engine.session() as next_one:
+            assert spill_folder(next_one) != own
+    assert list(Lake(settings.lake_dir).spill_dir().iterdir()) == []

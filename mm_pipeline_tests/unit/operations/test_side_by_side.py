@@ -14,7 +14,6 @@ from mm_pipeline.settings import Settings
 
 def tells(connection: Connection) -> None:
     connection.send(("error", "There is no space left. Make room."))
-    connection.recv()
 
 
 def fails(connection: Connection) -> None:
