@@ -219,11 +219,14 @@ def _height(texts: Iterable[str], widths: Iterable[int], size: int = _FONT_SIZE)
 def _column(name: str, cells: Cells, words: Words) -> Column:
     is_of_year = name.isdigit()
     number_format, width = _LOOKS.get(name, (_RATE, 10 if is_of_year else 16))
-    # Figures stand to the right; years, texts and a column of shorthand alone to the left.
+    # Figures stand to the right; years as data, texts and a column of shorthand alone to the left.
     has_figures = name != "year" and any(not isinstance(cell, str) for cell in cells)
-    align = "left" if not has_figures else words["align_of_trend"] if is_of_year else "right"
     # A text is indented, as it may follow a number.
-    look = {"align": align, "num_format": number_format, "indent": int(number_format == _TEXT)}
+    look = {
+        "align": "right" if has_figures else "left",
+        "num_format": number_format,
+        "indent": int(number_format == _TEXT),
+    }
     return Column(_heading(name, words), cells, width, look)
 
 
