@@ -5,6 +5,7 @@ checkout, and runs with the packages that are installed here.
 """
 
 import io
+import os
 import subprocess
 import tarfile
 import tempfile
@@ -41,8 +42,9 @@ class Installation:
 
     def seconds_of(self, job: str, steps: Sequence[str] = (), last: int | None = None) -> float:
         """Seconds of these steps (none: all of them), as a mean of the ``last`` runs of a job (None: all)."""
-        total = 0.0
-        with dg.DagsterInstance.from_config(str(self._data / "dagster")) as instance:
+        total, home = 0.0, str(self._data / "dagster")
+        os.environ["DAGSTER_HOME"] = home  # its dagster.yaml asks for it
+        with dg.DagsterInstance.from_config(home) as instance:
             runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=last)
             for run in runs:
                 for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS):

@@ -17,7 +17,8 @@ from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
 from mm_pipeline.defs.assets import common
 from mm_pipeline.ingest.contract import DATASETS
-from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE
+from mm_pipeline.operations import backfill as backfill_module
+from mm_pipeline.operations.backfill import BUILT, FAILED_YEAR, UP_TO_DATE, YearResult
 from mm_pipeline.operations.staleness import Ledger
 from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, STATES
 from mm_pipeline.storage.lake import Lake
@@ -270,6 +271,37 @@ def test_only_the_stale_year_is_built_again_and_the_series_after_it(copy):
         assert backfill.ledger().is_series_up_to_date()
         assert instance.get_runs_count() == runs + 2, "the series"
     assert copy.results(2004, 2006) == before
+
+
+def test_of_years_side_by_side_only_the_stale_one_gets_a_process(copy, monkeypatch):
+    given = []
+
+    class Processes:
+        def __init__(self, settings, processes, builder):
+            assert processes == 2
+            with builder(copy.settings) as build:  # as a process would
+                assert build(2004, force=False, on_wait=print, on_event=print).outcome == UP_TO_DATE
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def until_free_for(self, year, on_wait, on_step):
+            return iter(())
+
+        def build(self, year, force):
+            given.append(year)
+
+        def rest(self, on_wait, on_step):
+            return (YearResult(year, BUILT) for year in given)
+
+    monkeypatch.setattr(backfill_module, "SideBySide", Processes)
+    change_a_byte(copy.raw(2005))
+    with copy.backfill(processes=2) as (backfill, _instance):
+        assert outcomes(backfill.years(YEARS)) == {2004: UP_TO_DATE, 2005: BUILT, 2006: UP_TO_DATE}
+    assert given == [2005]
 
 
 def interrupted(*_arguments):
