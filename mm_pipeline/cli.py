@@ -170,6 +170,7 @@ def status(years: list[int] | None) -> None:
     from rich.markup import escape
 
     with _instance(_settings()) as backfill:
+        # Not before: it imports what _instance imports without the garbage collector.
         from mm_pipeline.operations.status import SHORT
         from mm_pipeline.operations.status import status as status_of
 

@@ -18,9 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from mm_pipeline.operations.dagster_workarounds import ConfigurableClassData, SqliteEventLogStorage
 
-_KEPT = (
-    3  # databases with a connection: the index of all runs, and the runs that were asked for last; two work together
-)
+# Databases with a connection: the index of all runs, and the runs that were asked for last; two work together.
+_KEPT = 3
 _PATIENCE = 30  # seconds to wait for another process that writes; as in Dagster
 
 

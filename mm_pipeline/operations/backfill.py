@@ -107,10 +107,11 @@ class Backfill:
         with SideBySide(self._settings, processes, partial(building_years, self._build_definitions)) as side_by_side:
             for year in years:
                 yield from side_by_side.until_free_for(year, on_wait, on_step)
+                # Where another process works on it, or just did, the one that gets the year examines it anew.
                 with self._locks.held_if_free(str(year)) as held:
-                    up_to_date = held and not force and self._is_up_to_date(year, ledger)
-                if up_to_date:
-                    yield self._up_to_date(year, ledger)
+                    result = self._if_up_to_date(year, ledger) if held and not force else None
+                if result:
+                    yield result
                 else:
                     side_by_side.build(year, force)
             yield from side_by_side.rest(on_wait, on_step)
@@ -120,21 +121,22 @@ class Backfill:
     ) -> YearResult:
         """Build the year in this process if it is not up to date, as ``known`` already or read anew."""
         with self._locks.held([str(year)], by=command_line(), say=on_wait) as waited:
-            ledger = self.ledger() if waited or known is None else known
-            if not force and self._is_up_to_date(year, ledger):
-                return self._up_to_date(year, ledger)
+            if not force:
+                result = None if waited or known is None else self._if_up_to_date(year, known)
+                # What was known may be old: another process may just have built the year.
+                if result := result or self._if_up_to_date(year, self.ledger()):
+                    return result
             result = self._build(year, on_event)
             self._add_figures(result)
             return result
 
-    def _up_to_date(self, year: int, ledger: Ledger) -> YearResult:
+    def _if_up_to_date(self, year: int, ledger: Ledger) -> YearResult | None:
+        """The result of a year with nothing to do, as the ledger tells; None if it must be built."""
+        if not ledger.state(year).is_up_to_date:
+            return None
         result = YearResult(year, UP_TO_DATE, checks=recorded_checks(ledger, year))
         self._add_figures(result)
         return result
-
-    def _is_up_to_date(self, year: int, known: Ledger) -> bool:
-        """Whether the year is up to date, as ``known`` already or read anew: another process may just have built it."""
-        return known.state(year).is_up_to_date or self.ledger().state(year).is_up_to_date
 
     def _build(self, year: int, on_event: OnEvent) -> YearResult:
         started = time.monotonic()
