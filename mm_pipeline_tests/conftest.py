@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mm_pipeline_tests.support import examples
+from mm_pipeline_tests.support import examples, midnight
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -37,6 +37,7 @@ os.environ["MM_DATA_DIR"] = f"{_NOWHERE}/data"
 os.environ["DAGSTER_HOME"] = f"{_NOWHERE}/dagster"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
+midnight.keep_away(Path(_NOWHERE))
 
 TESTS = Path(__file__).parent
 TIERS = ("unit", "properties", "dagster", "faults", "browser", "engines")

@@ -4,7 +4,7 @@ import json
 import os
 import pwd
 import stat
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
@@ -33,7 +33,7 @@ PERSONS = {
 }
 BEFORE = 2006
 PURGED = [2004, 2005]
-DAY = datetime(2027, 9, 1, 12)
+DAY = datetime(2027, 9, 1, 12, tzinfo=UTC)
 
 
 def removed(installation: Installation, before: int = BEFORE, *, deliveries: bool = False) -> purge.Receipt:
@@ -83,7 +83,7 @@ def test_the_receipt_says_who_when_and_what(copy):
     with time_machine.travel(DAY):
         receipt = removed(copy)
     assert receipt.by == pwd.getpwuid(os.getuid()).pw_name
-    assert (receipt.before, receipt.at) == (BEFORE, "2027-09-01T14:00:00+02:00")
+    assert (receipt.before, datetime.fromisoformat(receipt.at)) == (BEFORE, DAY)
     (file,) = [file for file in receipt.files if (file.asset, file.year) == ("raw_dmg", 2004) and file.kind == TABLE]
     assert (file.bytes, file.sha256) == (bytes_, sha256)
     assert isinstance(file.rows, int)

@@ -11,11 +11,11 @@ import math
 import re
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from mm_pipeline_tests.properties.oracle import COLUMNS, FORFAIT_CODE, OLDEST_AGE, SEX_OF, real_date
+from mm_pipeline_tests.support.midnight import brussels
 
 DATASETS = {**COLUMNS, "contributions": ("patient_id", "household_id", "house_id", "amount_eur")}
 ALIASES = {
@@ -96,7 +96,7 @@ def parquet_rows(dataset: str, table: pa.Table) -> list[tuple[int, Row | None]]:
 def _in_belgium(values: list[Any]) -> list[Any]:
     """Times without a zone are in UTC where all of them then are midnights of Belgium."""
     times = [value for value in values if isinstance(value, datetime.datetime) and not value.tzinfo]
-    there = {time: time.replace(tzinfo=datetime.UTC).astimezone(ZoneInfo("Europe/Brussels")) for time in times}
+    there = {time: time.replace(tzinfo=datetime.UTC).astimezone(brussels()) for time in times}
     if times and all(time.time() == datetime.time() for time in there.values()):
         return [None if value is None else there[value] for value in values]
     return values
@@ -114,7 +114,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace")
     if isinstance(value, datetime.datetime):
-        return str((value.astimezone(ZoneInfo("Europe/Brussels")) if value.tzinfo else value).date())
+        return str((value.astimezone(brussels()) if value.tzinfo else value).date())
     return str(value)
 
 

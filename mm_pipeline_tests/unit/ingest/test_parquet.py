@@ -15,6 +15,7 @@ import pytest
 from mm_pipeline.errors import DeliveryError, OperatorError
 from mm_pipeline.ingest import ingest
 from mm_pipeline_tests.support.ingestion import GOOD, Ingestion, table
+from mm_pipeline_tests.support.midnight import brussels
 
 NAN = float("nan")
 DAYS = [datetime.date(2019, 1, 1), datetime.date(2019, 12, 31)]
@@ -68,7 +69,7 @@ def test_the_day_of_an_instant_is_that_of_belgium_on_any_machine(ingestion: Inge
 
 def in_brussels(*days: datetime.date) -> list[datetime.datetime]:
     """Midnight in Brussels in UTC, as Spark stores a day."""
-    zone = ZoneInfo("Europe/Brussels")
+    zone = brussels()
     midnights = (datetime.datetime(day.year, day.month, day.day, tzinfo=zone) for day in days)
     return [midnight.astimezone(datetime.UTC).replace(tzinfo=None) for midnight in midnights]
 
