@@ -1,4 +1,4 @@
-"""The command line: ``mm-pipeline run | synthesize | backfill | status | sign-off | purge | ui | protect | audit``.
+"""The command line ``mm-pipeline``: run, synthesize, backfill, status, sign-off, release, purge, ui, protect, audit.
 
 Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in words; 2 wrong use of the command.
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
@@ -180,7 +180,7 @@ def status(years: list[int] | None) -> None:
     cells = [year.row.values() for year in all_of_them]
     console = _print_table(all_of_them[0].row, cells, right=SHORT, wrapped=("state", "delivered"), padding=(0, 1, 0, 0))
     for year in all_of_them if years else ():
-        for reason in year.state.reasons or filter(None, [year.state.awaits]):
+        for reason in year.state.reasons or ([year.state.awaits.sentence] if year.state.awaits else ()):
             console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
     console.print(f"All years in one, and the atlas: {series}.")
 
@@ -196,6 +196,20 @@ def sign_off(year: int, name: str | None, manifest: str) -> None:
     settings = _settings()
     waiting = awaited(settings, year) if name is None else sign(settings, year, name, manifest)
     click.echo(waiting.sentence if waiting else nothing_awaits(settings, year))
+
+
+@main.command()
+@click.argument("year", type=int)
+@click.option("--name", help="First and last name of who releases it. Without it: what holds the year.")
+@click.option("--because", default="", help="With --name: why the figures are right though checks doubt them.")
+def release(year: int, name: str | None, because: str) -> None:
+    """What holds YEAR back from being released, or release it all the same."""
+    from mm_pipeline.operations.sign_off import awaited, nothing_is_held
+    from mm_pipeline.operations.sign_off import release as release_held
+
+    settings = _settings()
+    waiting = awaited(settings, year) if name is None else release_held(settings, year, name, because)
+    click.echo(waiting.sentence if waiting and (waiting.doubts or name) else nothing_is_held(year))
 
 
 @main.command()
@@ -395,10 +409,10 @@ def _settings() -> "Settings":
     from mm_pipeline.settings import from_environment
 
     settings = from_environment()
-    if settings.tolerances:
-        from mm_pipeline.definitions import hold_tolerances
+    if settings.tolerances or settings.hold_limits:
+        from mm_pipeline.definitions import assert_checks_known
 
-        hold_tolerances(settings)
+        assert_checks_known(settings)
     return settings
 
 
@@ -487,6 +501,8 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
                 say(f"{result.year} {result.outcome}, checks: {counts or 'none'}, {result.seconds:.1f} s")
             for problem in result.problems:
                 say(f"[bold red]{result.year}[/] {escape(problem)}")
+            for doubt in result.doubts:
+                say(f"[bold yellow]{result.year}[/] {escape(doubt)}")
             for warning in result.warnings if len(years) == 1 else ():  # of many years they would bury the problems
                 say(f"[yellow]{result.year}[/] {escape(warning)}")
 
@@ -501,7 +517,7 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
 
 
 def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
-    from mm_pipeline.operations.status import SHORT, STATES
+    from mm_pipeline.operations.status import SHORT, in_short
 
     synthetic = any(result.synthetic for result in results)
     title = "stat_003_007: patients of a maison médicale" + (" (SYNTHETIC DATA)" if synthetic else "")
@@ -510,7 +526,7 @@ def _print_summary(settings: "Settings", results: list["YearResult"]) -> None:
     for result in results:
         figures = result.figures
         shown = (f"{figures[0]:,}", f"{figures[1]:,}", f"{figures[2]:.1f}") if figures else ("", "", "")
-        counts = (str(result.checks.get(state, 0)) for state in STATES)
+        counts = in_short(result.checks).values()
         rows.append((str(result.year), *shown, *counts, f"{result.seconds:.1f}", result.outcome))
     console = _print_table(names, rows, right=names[:-1], wrapped=(), title=title, padding=(0, 1, 0, 0))
     console.print("ok, warn, fail, n/a: checks passed, warning, failed, not applicable. What they say is in the UI.")

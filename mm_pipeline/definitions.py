@@ -16,6 +16,8 @@ from mm_pipeline.settings import Settings, from_environment
 _YEARLY = checks_in(deliveries, contributions, patients, capitation, rates, publication)
 TOLERANCES = {check.name: check.tolerance for check in _YEARLY if check.tolerance is not None}
 """Of the checks that count cases which break a rule; ``MM_TOLERANCES`` changes single ones."""
+HOLD_LIMITS = {check.name: check.hold_limit for check in _YEARLY if check.hold_limit is not None}
+"""Of the checks that hold a year back; ``MM_HOLD_LIMITS`` changes single ones."""
 
 
 def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
@@ -26,7 +28,7 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     first step, and ends them after the last: so the run holds its year through the settings that every step asks for.
     """
     settings = settings or from_environment()
-    hold_tolerances(settings)
+    assert_checks_known(settings)
     yearly_checks = steps_of(_YEARLY)
     made = [asset for asset in dg.load_assets_from_package_module(assets) if isinstance(asset, dg.AssetsDefinition)]
     referred = [asset for asset in made if any(CODE_REFERENCES in each for each in asset.metadata_by_key.values())]
@@ -45,13 +47,17 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
     )
 
 
-def hold_tolerances(settings: Settings) -> None:
-    """SettingsError where a check that is changed by ``MM_TOLERANCES`` is none, or has no tolerance."""
-    if unknown := settings.tolerances.keys() - TOLERANCES.keys():
-        raise SettingsError(
-            f"MM_TOLERANCES names {short(', '.join(sorted(unknown)))}; expected checks that have a tolerance: "
-            f"{', '.join(TOLERANCES)}. Correct it, or unset it for the defaults."
-        )
+def assert_checks_known(settings: Settings) -> None:
+    """SettingsError where a check that ``MM_TOLERANCES`` or ``MM_HOLD_LIMITS`` changes is none, or has none to change."""
+    for variable, what, named, known in (
+        ("MM_TOLERANCES", "tolerance", settings.tolerances, TOLERANCES),
+        ("MM_HOLD_LIMITS", "hold limit", settings.hold_limits, HOLD_LIMITS),
+    ):
+        if unknown := named.keys() - known.keys():
+            raise SettingsError(
+                f"{variable} names {short(', '.join(sorted(unknown)))}; expected checks that have a {what}: "
+                f"{', '.join(known)}. Correct it, or unset it for the defaults."
+            )
 
 
 defs = build_definitions()

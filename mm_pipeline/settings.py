@@ -66,6 +66,10 @@ Whole = Annotated[int, BeforeValidator(int)]
 """As Python reads it: pydantic alone would take 6.0 too."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Tolerances = Annotated[Mapping[Annotated[str, StringConstraints(to_lower=True)], Share], BeforeValidator(_pairs)]
+HoldLimits = Annotated[
+    Mapping[Annotated[str, StringConstraints(to_lower=True)], Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+    BeforeValidator(_pairs),
+]
 Size = Annotated[str, AfterValidator(_size)]
 Switch = Annotated[bool, BeforeValidator(lambda text: {"on": True, "off": False}.get(text.lower()))]
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")]
@@ -126,6 +130,8 @@ class Settings:
     """Largest share of quarantined rows with which a delivery is still used."""
     tolerances: Tolerances = field(default_factory=dict)
     """Of checks, by their names, where they are not to have the tolerance that they come with."""
+    hold_limits: HoldLimits = field(default_factory=dict)
+    """Beyond which a check holds a year back, by names of checks, where it is not to be the limit that they come with."""
     aliases: Annotated[Mapping[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
     legal_ids: Annotated[tuple[str, ...], BeforeValidator(_parts), AfterValidator(_ids)] = ()
@@ -262,6 +268,8 @@ EXPECTED = {
     "MM_QUARANTINE_LIMIT": "a share between 0 and 1, such as 0.01",
     "MM_TOLERANCES": "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 "
     "to 1 (a point, no %)",
+    "MM_HOLD_LIMITS": "pairs such as patients_are_beneficiaries=0.05,regional_change=2: each check once, with a number from "
+    "0 on",
     "MM_ALIASES": "pairs such as SS00099=patient_id,HOUSE=house_id",
     "MM_LEGAL_IDS": "identifiers such as NA,1e+15, separated by commas",
     "MM_ENGINE": "duckdb or spark",
@@ -289,7 +297,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
     values = {_variable(field): str(value or "none") for field, value in vars(default).items()}
-    told = (values | {"MM_TOLERANCES": "the defaults", "MM_SIGN_OFF": "off"})[name]
+    told = (values | {"MM_TOLERANCES": "the defaults", "MM_HOLD_LIMITS": "the defaults", "MM_SIGN_OFF": "off"})[name]
     raise SettingsError(
         f"{name} is {short(texts[name])}; expected {EXPECTED[name]}. Correct it, or unset it for {told}."
     )

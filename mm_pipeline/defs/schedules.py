@@ -24,7 +24,7 @@ def q3_schedule(
     if not state.delivery.is_complete:
         return dg.SkipReason(f"{year}: waiting for {', '.join(state.delivery.missing)}")
     if state.is_up_to_date:
-        return dg.SkipReason(state.awaits or f"{year}: already built from this delivery")
+        return dg.SkipReason(state.awaits.sentence if state.awaits else f"{year}: already built from this delivery")
     if run_id := run_of(context.instance, year):
         return dg.SkipReason(f"{year}: being built in run {run_id}")
     return request_of(context.instance, ledger, state)

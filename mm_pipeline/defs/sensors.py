@@ -100,7 +100,8 @@ SIGNED_TAG = "mm_pipeline/signed"
     job_name=YEARLY_JOB,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="With MM_SIGN_OFF on: makes a year public (published_year alone) once two people have signed its content.",
+    description="Makes a year that waited public (published_year alone): once a person has released what was held, and with "
+    "MM_SIGN_OFF on two people have signed its content.",
 )
 def signed_releases(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
@@ -113,7 +114,7 @@ def signed_releases(
     for year in years_awaiting(settings):
         waiting = awaited(settings, year)
         if waiting is None or not waiting.is_complete:
-            skipped.append(f"{year}: awaits its signatures")
+            skipped.append(f"{year}: {waiting.in_short}" if waiting else f"{year}: awaits nothing any more")
             continue
         tags, assets = {SIGNED_TAG: waiting.manifest[:16]}, sorted(published_year.keys)
         if run_id := run_of(context.instance, year):
@@ -126,4 +127,4 @@ def signed_releases(
             requests.append(
                 dg.RunRequest(partition_key=str(year), asset_selection=assets, asset_check_keys=checks, tags=tags)
             )
-    return requests or dg.SkipReason("; ".join(skipped) or "No year awaits a signature")
+    return requests or dg.SkipReason("; ".join(skipped) or "No year awaits anybody")

@@ -1,5 +1,6 @@
 """Work on one year: what checks, and assets that write their own files, are given."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ class YearContext:
     started: float = field(default_factory=time.monotonic)
     tolerance: float = 0.0
     """Of the check that looks."""
+    hold_limit: float = math.inf
+    """Of the check that looks: beyond it the year is held."""
 
     @cached_property
     def engine(self) -> Engine:

@@ -23,19 +23,24 @@ from mm_pipeline.operations.dagster_workarounds import was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.operations.side_by_side import BuildYear, OnEvent, OnStep, OnWait, SideBySide
+from mm_pipeline.operations.sign_off import NOT_HELD
 from mm_pipeline.operations.signals import was_asked_to_end
 from mm_pipeline.operations.staleness import Ledger
-from mm_pipeline.operations.status import FAILED, WARNING, recorded_checks, state_of
+from mm_pipeline.operations.status import FAILED, HELD, WARNING, recorded_checks, state_of
 from mm_pipeline.release.inputs import released_years
 from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 
-BUILT, UP_TO_DATE, FAILED_YEAR = "built", "up to date", "failed"
+BUILT, HELD_YEAR, UP_TO_DATE, FAILED_YEAR = "built", "held", "up to date", "failed"
 
 
 @dataclass
 class YearResult:
-    """The result of one year. ``figures``: beneficiaries, patients and rate of the country, where published."""
+    """The result of one year.
+
+    ``problems``, ``warnings``, ``doubts``: what checks say that failed, that warn and that hold the year. ``figures``:
+    beneficiaries, patients and rate of the country, where published.
+    """
 
     year: int
     outcome: str
@@ -43,6 +48,7 @@ class YearResult:
     checks: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     figures: tuple[int, int, float] | None = None
     synthetic: bool = False
 
@@ -142,14 +148,19 @@ class Backfill:
         started = time.monotonic()
         run = self._run(self._yearly, on_event, partition_key=str(year))
         result = YearResult(year, BUILT if run.success else FAILED_YEAR, time.monotonic() - started)
+        doubts = {}
         for evaluation in run.get_asset_check_evaluations():
-            state = state_of(evaluation)
+            state, name = state_of(evaluation), evaluation.check_name
             result.checks[state] = result.checks.get(state, 0) + 1
-            said = {FAILED: result.problems, WARNING: result.warnings}.get(state)
-            if said is not None:
-                said.append(
-                    f"{evaluation.asset_key.to_user_string()}, {evaluation.check_name}: {evaluation.description}"
-                )
+            text = f"{evaluation.asset_key.to_user_string()}, {name}: {evaluation.description}"
+            if state == HELD:
+                doubts[name] = text
+            elif state in (FAILED, WARNING):
+                (result.problems if state == FAILED else result.warnings).append(text)
+        if NOT_HELD in doubts:  # it tells of all
+            doubts = {NOT_HELD: doubts[NOT_HELD]}
+            result.outcome = HELD_YEAR if run.success else FAILED_YEAR
+        result.doubts = list(doubts.values())
         result.problems += _failures(run)
         return result
 

@@ -21,7 +21,7 @@ from mm_pipeline.operations import dagster_workarounds as workarounds
 from mm_pipeline.operations import provenance_differences as differences
 from mm_pipeline.operations.dagster_workarounds import AssetGraph, AssetNode
 from mm_pipeline.operations.purge import PERSONS, purged
-from mm_pipeline.operations.sign_off import AWAITS_TAG, awaited
+from mm_pipeline.operations.sign_off import AWAITS_TAG, Awaited, awaited
 from mm_pipeline.reference.areas import geography_version
 from mm_pipeline.release.inputs import page_version, series_version
 from mm_pipeline.settings import Settings
@@ -43,8 +43,8 @@ class YearState:
 
     ``reasons``: why it is not up to date, in words; empty if it is. ``changes``: the differences between files and settings
     and those it was built from, in words, without repetitions. ``is_new_delivery``: whether the delivery (files or manifest)
-    is not the one it was built from. ``purged``: when its persons were. ``awaits``: signatures that it awaits before it
-    becomes public, in words; nothing is built meanwhile.
+    is not the one it was built from. ``purged``: when its persons were. ``awaits``: what it awaits of people before it
+    becomes public; nothing is built meanwhile.
     """
 
     year: int
@@ -53,7 +53,7 @@ class YearState:
     changes: tuple[str, ...] = ()
     is_new_delivery: bool = False
     purged: date | None = None
-    awaits: str = ""
+    awaits: Awaited | None = None
 
     @property
     def is_up_to_date(self) -> bool:
@@ -63,7 +63,7 @@ class YearState:
 class Materialisation(NamedTuple):
     """The newest materialisation of one asset and year. ``order`` grows with time over all assets.
 
-    ``awaits``: the release awaits its signatures, so that the materialisation published nothing.
+    ``awaits``: the release awaits people, so that the materialisation published nothing.
     """
 
     order: int
@@ -121,19 +121,19 @@ class Ledger:
         is_new = any(self._of(name, year) is None or files[name] for name in read if name != "geography")
         is_whole = not any(self._why_unusable(name, year) for name in self.yearly_assets if name != PUBLISHED_YEAR)
         only_unpublished = is_whole and all(reason.startswith(PUBLISHED_YEAR) for reason in reasons)
-        awaits = self._awaits(year) if only_unpublished and not self._damage(PUBLISHED_YEAR, year) else ""
+        awaits = self._awaits(year) if only_unpublished and not self._damage(PUBLISHED_YEAR, year) else None
         return YearState(year, lies_there, () if awaits else tuple(reasons), tuple(changes), is_new, awaits=awaits)
 
-    def _awaits(self, year: int) -> str:
-        """The signatures that the year awaits, in words, if nothing else keeps it from being public."""
+    def _awaits(self, year: int) -> Awaited | None:
+        """What the year awaits of people, if nothing else keeps it from being public."""
         waiting = awaited(self.settings, year)
         if waiting is None or waiting.is_complete:
-            return ""
+            return None
         # A check may have failed since it was cleared: then that is what keeps it from being public.
         checks = self._asset(schemas.PROTECTED_RATES.name).check_keys
         results = [each for of in workarounds.newest_results(self.instance, checks, year).values() for each in of]
         failed = any(each.severity is dg.AssetCheckSeverity.ERROR and not each.passed for each in results)
-        return "" if failed else waiting.sentence
+        return None if failed else waiting
 
     def _state_of_purged(self, lies_there: Delivery, since: date) -> YearState:
         """The state of a year whose persons were purged: it is not stale until its delivery changes."""
@@ -178,7 +178,7 @@ class Ledger:
         if unusable := self._why_unusable(name, lies_there.year):
             return unusable
         if own.awaits:
-            return f"{name} awaits its signatures"
+            return f"{name} awaits its release"
         if own.code_version != asset.code_version:
             return f"{name} was built by another version of the code ({own.code_version}; now {asset.code_version})"
         source = self._source_version(name, lies_there)

@@ -4,6 +4,7 @@ Not here: whether it is up to date and why not (:mod:`mm_pipeline.operations.sta
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,13 +14,13 @@ from mm_pipeline.operations.dagster_workarounds import recorded_results
 from mm_pipeline.operations.staleness import Ledger, YearState
 from mm_pipeline.release.inputs import released_years
 
-PASSED, WARNING, FAILED, NOT_APPLICABLE = "passed", "warning", "failed", "not applicable"
-"""Outcomes of a check."""
-STATES = (PASSED, WARNING, FAILED, NOT_APPLICABLE)
-SHORT = ("ok", "warn", "fail", "n/a")
+PASSED, WARNING, HELD, FAILED, NOT_APPLICABLE = "passed", "warning", "held", "failed", "not applicable"
+"""Outcomes of a check. One that is held lets the year be built, and not released before a person does so."""
+STATES = (PASSED, WARNING, HELD, FAILED, NOT_APPLICABLE)
+SHORT = {"ok": (PASSED,), "warn": (WARNING, HELD), "fail": (FAILED,), "n/a": (NOT_APPLICABLE,)}
+"""Heading of a table -> the outcomes that are counted under it: that a year is held, its state says."""
 
 NO_DELIVERY, UP_TO_DATE = "no delivery", "up to date"
-SIGNATURES = "awaits its signatures (mm-pipeline sign-off)"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class YearStatus:
             "year": str(self.state.year),
             "delivered": delivered,
             **{name: "yes" if done else "no" for name, done in made.items()},
-            **{short: str(self.checks.get(state, 0)) for short, state in zip(SHORT, STATES, strict=True)},
+            **in_short(self.checks),
             "state": self._state_in_words,
         }
 
@@ -63,7 +64,7 @@ class YearStatus:
         if self.state.delivery.is_empty and not self.is_built:
             return NO_DELIVERY
         if self.state.awaits:
-            return SIGNATURES
+            return self.state.awaits.in_short
         if self.state.is_up_to_date:
             gone = f" (persons purged on {self.state.purged.isoformat()})" if self.state.purged else ""
             return f"{UP_TO_DATE}{gone}" if self.is_published else f"{UP_TO_DATE}, not published{gone}"
@@ -90,6 +91,11 @@ def recorded_checks(ledger: Ledger, year: int) -> dict[str, int]:
     """The number of checks of the year by outcome in their last evaluation, from Dagster's event log."""
     keys = [key for key in ledger.graph.asset_check_keys if ledger.graph.get(key).partitions_def is not None]
     return dict(Counter(map(state_of, recorded_results(ledger.instance, keys, year).values())))
+
+
+def in_short(checks: Mapping[str, int]) -> dict[str, str]:
+    """Numbers of checks by outcome, for a row of a table: heading (of ``SHORT``) -> number."""
+    return {short: str(sum(checks.get(state, 0) for state in states)) for short, states in SHORT.items()}
 
 
 def state_of(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -110,13 +110,13 @@ def test_what_waits_is_materialised_so_that_a_backfill_of_it_is_no_failure(insta
         for each in materialise(installation, settings).asset_materializations_for_node("published_year")
         if each.asset_key == dg.AssetKey("published_year")
     )
-    assert (made.tags or {})[AWAITS_TAG] == "signatures"
+    assert (made.tags or {})[AWAITS_TAG] == "people"
     assert made.metadata["awaits"].value == awaited(settings, YEAR).sentence
     with installation.backfill(sign_off=True) as (backfill, _instance):
         state = backfill.ledger().state(YEAR)
-        assert (state.reasons, state.awaits) == ((), awaited(settings, YEAR).sentence)
+        assert (state.reasons, state.awaits) == ((), awaited(settings, YEAR))
     with installation.backfill() as (backfill, _instance):  # nobody needs to sign any more: then it is not up to date
-        assert backfill.ledger().state(YEAR).reasons == ("published_year awaits its signatures",)
+        assert backfill.ledger().state(YEAR).reasons == ("published_year awaits its release",)
 
 
 def test_a_year_that_was_never_public_has_no_checksums_to_fail(installation, tmp_path):
@@ -144,10 +144,10 @@ def test_the_ui_says_what_is_awaited(installation):
 def test_two_signatures_make_it_public(built, installation):
     settings, before = on(installation), published(installation)
     waits = content(settings.awaiting_dir / str(YEAR))
-    assert tick(installation, settings) == f"{YEAR}: awaits its signatures"
+    assert tick(installation, settings) == f"{YEAR}: awaits its signatures (mm-pipeline sign-off)"
     sign(settings, YEAR, AN)
     assert "Signed so far: An Peeters." in check(materialise(installation, settings), "signed_off").description
-    assert tick(installation, settings) == f"{YEAR}: awaits its signatures"
+    assert tick(installation, settings) == f"{YEAR}: awaits its signatures (mm-pipeline sign-off)"
     assert published(installation) == before
 
     sign(settings, YEAR, LUC)
@@ -167,7 +167,7 @@ def test_two_signatures_make_it_public(built, installation):
     assert not (settings.awaiting_dir / str(YEAR)).exists()
     assert memory(installation) != memory(built)
     assert times_published(installation) == times_published(built) + 1
-    assert tick(installation, settings) == "No year awaits a signature"
+    assert tick(installation, settings) == "No year awaits anybody"
     (kept,) = (settings.sign_off_dir / "history").iterdir()
     assert AN in kept.read_text()
     for path, text in published(installation).items():
@@ -191,7 +191,7 @@ def test_a_changed_content_voids_the_signatures(installation, monkeypatch):
     assert not evaluation.passed
     assert "It is signed for another content" in evaluation.description
     assert published(installation) == before
-    assert tick(installation, settings) == f"{YEAR}: awaits its signatures"
+    assert tick(installation, settings) == f"{YEAR}: awaits its signatures (mm-pipeline sign-off)"
     monkeypatch.undo()
     assert check(materialise(installation, settings), "signed_off").passed, "what was signed"
     assert published(installation) != before
@@ -268,12 +268,12 @@ class TestSensor:
 
     def test_asks_for_nothing_where_nothing_awaits(self, tmp_path):
         settings = settings_for(tmp_path / "data", sign_off=True)
-        assert tick(Installation(tmp_path), settings) == "No year awaits a signature"
+        assert tick(Installation(tmp_path), settings) == "No year awaits anybody"
 
     def test_asks_for_the_release_and_its_checks(self, signed):
         (request,) = tick(signed, on(signed))
-        assert {key.name for key in request.asset_check_keys} == {"signed_off", "release_checksums"}
-        assert tick(signed, replace(on(signed), sign_off=False)) == "No year awaits a signature"
+        assert {key.name for key in request.asset_check_keys} == {"signed_off", "not_held", "release_checksums"}
+        assert tick(signed, replace(on(signed), sign_off=False)) == "No year awaits anybody"
 
     def test_waits_for_a_run_that_goes_on(self, signed):
         run = self.run(signed, dg.DagsterRunStatus.STARTED)
@@ -301,7 +301,7 @@ def test_a_year_that_waits_is_not_built_again(revised):
     with revised.backfill(sign_off=True) as (backfill, instance):
         state = backfill.ledger().state(YEAR)
         assert state.is_up_to_date
-        assert state.awaits.startswith(
+        assert state.awaits.sentence.startswith(
             "2006 is not public: its release in data/awaiting/2006 awaits the signatures of 2 "
         )
         runs = instance.get_runs_count()

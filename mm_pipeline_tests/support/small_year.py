@@ -275,6 +275,7 @@ _NOT_PEOPLE = (
     r"\b\d+ hidden figures\b|\band \d+ more\b|is below \d|to be below \d|fewer than \d values|preferential/\d/",
     r"line \d+",
     r"\bthreshold \d+\b|\bforfaits from 1 to 12\b|\bhave \d+ to \d+ forfaits\b|\bwith \d+ forfaits\b",
+    r"beyond the limit of \d",
     r"is below six \(found \d+\)",
     r"(preferential|sex|of) [01]\b",
     r"[FM]\b|1 = male, 2 = female|Is 1 the code|before [12] ",

@@ -72,6 +72,11 @@ def test_signals_are_as_they_were_after_a_command(run, monkeypatch):
     [
         ("MM_THRESHOLD", "six", "MM_THRESHOLD is 'six'; expected a whole number of months from 1"),
         ("MM_TOLERANCES", "gaps=0.1", "MM_TOLERANCES names 'gaps'; expected checks that have a tolerance: same_"),
+        (
+            "MM_HOLD_LIMITS",
+            "months_billed=1",
+            "MM_HOLD_LIMITS names 'months_billed'; expected checks that have a hold",
+        ),
         ("MM_TOLERANCES", "months_billed=1", "MM_TOLERANCES names 'months_billed'; expected checks that have a"),
     ],
 )

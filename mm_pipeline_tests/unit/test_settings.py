@@ -95,6 +95,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *(("MM_SPARK_MASTER", master, master) for master in ("local", "local[*]", "local[2]", "local[4,3]", "yarn")),
         *(("MM_SPARK_MASTER", master, master) for master in ("spark://one:7077,two:7077", "k8s://https://host:6443")),
         ("MM_TOLERANCES", "Houses_come_and_go = 1", {"houses_come_and_go": 1.0}),
+        ("MM_HOLD_LIMITS", "Regional_change = 2.5", {"regional_change": 2.5}),
         ("MM_RELEASE_URL", "https://example.org/mm", "https://example.org/mm/"),
         ("MM_ID_KEY", " secret\n", "secret"),
         ("MM_ID_KEY", "never refused: it would be quoted \udcff", "never refused: it would be quoted \udcff"),
@@ -174,6 +175,18 @@ WRONG = {
             "x=y=0.1",
         ],
         "pairs such as gaps_in_registrations=0.01,houses_come_and_go=0.2: each check once, with a share from 0 to 1",
+        "the defaults",
+    ),
+    "MM_HOLD_LIMITS": (
+        [
+            "regional_change",
+            "regional_change=",
+            "regional_change=-1",
+            "regional_change=2,5",
+            "regional_change=inf",
+            "=2",
+        ],
+        "pairs such as patients_are_beneficiaries=0.05,regional_change=2: each check once, with a number from 0 on",
         "the defaults",
     ),
 }

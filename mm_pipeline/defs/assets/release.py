@@ -4,7 +4,7 @@ These assets replace files, and not tables of the lake. Nothing here reads anyth
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,9 @@ from mm_pipeline.defs.assets.common import (
     table_spec,
 )
 from mm_pipeline.defs.assets.protection import assert_checked, assert_cleared, mark_released, rates_by_region
-from mm_pipeline.defs.checks.framework import Outcome, not_applicable, passed, result, warning
+from mm_pipeline.defs.checks import deliveries, patients
+from mm_pipeline.defs.checks import rates as rates_checks
+from mm_pipeline.defs.checks.framework import Outcome, checks_in, not_applicable, passed, result, warning
 from mm_pipeline.defs.contained import contained
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.observations import OUTLINES
@@ -38,14 +40,19 @@ from mm_pipeline.dimensions import REGION_NAMES
 from mm_pipeline.errors import ReleaseError
 from mm_pipeline.files.atomic import replacing_folder
 from mm_pipeline.files.locks import reading_all_years, switching_a_year
+from mm_pipeline.operations.dagster_workarounds import newest_results
 from mm_pipeline.operations.sign_off import (
     AWAITS_TAG,
+    NOT_HELD,
+    Awaited,
     awaited,
     keep_signature,
+    released_before,
     signed_before,
     stop_waiting,
     waiting_folder,
 )
+from mm_pipeline.operations.status import HELD, state_of
 from mm_pipeline.reference.areas import in_order, sector_vintage
 from mm_pipeline.reference.outlines import outlines_for
 from mm_pipeline.release.archive import RELEASES, archive_release, archived_releases, broken_releases
@@ -63,8 +70,17 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Provenance
 
 SIGNED_CHECK = "signed_off"
+_HOLDING = [
+    dg.AssetCheckKey(dg.AssetKey(table if isinstance(table, str) else table.name), check.name)
+    for check in checks_in(deliveries, patients, rates_checks)
+    if check.hold_limit is not None
+    for table in check.tables
+]
+"""The checks that can hold a year. Each has looked before it is released: it waits for them, or for others of their step."""
 KEPT_CHECK = "earlier_releases_kept"
 
+_NOBODY_SIGNS = "MM_SIGN_OFF is off, so nobody needs to sign."
+_NO_DOUBT = "No check doubts the year beyond its hold limit."
 _BUILD_AGAIN = "Build the year again (job year), and sign what awaits then."
 
 _ROOMS = ("ingest", "reference", "statistic", "disclosure", "release")
@@ -93,8 +109,8 @@ _record_spec = partial(table_spec, PUBLICATION, deps=_FROM, code=_OF_A_YEAR, zon
                 PUBLICATION,
                 "The release of the year, `data/published/<year>/`: rates, age-standardised rates and the sensitivity to "
                 "the threshold as `.csv`, `.excel.csv` (opens by double click) and `.parquet`, code lists, data "
-                "dictionary, checksums. The folder is switched in one step. With the setting `MM_SIGN_OFF` on, only once "
-                "two people have signed it.",
+                "dictionary, checksums. The folder is switched in one step. A year that checks doubt seriously is held "
+                "until a person releases it; with the setting `MM_SIGN_OFF` on, two people must sign each.",
                 table=schemas.RELEASED_RATES,
                 code=_OF_A_YEAR,
                 kinds={"csv", "parquet"},
@@ -112,24 +128,31 @@ _record_spec = partial(table_spec, PUBLICATION, deps=_FROM, code=_OF_A_YEAR, zon
             asset="published_year",
             description="Two people have signed what is public, where the setting MM_SIGN_OFF asks for it.",
             partitions_def=YEARS,
-        )
+        ),
+        dg.AssetCheckSpec(
+            NOT_HELD,
+            asset="published_year",
+            description="No check doubts the year beyond its hold limit, or a person has released it all the same.",
+            partitions_def=YEARS,
+        ),
     ],
 )
 def published_year(context: dg.AssetExecutionContext, settings: SettingsParam, engine: DuckDBEngine) -> Iterator[Any]:
     with year_context(context, settings, engine) as work:
         assert_checked(work, context.instance)
         with switching_a_year(settings.lake_dir, context.log.info):
-            metadata, signed_off = publish_year(work)
+            metadata, waiting, signed_off, held = publish_year(work, _doubts(work.year, context.instance))
         # These too where nothing went out: a backfill takes what is not materialised for a failure.
         yield dg.MaterializeResult(schemas.RELEASES.name)
         yield dg.MaterializeResult(schemas.SHOWN_SENSITIVITY.name)
-        if metadata is None:
-            tags = {AWAITS_TAG: "signatures"}
-            yield dg.MaterializeResult("published_year", metadata={"awaits": signed_off.text}, tags=tags)
+        if waiting:
+            tags = {AWAITS_TAG: "people"}
+            yield dg.MaterializeResult("published_year", metadata={"awaits": waiting.sentence}, tags=tags)
         else:
             yield dg.MaterializeResult("published_year", metadata=metadata)
-        # After what it is of: the UI takes an older result for none.
+        # After what they are of: the UI takes an older result for none.
         yield result("published_year", SIGNED_CHECK, signed_off)
+        yield result("published_year", NOT_HELD, held)
 
 
 def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any]:
@@ -154,10 +177,35 @@ def _of_year(settings: Settings, rates: pa.Table, folder: Path) -> dict[str, Any
     }
 
 
+def _doubts(year: int, instance: dg.DagsterInstance) -> list[str]:
+    """What the checks say that hold the year."""
+    newest = newest_results(instance, _HOLDING, year)
+    return [
+        f"{key.asset_key.to_user_string()}, {key.name}: {results[0].description}"
+        for key, results in newest.items()
+        if any(state_of(each) == HELD for each in results)
+    ]
+
+
+def _held(settings: Settings, year: int, manifest: str, doubts: Sequence[str]) -> Outcome:
+    """Whether a person has released the content that checks doubt."""
+    if not doubts:
+        return passed(_NO_DOUBT)
+    if released_before(settings, year, manifest):
+        return passed(
+            f"{len(doubts)} checks doubt the year beyond their hold limits, and a person has released it all the same: "
+            "data/sign-off/history says who, and why."
+        )
+    return warning(
+        f"{' '.join(doubts)} What is public of {year} has the same figures, and was released before it could be held. Ask "
+        "the sender; if it is wrong, have it corrected and build the year again."
+    )
+
+
 def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
     """Whether two people have signed the release in ``folder``."""
     if not settings.sign_off:
-        return not_applicable("MM_SIGN_OFF is off, so nobody needs to sign.")
+        return not_applicable(_NOBODY_SIGNS)
     manifest = manifest_of(folder)
     if signers := len(signed_before(settings, year, manifest).signed_by):
         return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
@@ -168,9 +216,14 @@ def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
     )
 
 
-def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
-    """Write the year's folder, mark what goes out, and switch; return what the UI shows of it, and of its signatures. None
-    where it awaits these (:mod:`mm_pipeline.operations.sign_off`): then nothing goes out, and nothing is marked.
+def publish_year(
+    work: YearContext, doubts: Sequence[str] = ()
+) -> tuple[dict[str, Any], Awaited | None, Outcome, Outcome]:
+    """Write the year's folder, mark what goes out, and switch. Of a year that awaits people nothing goes out or is marked
+    (:mod:`mm_pipeline.operations.sign_off`).
+
+    ``doubts``: what the checks say that hold the year. Returns what the UI shows of the release, what it awaits, and the
+    outcomes of ``signed_off`` and ``not_held``.
 
     The switch is the last thing that can fail; all else is worked out before. ReleaseError where the protected tables have
     not passed their checks, or the areas are not those the year was built with any more.
@@ -209,15 +262,15 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
             ),
         )
 
-    waiting = None
-    if settings.sign_off:
-        with waiting_folder(settings, work.year) as folder:
+    waiting, waits_first = None, settings.sign_off or bool(doubts)
+    if waits_first:
+        with waiting_folder(settings, work.year, doubts) as folder:
             fill(folder)
         waiting = awaited(settings, work.year)
         if waiting and not waiting.is_complete:
-            return None, warning(waiting.sentence, manifest=waiting.manifest)
+            return {}, waiting, _signatures_of(waiting), _doubts_of(waiting)
     with replacing_folder(settings.published_dir / str(work.year)) as folder:
-        if settings.sign_off:
+        if waits_first:
             shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
             if waiting and (manifest_of(folder) != waiting.manifest or broken_checksums(folder)):
                 raise ReleaseError(
@@ -229,9 +282,32 @@ def publish_year(work: YearContext) -> tuple[dict[str, Any] | None, Outcome]:
         mark_released(work)
         if waiting:
             keep_signature(settings, waiting)
-        signed_off = _signed_off(settings, work.year, folder)
+        outcomes = (
+            _signed_off(settings, work.year, folder),
+            _held(settings, work.year, manifest_of(folder), doubts),
+        )
     stop_waiting(settings, work.year)
-    return metadata, signed_off
+    return metadata, None, *outcomes
+
+
+def _signatures_of(waiting: Awaited) -> Outcome:
+    """Outcome of ``signed_off`` of what waits."""
+    if not waiting.signers:
+        return not_applicable(_NOBODY_SIGNS)
+    if waiting.is_signed:
+        return passed(
+            f"What waits of {waiting.year} is signed by {len(waiting.names)} people.", manifest=waiting.manifest
+        )
+    return warning(waiting.sentence, manifest=waiting.manifest)
+
+
+def _doubts_of(waiting: Awaited) -> Outcome:
+    """Outcome of ``not_held`` of what waits."""
+    if waiting.is_held:
+        return Outcome(HELD, waiting.sentence, {"manifest": waiting.manifest})
+    if waiting.doubts:
+        return passed("Checks doubt the year beyond their hold limits, and a person has released it all the same.")
+    return passed(_NO_DOUBT)
 
 
 def _fingerprints(provenance: Provenance, kind: str) -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ from mm_pipeline.defs.partitions import YEARS
 from mm_pipeline.defs.resources.engine import DuckDBEngine
 from mm_pipeline.defs.year_context import YearContext, year_context
 from mm_pipeline.disclosure.small_numbers import ROUNDED_TO, is_small, people, rounded, told
-from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.status import FAILED, HELD, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import Table
 
 
@@ -37,6 +37,17 @@ def passed(text: str, **metadata: Any) -> Outcome:
 def warning(text: str, **metadata: Any) -> Outcome:
     """Something to look at; what is downstream is built all the same."""
     return Outcome(WARNING, text, metadata)
+
+
+def doubtful(work: YearContext, text: str, how_much: float, **metadata: Any) -> Outcome:
+    """A :func:`warning`; where ``how_much`` is beyond the hold limit of the check, one that holds the year back.
+
+    All is built then, and nothing released before a person has looked (:mod:`mm_pipeline.operations.sign_off`).
+    """
+    if how_much <= work.hold_limit:
+        return warning(text, **metadata)
+    text = f"{text} This is beyond the limit of {work.hold_limit:g} (MM_HOLD_LIMITS), so the year is held."
+    return Outcome(HELD, text, metadata)
 
 
 def failed(text: str, **metadata: Any) -> Outcome:
@@ -65,6 +76,8 @@ class Check:
     """Further tables it reads beside those upstream of the asset."""
     tolerance: float | None = None
     """Of a check that counts cases which break a rule: the share of cases up to which it passes (``MM_TOLERANCES``)."""
+    hold_limit: float | None = None
+    """Beyond which the check holds the year back (:func:`doubtful`, ``MM_HOLD_LIMITS``); in what unit its page says."""
     step: str = "{asset}_checks"
     """The Dagster step in which it runs, with others of the same; one that waits for more has a step apart."""
     metadata: Callable[[YearContext], dict[str, Any]] = lambda work: {}
@@ -77,6 +90,8 @@ class Check:
     def __call__(self, work: YearContext, **arguments: Any) -> Outcome:
         if self.tolerance is not None:
             work = replace(work, tolerance=work.settings.tolerances.get(self.name, self.tolerance))
+        if self.hold_limit is not None:
+            work = replace(work, hold_limit=work.settings.hold_limits.get(self.name, self.hold_limit))
         return self.look(work, **arguments)
 
 

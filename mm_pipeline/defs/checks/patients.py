@@ -9,6 +9,7 @@ from mm_pipeline.defs.checks.expectations import broken_rules
 from mm_pipeline.defs.checks.framework import (
     Outcome,
     check,
+    doubtful,
     failed,
     not_applicable,
     passed,
@@ -16,7 +17,6 @@ from mm_pipeline.defs.checks.framework import (
     share_of_people,
     some_of,
     tolerated,
-    warning,
 )
 from mm_pipeline.defs.metadata import counted
 from mm_pipeline.defs.year_context import YearContext
@@ -126,9 +126,9 @@ def dmg_at_own_house(work: YearContext) -> Outcome:
     )
 
 
-@check(schemas.ATTRIBUTED_PATIENTS, blocking=True)
+@check(schemas.ATTRIBUTED_PATIENTS, blocking=True, hold_limit=0.05)
 def patients_are_beneficiaries(work: YearContext) -> Outcome:
-    """Attributed patients are beneficiaries: 0.5 % who are not warn, more than half block."""
+    """Attributed patients are beneficiaries: 0.5 % who are not warn, 5 % hold the year, more than half block."""
     table, shown_from = work.read(schemas.ATTRIBUTED_PATIENTS), work.settings.disclosure_threshold
     counts = counted(table.agg(patients=_.count(), unknown=_.count(where=~_.is_beneficiary)))
     patients, unknown = counts["patients"], counts["unknown"]
@@ -152,9 +152,11 @@ def patients_are_beneficiaries(work: YearContext) -> Outcome:
             f"{text}. That is most of them: the pseudonyms of forfaits and beneficiaries do not join, and the year stops "
             f"here. {COMPARE} Have the delivery corrected and materialise {work.year} again."
         )
-    if unknown / patients >= NOT_BENEFICIARIES_WARN:
-        return warning(
+    if unknown / patients >= min(NOT_BENEFICIARIES_WARN, work.hold_limit):
+        return doubtful(
+            work,
             f"{text}. Less than {percent(NOT_BENEFICIARIES_WARN)} is expected: were both extracts made from the same "
-            "population, with the same pseudonyms?"
+            "population, with the same pseudonyms?",
+            0 if is_small(unknown, shown_from) else unknown / patients,
         )
     return passed(f"{text}.")

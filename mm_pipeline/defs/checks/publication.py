@@ -289,7 +289,10 @@ def release_checksums(work: YearContext) -> Outcome:
     """The released files match their checksums."""
     folder = work.settings.published_dir / str(work.year)
     if not folder.exists():
-        waits = "it awaits its signatures" if awaited(work.settings, work.year) else "build the year (job year)"
+        waiting = awaited(work.settings, work.year)
+        waits = "build the year (job year)"
+        if waiting:
+            waits = "it is held" if waiting.is_held else "it awaits its signatures"
         return not_applicable(f"nothing of {work.year} is public: {waits}.")
     if broken := broken_checksums(folder):
         return failed(

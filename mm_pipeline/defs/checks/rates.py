@@ -1,6 +1,7 @@
 """Checks of the rates: do the figures add up, and do they look like the statistic?"""
 
 import json
+import math
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ from ibis import _
 
 from mm_pipeline import schemas
 from mm_pipeline.defs.checks.expectations import broken_rules
-from mm_pipeline.defs.checks.framework import Outcome, check, failed, not_applicable, passed, warning
+from mm_pipeline.defs.checks.framework import Outcome, check, doubtful, failed, not_applicable, passed, warning
 from mm_pipeline.defs.metadata import markdown_table
 from mm_pipeline.defs.year_context import YearContext
 from mm_pipeline.dimensions import AGE_GROUP_OF, BREAKDOWNS, COUNTS, FIRST_SECTOR_YEAR, KEY, LEVELS, REGION_NAMES
@@ -21,6 +22,12 @@ NATIONAL_SIZE = (9_000_000, 14_000_000)
 """Beneficiaries of a year that can be the whole country; the published figures mean nothing for anything else."""
 
 RATE_TOLERANCE = 1e-6
+
+MANY_BENEFICIARIES = 20
+"""A municipality with fewer beneficiaries may have none a year later."""
+
+_NAMED = 5
+"""How many municipalities a message names."""
 
 COMPARED_FROM = 100
 """Patients from which a hidden rate is compared: that it changed by less than a tenth still leaves them many values."""
@@ -163,13 +170,39 @@ def _are_the_unassigned(work: YearContext, rest: pd.DataFrame) -> bool:
     )
 
 
+@check(schemas.SECTOR_RATES, hold_limit=0)
+def municipalities_have_beneficiaries(work: YearContext) -> Outcome:
+    """No municipality with beneficiaries in the year before, or new since, is without any: one holds the year."""
+    before = work.year - 1
+    if not work.lake.is_usable(schemas.SECTOR_RATES, before):
+        return not_applicable(f"{before} has not been built, so there is nothing to compare with.")
+    now, then = (_of_municipalities(_rates(work, year)) for year in (work.year, before))
+    # A few people of a small place may well be gone, and a place where nobody lived may have nobody.
+    empty = now.index[(now == 0) & (then.reindex(now.index, fill_value=MANY_BENEFICIARIES) >= MANY_BENEFICIARIES)]
+    if not len(empty):
+        return passed(f"Every municipality has beneficiaries, as in {before}.")
+    more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
+    return doubtful(
+        work,
+        f"No beneficiary lives in {', '.join(empty[:_NAMED])}{more}, where some did in {before}, or which is new since. Is "
+        f"a part of the delivery missing, or are its codes those of another year than 31 December {work.year}?",
+        len(empty),
+    )
+
+
+def _of_municipalities(frame: pd.DataFrame) -> "pd.Series[int]":
+    """Beneficiaries by code of the municipality."""
+    rows = frame[(frame["level"] == "municipality") & (frame["dimension"] == "total")]
+    return rows.drop_duplicates("area_code").set_index("area_code")["beneficiaries"].sort_index()
+
+
 _against_others = check(schemas.SECTOR_RATES, after=(schemas.PROTECTED_RATES,), step="sector_rates_against_others")
 """Apart from the other checks of its table, on which protected_rates waits."""
 
 
-@_against_others
+@check(schemas.PROTECTED_RATES, hold_limit=2)
 def regional_change(work: YearContext) -> Outcome:
-    """The rate of the country and the regions changed plausibly in a year (suite regional_change).
+    """The rate of the country and the regions changed plausibly in a year (suite regional_change); a factor of 2 holds it.
 
     The true rates are compared and the released ones told: a hidden one only counts where it rests on many patients.
     """
@@ -195,8 +228,11 @@ def regional_change(work: YearContext) -> Outcome:
             for area, name in REGION_NAMES.items()
         ]
     )
-    if broken := broken_rules(frame, "regional_change", row="area"):
-        return warning(f"Against {before}: {' '.join(broken)}", rates=table)
+    factor = max(ratio if ratio >= 1 else 1 / ratio if ratio else math.inf for ratio in ratios)
+    broken = broken_rules(frame, "regional_change", row="area")
+    if broken or factor > work.hold_limit:
+        said = " ".join(broken) or "the rate of the country or of a region changed."
+        return doubtful(work, f"Against {before}: {said}", factor, rates=table)
     return passed(f"The rates of the country and the regions changed plausibly against {before}.", rates=table)
 
 

@@ -25,6 +25,7 @@ GOOD = {
     "MM_DISCLOSURE_THRESHOLD": ("5", "20"),
     "MM_QUARANTINE_LIMIT": ("0.01", "1"),
     "MM_TOLERANCES": ("gaps_in_registrations=0.01,houses_come_and_go=0.2",),
+    "MM_HOLD_LIMITS": ("patients_are_beneficiaries=0.05,regional_change=2",),
     "MM_ALIASES": ("SS00099=patient_id,HOUSE=house_id",),
     "MM_ENGINE": ("duckdb", "Spark"),
     "MM_SPARK_MASTER": ("local[*]", "spark://one:7077"),
@@ -120,6 +121,7 @@ def test_settings(tmp_path: Path, report: Callable[[str], None], monkeypatch: py
         assert DISCLOSURE_THRESHOLDS[0] <= settings.disclosure_threshold <= DISCLOSURE_THRESHOLDS[1]
         assert 0 <= settings.quarantine_limit <= 1
         assert all(0 <= share <= 1 and not math.isnan(share) for share in settings.tolerances.values())
+        assert all(0 <= limit < math.inf for limit in settings.hold_limits.values())
         assert settings.engine in ("duckdb", "spark")
         assert 10**6 <= settings.largest_delivery_bytes < 10**18
         settings.fingerprint()

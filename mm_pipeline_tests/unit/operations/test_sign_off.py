@@ -16,6 +16,7 @@ from mm_pipeline.operations.sign_off import (
     awaited,
     keep_signature,
     read_signature,
+    released_before,
     signed_before,
     stop_waiting,
     waiting_folder,
@@ -37,9 +38,9 @@ def settings(tmp_path) -> Settings:
     return found
 
 
-def put(settings: Settings, content: str) -> str:
-    """Let this content await; returns the hash of its manifest."""
-    with waiting_folder(settings, YEAR) as folder:
+def put(settings: Settings, content: str, *doubts: str) -> str:
+    """Let this content await, with what checks doubt in it; returns the hash of its manifest."""
+    with waiting_folder(settings, YEAR, doubts) as folder:
         (folder / "rates.csv").write_text(content)
         write_checksums(folder)
     return sha256(settings.awaiting_dir / str(YEAR) / "SHA256SUMS")
@@ -114,6 +115,97 @@ class TestWhatIsAwaited:
         assert "Signed so far: An Peeters." in awaited(settings, YEAR).sentence
 
 
+class TestRelease:
+    """What is held needs a person who releases it, beside those who sign."""
+
+    @pytest.fixture
+    def held(self, settings) -> Settings:
+        found = replace(settings, sign_off=False)
+        put(found, "doubtful rates", "Too few rows.", "Too many women.")
+        return found
+
+    def test_it_is_held(self, held):
+        waiting = awaited(held, YEAR)
+        assert (waiting.is_held, waiting.is_complete, waiting.in_short) == (
+            True,
+            False,
+            "held by 2 checks (mm-pipeline release 2019)",
+        )
+        for part in ("Too few rows. Too many women.", "data/awaiting/2019", "mm-pipeline release 2019", manifest(held)):
+            assert part in waiting.sentence
+        assert years_awaiting(held) == [YEAR]
+
+    def test_a_person_releases_it(self, held):
+        waiting = sign_off.release(held, YEAR, " An  Peeters ", "Asked the sender.")
+        assert waiting.is_complete
+        assert waiting == awaited(held, YEAR)
+        assert json.loads((held.sign_off_dir / "2019.json").read_text()) == {
+            "manifest": manifest(held),
+            "signed_by": [],
+            "released_by": AN,
+            "because": "Asked the sender.",
+        }
+        keep_signature(held, waiting)
+        (kept,) = (held.sign_off_dir / "history").iterdir()
+        assert json.loads(kept.read_text())["doubts"] == ["Too few rows.", "Too many women."]
+        assert released_before(held, YEAR, waiting.manifest)
+        stop_waiting(held, YEAR)
+        assert list(held.awaiting_dir.iterdir()) == []
+
+    def test_by_a_file_too(self, held):
+        write(held, {"manifest": manifest(held), "released_by": AN, "because": "Asked the sender."})
+        assert awaited(held, YEAR).is_complete
+
+    def test_another_content_is_held_again(self, held):
+        sign_off.release(held, YEAR, AN, "Asked the sender.")
+        first = awaited(held, YEAR).manifest
+        put(held, "other rates", "Too few rows.")
+        waiting = awaited(held, YEAR)
+        assert (waiting.is_held, waiting.in_short) == (True, "held by 1 check (mm-pipeline release 2019)")
+        assert f"It is signed for another content ({first[:12]}…)" in waiting.sentence
+
+    def test_beside_the_signatures(self, held):
+        """In any order; neither takes the place of the other."""
+        both = replace(held, sign_off=True)
+        assert awaited(both, YEAR).in_short == (
+            "held by 2 checks (mm-pipeline release 2019); awaits its signatures (mm-pipeline sign-off)"
+        )
+        sign(both, YEAR, AN)
+        sign_off.release(both, YEAR, LUC, "Asked the sender.")
+        assert "Signed so far: An Peeters." in awaited(both, YEAR).sentence
+        assert "Too few rows." not in awaited(both, YEAR).sentence
+        assert sign(both, YEAR, LUC).sentence == (
+            "2019 is signed by 2 people and released by a person though checks doubt it: published_year of 2019 makes it "
+            "public."
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "because", "said"),
+        [
+            ("", "Asked.", "is not a name: give the first and last name of who releases."),
+            (AN, " ", "is not a reason: say in words"),
+            (AN, "?", "is not a reason: say in words"),
+            (AN, "a" * 1001, "is not a reason: say in words"),
+        ],
+    )
+    def test_it_takes_a_name_and_a_reason(self, held, name, because, said):
+        with pytest.raises(OperatorError, match=said):
+            sign_off.release(held, YEAR, name, because)
+        assert not awaited(held, YEAR).is_complete
+
+    def test_what_is_not_held_cannot_be_released(self, settings, held):
+        for of, year in ((held, 2020), (replace(settings, data_dir=settings.data_dir / "other"), YEAR)):
+            with pytest.raises(OperatorError, match=f"Nothing of {year} is held."):
+                sign_off.release(of, year, AN, "Asked.")
+        sign_off.release(held, YEAR, AN, "Asked.")
+        with pytest.raises(OperatorError, match="Nothing of 2019 is held"):
+            sign_off.release(held, YEAR, LUC, "Asked again.")
+
+    def test_nobody_signs_what_is_only_held(self, held):
+        with pytest.raises(OperatorError, match="MM_SIGN_OFF is off"):
+            sign(held, YEAR, AN)
+
+
 A = "a" * 64
 
 
@@ -132,6 +224,9 @@ A = "a" * 64
         ({"manifest": "g" * 64, "signed_by": [AN, LUC]}, '"manifest" is not a SHA-256'),
         ({"manifest": 5, "signed_by": [AN, LUC]}, '"manifest" is not a SHA-256'),
         ({"manifest": A}, '"signed_by" is not a list of names'),
+        ({"manifest": A, "released_by": 5, "because": "x"}, '"released_by" is not a name'),
+        ({"manifest": A, "released_by": AN}, '"because" is not a reason in words'),
+        ({"manifest": A, "released_by": AN, "because": ["x"]}, '"because" is not a reason in words'),
         ({"manifest": A, "signed_by": f"{AN}, {LUC}"}, '"signed_by" is not a list of names'),
         ({"manifest": A, "signed_by": {AN: LUC}}, '"signed_by" is not a list of names'),
         ({"manifest": A, "signed_by": [AN, 7]}, '"signed_by" is not a list of names'),

@@ -72,9 +72,11 @@ ONLY_WARNING = {
     ("raw_contributions", "contribution_per_patient"),
     ("raw_contributions", "contribution_per_household"),
     ("raw_beneficiaries", "population_profile"),
-    ("sector_rates", "regional_change"),
+    ("sector_rates", "municipalities_have_beneficiaries"),
+    ("protected_rates", "regional_change"),
     ("sector_rates", "published_figures"),
     ("published_year", "signed_off"),
+    ("published_year", "not_held"),
     ("published_series", "earlier_releases_kept"),
 }
 

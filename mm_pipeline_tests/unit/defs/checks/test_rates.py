@@ -4,9 +4,9 @@ import pytest
 
 from mm_pipeline.defs.checks import rates as checks
 from mm_pipeline.errors import LakeError
-from mm_pipeline.operations.status import FAILED, NOT_APPLICABLE, PASSED, WARNING
+from mm_pipeline.operations.status import FAILED, HELD, NOT_APPLICABLE, PASSED, WARNING
 from mm_pipeline.schemas import BENEFICIARY_COUNTS, PROTECTED_RATES, SECTOR_RATES, THRESHOLD_COUNTS
-from mm_pipeline_tests.support.small_year import YEAR
+from mm_pipeline_tests.support.small_year import EMPTY_MUNICIPALITY, TINY_MUNICIPALITY, YEAR
 
 AGAIN = f"for {YEAR} again, and report it if it stays"
 TOTAL = {"dimension": "total", "category": "total"}
@@ -287,6 +287,46 @@ def test_a_lost_breakdown_is_noticed(year, dimension):
     assert f"{dimension} of country BE" in outcome.text
 
 
+# --- municipalities_have_beneficiaries --------------------------------------------------------------------------------
+
+
+def emptied(year, *codes):
+    def edit(row):
+        return row | {"beneficiaries": 0} if row["level"] == "municipality" and row["area_code"] in codes else row
+
+    year.change(SECTOR_RATES, edit)
+
+
+def test_every_municipality_has_its_people(year):
+    """Of the two that are as good as empty one has nobody in either year, and the few of the other may leave."""
+    assert year.outcome_of(checks.municipalities_have_beneficiaries).state == PASSED
+    emptied(year, TINY_MUNICIPALITY)
+    assert year.outcome_of(checks.municipalities_have_beneficiaries).state == PASSED
+
+
+def test_a_municipality_lost_its_people(year):
+    emptied(year, "62063", "11002")
+    outcome = year.outcome_of(checks.municipalities_have_beneficiaries)
+    assert outcome.state == HELD
+    assert outcome.text.startswith(
+        f"No beneficiary lives in 11002, 62063, where some did in {YEAR - 1}, or which is new"
+    )
+    lax = year.with_settings(hold_limits={"municipalities_have_beneficiaries": 2})
+    assert lax.outcome_of(checks.municipalities_have_beneficiaries).state == WARNING
+
+
+def test_a_new_municipality_has_nobody(year):
+    """As after a merger, where the delivery has the codes of before."""
+    year.in_year(YEAR - 1).change(SECTOR_RATES, lambda row: None if row["area_code"] == EMPTY_MUNICIPALITY else row)
+    outcome = year.outcome_of(checks.municipalities_have_beneficiaries)
+    assert outcome.state == HELD
+    assert f"No beneficiary lives in {EMPTY_MUNICIPALITY}, " in outcome.text
+
+
+def test_nothing_to_compare_the_municipalities_with(year):
+    assert year.in_year(YEAR - 1).outcome_of(checks.municipalities_have_beneficiaries).state == NOT_APPLICABLE
+
+
 # --- regional_change --------------------------------------------------------------------------------------------------
 
 
@@ -340,8 +380,27 @@ def test_a_region_changes(year, before, now, state, hidden):
 def test_a_region_without_patients_is_noticed(year):
     multiply(year, "04000", 0)
     outcome = year.outcome_of(checks.regional_change)
-    assert outcome.state == WARNING
+    assert outcome.state == HELD
     assert "(1 rows: Brussels)" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("now", "limit", "state"),
+    [
+        (201, 2, HELD),
+        (200, 2, WARNING),
+        (50, 2, WARNING),
+        (49, 2, HELD),
+        (180, 1.5, HELD),
+        (110, 1.05, HELD),
+        (110, 1.2, PASSED),
+    ],
+)
+def test_a_rate_that_changes_much_holds_the_year(year, now, limit, state):
+    for own, patients in ((year.in_year(YEAR - 1), 100), (year, now)):
+        change_cell(own, lambda row, n=patients: counted(row, patients=n - row["patients"]), level="region", **TOTAL)
+    strict = year.with_settings(hold_limits={"regional_change": limit})
+    assert strict.outcome_of(checks.regional_change).state == state
 
 
 def test_whether_it_warns_does_not_tell_a_small_hidden_rate(year):
