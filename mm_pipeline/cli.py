@@ -179,8 +179,9 @@ def status(years: list[int] | None) -> None:
         series = "up to date" if ledger.is_series_up_to_date() else "not made from the years as they are now"
     cells = [year.row.values() for year in all_of_them]
     console = _print_table(all_of_them[0].row, cells, right=SHORT, wrapped=("state", "delivered"), padding=(0, 1, 0, 0))
-    for year in all_of_them if years else ():
-        for reason in year.state.reasons or ([year.state.awaits.sentence] if year.state.awaits else ()):
+    for year in all_of_them:
+        said = [year.state.awaits.sentence] if year.state.awaits else year.state.reasons if years else []
+        for reason in said:
             console.print(f"{year.state.year}  {escape(reason)}", highlight=False, soft_wrap=True)
     console.print(f"All years in one, and the atlas: {series}.")
 

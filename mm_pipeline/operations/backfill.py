@@ -19,7 +19,7 @@ from mm_pipeline import schemas
 from mm_pipeline.errors import OperatorError
 from mm_pipeline.files.locks import SERIES, Locks, command_line
 from mm_pipeline.operations.dagster_home import CODE_LOCATION, open_instance
-from mm_pipeline.operations.dagster_workarounds import was_interrupted
+from mm_pipeline.operations.dagster_workarounds import runs_of, was_interrupted
 from mm_pipeline.operations.recovery import end_abandoned_runs
 from mm_pipeline.operations.runs import SERIES_JOB, YEARLY_JOB
 from mm_pipeline.operations.side_by_side import BuildYear, OnEvent, OnStep, OnWait, SideBySide
@@ -171,14 +171,16 @@ class Backfill:
         gc.unfreeze()  # else DuckDB tells at the end of the process of connections that the collector passed by
         run_id = str(uuid.uuid4())
         self._instance.add_event_listener(run_id, on_event)
-        with self._locks.marked(run_id, beyond_errors=True), self._locks.lent():
+        with (
+            runs_of(self._instance, CODE_LOCATION, job.name),
+            self._locks.marked(run_id, beyond_errors=True),
+            self._locks.lent(),
+        ):
             run = job.execute_in_process(
                 partition_key=partition_key,
                 instance=self._instance,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                # By it the UI lists a run under its jobs, so that it can be started again there.
-                tags={".dagster/repository": f"__repository__@{CODE_LOCATION}"},
                 run_id=run_id,
             )
         if was_interrupted(run) or was_asked_to_end():

@@ -3,8 +3,11 @@
 Each can go when Dagster offers the same in public; ``unit/operations/test_dagster_workarounds.py`` notices when one breaks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import dagster as dg
 
@@ -15,8 +18,10 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetNode as Asse
 # The tags of a materialisation from which the UI tells what is out of date. In public they can be set, and not read.
 from dagster._core.definitions.data_version import CODE_VERSION_TAG as CODE_VERSION_TAG
 from dagster._core.definitions.data_version import DATA_VERSION_TAG as DATA_VERSION_TAG
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import RunFailureReason
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 # The event log of an installation is a class that dagster.yaml names; a class of one's own has no public base.
@@ -90,6 +95,19 @@ def was_interrupted(run: dg.ExecuteInProcessResult) -> bool:
         and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
         for event in run.all_events
     )
+
+
+@contextmanager
+def runs_of(instance: dg.DagsterInstance, code_location: str, job: str) -> Iterator[None]:
+    """Runs of this process that begin meanwhile are of a job of a code location: so the UI has them on its timeline.
+
+    In public that is known only of runs that the web server or the daemon launches.
+    """
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(code_location), SINGLETON_REPOSITORY_NAME)
+    create = instance.create_run_for_job
+    of_this_job = partial(create, remote_job_origin=RemoteJobOrigin(repository, job))
+    with patch.object(instance, "create_run_for_job", of_this_job):
+        yield
 
 
 def run_dagster_dev(webserver: str) -> NoReturn:

@@ -94,7 +94,7 @@ class Awaited:
         signatures = "awaits its signatures (mm-pipeline sign-off)"
         if self.is_held:
             many = f"{len(self.doubts)} checks" if len(self.doubts) > 1 else "1 check"
-            return f"held by {many} (mm-pipeline release {self.year})" + ("" if self.is_signed else f"; {signatures}")
+            return f"held by {many}" + ("" if self.is_signed else f"; {signatures}")
         return signatures
 
     @property
@@ -121,10 +121,11 @@ class Awaited:
     def _of_doubts(self) -> str:
         needed = json.dumps({"manifest": self.manifest, "released_by": "First Last", "because": "reason"})
         found = "" if not self.is_signed else f"{self._of_file} " if self.signature.manifest else ""
+        doubts = "".join(f"\n- {doubt}" for doubt in self.doubts)
         return (
-            f"{self.year} is held and not public: its checks doubt the release in data/awaiting/{self.year}. "
-            f"{' '.join(self.doubts)} {found}Ask the sender. If the delivery is wrong, have it corrected and build the year "
-            "again. If it is right all the same, a person releases it with: "
+            f"{self.year} is held and not public: its checks doubt the release in data/awaiting/{self.year}.{doubts}\n"
+            f"{found}Ask the sender. If the delivery is wrong, have it corrected and build the year again. If it is right "
+            "all the same, a person releases it with: "
             f'mm-pipeline release {self.year} --name "First Last" --because "reason"; or writes '
             f"data/sign-off/{self.year}.json as {needed}."
         )

@@ -43,7 +43,9 @@ query Executions($key: AssetKeyInput!, $name: String!, $year: String!) {
 RUNS = """
 query Runs($filter: RunsFilter!) {
   pipelineRunsOrError(filter: $filter) {
-    ... on Runs { results { id status tags { key value } assetSelection { path } } }
+    ... on Runs {
+      results { id status tags { key value } assetSelection { path } repositoryOrigin { repositoryLocationName } }
+    }
   }
 }"""
 
@@ -159,9 +161,10 @@ def test_runs_of_the_command_line_are_listed_with_their_job(backfilled):
     """As the UI's page of a job asks for them."""
     repository = {"key": ".dagster/repository", "value": f"__repository__@{CODE_LOCATION}"}
     listed = runs(backfilled.server, pipelineName="year", tags=[repository])
-    assert {tags(run)["dagster/partition"] for run in listed if run["id"] in backfilled.runs_before} == set(
-        map(str, YEARS)
-    )
+    of_command = [run for run in listed if run["id"] in backfilled.runs_before]
+    assert {tags(run)["dagster/partition"] for run in of_command} == set(map(str, YEARS))
+    # By this the timeline, which is the first page, has them under their job.
+    assert {run["repositoryOrigin"]["repositoryLocationName"] for run in of_command} == {CODE_LOCATION}
 
 
 def test_schedule_and_sensor_run(backfilled):

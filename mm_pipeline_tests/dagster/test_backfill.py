@@ -128,7 +128,7 @@ def test_every_check_has_a_status_in_every_year(built):
     partitions (``single_run``, ``multi_run``); the UI then shows "Skipped". So: no such policy, and read each back."""
     with built.backfill() as (backfill, instance):
         keys = {key for key in backfill._graph.asset_check_keys if backfill._graph.get(key).partitions_def}
-        assert len(keys) == 61
+        assert len(keys) == 63
         for year in YEARS:
             newest = checks_of_year(instance, keys, year)
             assert set(newest) == set(keys)
@@ -151,7 +151,7 @@ def test_a_check_that_did_not_look_is_not_counted_as_passed(built_with_results):
     installation, results = built_with_results
     first = results[0].checks
     assert first[NOT_APPLICABLE] >= 4
-    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 61
+    assert first[PASSED] + first[NOT_APPLICABLE] + first.get("warning", 0) == 63
     with installation.backfill() as (backfill, instance):
         coverage = dg.AssetCheckKey(dg.AssetKey("sector_rates"), "sector_coverage")
         record = checks_of_year(instance, backfill._graph.asset_check_keys, 2004)[coverage]

@@ -20,6 +20,7 @@ import pytest
 from mm_pipeline import schemas
 from mm_pipeline.defs.assets import release
 from mm_pipeline.files.checksum import checksum_path
+from mm_pipeline.operations import sign_off
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure
 from mm_pipeline_tests.support.releases import content
@@ -88,7 +89,7 @@ def inodes_of(folder: Path) -> dict[Path, int]:
 
 
 def test_a_region_without_beneficiaries(copy):
-    """Built, released and shown: a rate of nobody is no number to round."""
+    """Built, released in a person's name, and shown: a rate of nobody is no number to round."""
     year, folder = YEARS[-1], copy.raw(YEARS[-1])
     path = folder / "beneficiaries.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
@@ -102,6 +103,8 @@ def test_a_region_without_beneficiaries(copy):
         writer.writerows(row | dict.fromkeys(names, "21001.0") | {"sector_code": ""} for row in rows)
     (folder / "manifest.json").write_text('{"synthetic": true, "sample": 0.02}')
     with copy.backfill() as (backfill, _instance):
+        assert [result.outcome for result in backfill.years([year])] == ["held"]
+        sign_off.release(copy.settings, year, "An Peeters", "Planted.")
         (result,) = backfill.years([year])
     assert (result.outcome, result.problems) == ("built", []), result.problems
     rates = pq.read_table(copy.settings.published_dir / str(year) / "rates.parquet").to_pylist()

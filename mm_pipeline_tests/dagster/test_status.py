@@ -48,7 +48,7 @@ class TestRows:
                 *["yes"] * 3,
             ]
             assert row["fail"] == "0"
-            assert sum(int(row[name]) for name in ("ok", "warn", "fail", "n/a")) == 61, year
+            assert sum(int(row[name]) for name in ("ok", "warn", "fail", "n/a")) == 63, year
             assert row["state"] == "up to date"
 
     def test_of_a_year_of_which_there_is_nothing(self, built):

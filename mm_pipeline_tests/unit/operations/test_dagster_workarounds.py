@@ -87,3 +87,14 @@ def test_whether_a_signal_ended_a_run(instance, error, interrupted):
 
 def test_the_statuses_of_runs_that_go_on():
     assert set(UNFINISHED) == set(NOT_FINISHED_STATUSES)
+
+
+def test_runs_are_of_a_job_of_a_code_location(instance):
+    """As those are that the UI launches: it shows no others on its timeline."""
+    with workarounds.runs_of(instance, "here", "year"):
+        materialize(instance, "2004")
+    materialize(instance, "2005")
+    after, before = instance.get_runs()
+    assert (before.remote_job_origin.location_name, before.remote_job_origin.job_name) == ("here", "year")
+    assert instance.get_runs(dg.RunsFilter(tags={".dagster/repository": "__repository__@here"})) == [before]
+    assert after.remote_job_origin is None

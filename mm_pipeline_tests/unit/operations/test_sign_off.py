@@ -129,9 +129,14 @@ class TestRelease:
         assert (waiting.is_held, waiting.is_complete, waiting.in_short) == (
             True,
             False,
-            "held by 2 checks (mm-pipeline release 2019)",
+            "held by 2 checks",
         )
-        for part in ("Too few rows. Too many women.", "data/awaiting/2019", "mm-pipeline release 2019", manifest(held)):
+        for part in (
+            "\n- Too few rows.\n- Too many women.\n",
+            "data/awaiting/2019",
+            "mm-pipeline release 2019",
+            manifest(held),
+        ):
             assert part in waiting.sentence
         assert years_awaiting(held) == [YEAR]
 
@@ -161,15 +166,13 @@ class TestRelease:
         first = awaited(held, YEAR).manifest
         put(held, "other rates", "Too few rows.")
         waiting = awaited(held, YEAR)
-        assert (waiting.is_held, waiting.in_short) == (True, "held by 1 check (mm-pipeline release 2019)")
+        assert (waiting.is_held, waiting.in_short) == (True, "held by 1 check")
         assert f"It is signed for another content ({first[:12]}…)" in waiting.sentence
 
     def test_beside_the_signatures(self, held):
         """In any order; neither takes the place of the other."""
         both = replace(held, sign_off=True)
-        assert awaited(both, YEAR).in_short == (
-            "held by 2 checks (mm-pipeline release 2019); awaits its signatures (mm-pipeline sign-off)"
-        )
+        assert awaited(both, YEAR).in_short == ("held by 2 checks; awaits its signatures (mm-pipeline sign-off)")
         sign(both, YEAR, AN)
         sign_off.release(both, YEAR, LUC, "Asked the sender.")
         assert "Signed so far: An Peeters." in awaited(both, YEAR).sentence
