@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 something failed (a year, a check) or is missing, said in 
 Imports are inside the commands: ``--help`` must not wait for Dagster and Ibis.
 """
 
+import inspect
 import math
 import os
 import sys
@@ -45,6 +46,16 @@ class Scale(click.FloatRange):
         return scale
 
 
+class Year(click.ParamType):
+    """A year of the statistic."""
+
+    name = "year"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        (year,) = found if len(found := Years().convert(value, param, ctx)) == 1 else (0,)
+        return year or self.fail(f"{value!r} is not one year, such as {newest_year()}.", param, ctx)
+
+
 class Years(click.ParamType):
     """``2019:2021`` (both included), ``2019``, or ``2019,2021:2023``."""
 
@@ -76,8 +87,17 @@ def _is_of_output(error: Exception) -> bool:
     return where == Path(__file__) or where.parent.name in ("rich", "click")
 
 
+class Command(click.Command):
+    """A command of which the list of commands has the whole first sentence."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return inspect.cleandoc(self.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
 class Commands(click.Group):
     """The commands. A user's mistake is answered in words and exit code 1, never with a traceback."""
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -137,11 +157,11 @@ def run() -> None:
 @click.option(
     "--scale",
     type=Scale(min=0, min_open=True, max=3),
-    default=0.01,
+    default=DEMO_SCALE,
     show_default=True,
     help="1 is the country: 11.7 million beneficiaries a year.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--seed", type=int, default=DEMO_SEED, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--force", is_flag=True, help="Replace a delivery that is there already.")
 def synthesize(years: list[int], scale: float, seed: int, force: bool) -> None:
     """Make synthetic deliveries in data/raw, for demonstration and tests."""
@@ -187,7 +207,7 @@ def status(years: list[int] | None) -> None:
 
 
 @main.command("sign-off")
-@click.argument("year", type=int)
+@click.argument("year", type=Year())
 @click.option("--name", help="First and last name of who signs what awaits. Without it: what is awaited.")
 @click.option("--manifest", default="", help="With --name: the first 12 digits or more of what was looked at.")
 def sign_off(year: int, name: str | None, manifest: str) -> None:
@@ -195,12 +215,16 @@ def sign_off(year: int, name: str | None, manifest: str) -> None:
     from mm_pipeline.operations.sign_off import awaited, nothing_awaits, sign
 
     settings = _settings()
+    if name is not None and not manifest:
+        raise click.UsageError(
+            f"--name goes with --manifest, which mm-pipeline sign-off {year} tells. Nothing was signed."
+        )
     waiting = awaited(settings, year) if name is None else sign(settings, year, name, manifest)
     click.echo(waiting.sentence if waiting else nothing_awaits(settings, year))
 
 
 @main.command()
-@click.argument("year", type=int)
+@click.argument("year", type=Year())
 @click.option("--name", help="First and last name of who releases it. Without it: what holds the year.")
 @click.option("--because", default="", help="With --name: why the figures are right though checks doubt them.")
 def release(year: int, name: str | None, because: str) -> None:
@@ -209,6 +233,8 @@ def release(year: int, name: str | None, because: str) -> None:
     from mm_pipeline.operations.sign_off import release as release_held
 
     settings = _settings()
+    if (name is None) != (not because):
+        raise click.UsageError("--name goes with --because: who releases the year, and why. Nothing was released.")
     waiting = awaited(settings, year) if name is None else release_held(settings, year, name, because)
     click.echo(waiting.sentence if waiting and (waiting.doubts or name) else nothing_is_held(year))
 
@@ -486,7 +512,8 @@ def _backfill(settings: "Settings", years: list[int], *, force: bool) -> None:
         assert_met(settings)  # rather now than after the deliveries of a year were read
 
     with _instance(settings) as backfill, _progress("years", len(years)) as progress:
-        say = partial(progress.console.print, highlight=False)
+        # A log has no width to wrap at.
+        say = partial(progress.console.print, highlight=False, soft_wrap=not progress.console.is_terminal)
 
         task, now = progress.task_ids[0], dict[str, str]()
 

@@ -42,7 +42,13 @@ def build_definitions(*, settings: Settings | None = None) -> dg.Definitions:
         jobs=[jobs.yearly_job, jobs.checks_job(yearly_checks), jobs.series_job, jobs.status_job],
         schedules=[schedules.q3_schedule, schedules.daily_status],
         sensors=[sensors.refresh_series, sensors.new_deliveries, sensors.abandoned_runs, sensors.signed_releases],
-        resources=resources(settings),
+        resources=resources(
+            settings,
+            {
+                "MM_TOLERANCES": TOLERANCES | dict(settings.tolerances),
+                "MM_HOLD_LIMITS": HOLD_LIMITS | dict(settings.hold_limits),
+            },
+        ),
         executor=dg.in_process_executor,
     )
 

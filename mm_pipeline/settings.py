@@ -108,12 +108,14 @@ class Settings:
     The types say how :func:`from_environment` reads a variable, and within which bounds; ``replace`` asks nobody.
     """
 
-    __pydantic_config__: ClassVar = ConfigDict(alias_generator=_variable)
+    __pydantic_config__: ClassVar = ConfigDict(alias_generator=_variable, use_attribute_docstrings=True)
 
     data_dir: Path
+    """The folder of deliveries, lake and release."""
     memory_limit: Size = "4GB"
     """Upper bound of the engine's memory; beyond it, it spills to ``data/lake/.spill``."""
     threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
+    """Threads of the engine."""
     processes: Annotated[Whole, Field(ge=1, le=64)] = 1
     """Years that are built side by side; they share memory and threads."""
     largest_delivery: Size = "20GB"
@@ -131,7 +133,7 @@ class Settings:
     tolerances: Tolerances = field(default_factory=dict)
     """Of checks, by their names, where they are not to have the tolerance that they come with."""
     hold_limits: HoldLimits = field(default_factory=dict)
-    """Beyond which a check holds a year back, by names of checks, where it is not to be the limit that they come with."""
+    """Of checks, by their names, beyond which they hold a year back, where it is not to be the limit that they come with."""
     aliases: Annotated[Mapping[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
     """Further delivered column names, upper case -> canonical name."""
     legal_ids: Annotated[tuple[str, ...], BeforeValidator(_parts), AfterValidator(_ids)] = ()
@@ -140,6 +142,7 @@ class Settings:
     engine: Annotated[Literal["duckdb", "spark"], BeforeValidator(str.lower)] = "duckdb"
     """What computes the statistic: ``duckdb`` or ``spark``. The figures are the same (:mod:`mm_pipeline.storage.spark`)."""
     spark_master: SparkMaster = "local[*]"
+    """Where Spark runs."""
     sign_off: Switch = False
     """Whether two people must sign a year before it becomes public (:mod:`mm_pipeline.operations.sign_off`)."""
     release_url: WebAddress = ""
@@ -282,6 +285,13 @@ EXPECTED = {
 """Each variable but ``MM_DATA_DIR``, and what is expected of it, for an operator."""
 
 _READER = TypeAdapter(Settings)
+
+
+def described(settings: Settings) -> list[tuple[str, object, str]]:
+    """Each setting: its variable, its value, and what it means."""
+    known = {name: of["description"] for name, of in _READER.json_schema()["properties"].items()}
+    said = {name: re.sub(r" \(:mod:`[^`]*`\)|``", "", text).replace("\n", " ") for name, text in known.items()}
+    return [(name := _variable(field), value, said[name]) for field, value in vars(settings).items()]
 
 
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:

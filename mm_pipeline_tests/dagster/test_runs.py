@@ -7,7 +7,7 @@ import pytest
 
 from mm_pipeline.definitions import TOLERANCES, build_definitions
 from mm_pipeline.operations.runs import CHECKS_JOB, YEARLY_JOB
-from mm_pipeline.settings import Settings
+from mm_pipeline.settings import EXPECTED, Settings
 from mm_pipeline_tests.support.installation import YEARS, Installation, failure, made_together
 
 YEAR = YEARS[-1]
@@ -63,7 +63,7 @@ def looked_at(installation: Installation, settings: Settings | None = None) -> d
     }
 
 
-WITH_THEIR_ASSET = {"delivery_contract", "signed_off", "earlier_releases_kept"}
+WITH_THEIR_ASSET = {"delivery_contract", "signed_off", "not_held", "earlier_releases_kept"}
 
 
 def test_the_checks_of_a_year_are_executed_by_themselves(copy: Installation) -> None:
@@ -75,7 +75,7 @@ def test_the_checks_of_a_year_are_executed_by_themselves(copy: Installation) -> 
     assert set(found) == {
         (key.asset_key.to_user_string(), key.name) for key in yearly if key.name not in WITH_THEIR_ASSET
     }
-    assert len(found) == 56
+    assert len(found) == 57
     assert copy.results() == before
     with copy.backfill() as (backfill, _instance):
         assert backfill.ledger().state(YEAR).is_up_to_date
@@ -131,10 +131,28 @@ def test_a_run_that_waits_takes_no_clearance_away(copy: Installation) -> None:
     copy.materialise("published_year", year=YEAR)
 
 
+def test_the_ui_shows_the_settings_and_what_they_mean(copy: Installation) -> None:
+    """Each by itself with what it is; the limits of all checks; of a secret and of identifiers only that they are set."""
+    settings = replace(copy.settings, hold_limits={"regional_change": 3.0}, legal_ids=("12345678901",), id_key="secret")
+    resource = build_definitions(settings=settings).resources["settings"]
+    shown = {
+        name: (field.default, field.description)
+        for name, field in type(resource).model_fields.items()
+        if name.startswith("MM_")
+    }
+    assert shown.keys() == {"MM_DATA_DIR", *EXPECTED}
+    assert all(said and said.endswith(".") and "`" not in said for _, said in shown.values())
+    assert shown["MM_THRESHOLD"][0] == "6"
+    assert "regional_change=3.0" in shown["MM_HOLD_LIMITS"][0]
+    assert "patients_are_beneficiaries=0.05" in shown["MM_HOLD_LIMITS"][0]
+    assert (shown["MM_ID_KEY"][0], shown["MM_LEGAL_IDS"][0]) == ("set", "set")
+    assert not any(text == "secret" or "12345678901" in text for text, _ in shown.values())
+
+
 ELSEWHERE = {"lake_dir": "/elsewhere", "memory_limit": "1GB", "threads": 2, "most_spilled": 1}
 
 
-@pytest.mark.parametrize(("resource", "config"), [("engine", ELSEWHERE), ("settings", {"values": {}})])
+@pytest.mark.parametrize(("resource", "config"), [("engine", ELSEWHERE), ("settings", {"MM_THRESHOLD": "7"})])
 def test_settings_are_not_changed_in_the_launchpad(
     copy: Installation, resource: str, config: dict[str, object]
 ) -> None:

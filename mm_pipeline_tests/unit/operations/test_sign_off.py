@@ -204,6 +204,23 @@ class TestRelease:
         with pytest.raises(OperatorError, match="Nothing of 2019 is held"):
             sign_off.release(held, YEAR, LUC, "Asked again.")
 
+    def test_on_the_command_line(self, held, monkeypatch):
+        monkeypatch.setenv("MM_DATA_DIR", str(held.data_dir))
+
+        def said(*arguments: str, code: int = 0) -> str:
+            result = CliRunner().invoke(main, ["release", *arguments])
+            assert result.exit_code == code, result.output
+            return result.output
+
+        assert "- Too few rows." in said("2019")
+        assert "Nothing of 2018 is held." in said("2018")
+        for wrong in (["--name", AN], ["--because", "Asked."]):
+            assert "Nothing was released." in said("2019", *wrong, code=2)
+        assert "Nothing of 2018 is held." in said("2018", "--name", AN, "--because", "Asked.", code=1)
+        said("1990", code=2)
+        assert "2019 is released by a person" in said("2019", "--name", AN, "--because", "Asked.")
+        assert "published_year of 2019 makes it public" in said("2019")
+
     def test_nobody_signs_what_is_only_held(self, held):
         with pytest.raises(OperatorError, match="MM_SIGN_OFF is off"):
             sign(held, YEAR, AN)
@@ -295,7 +312,9 @@ class TestSigning:
 
         assert "Nobody has signed yet." in said("2019")
         seen = ("--manifest", manifest(settings)[:12])
-        assert "Nothing was signed." in said("2019", "--name", AN, code=1)
+        assert "Nothing was signed." in said("2019", "--name", AN, code=2)
+        for none in ("1990", "2018:2019", "x"):
+            said(none, code=2)
         assert "Nothing was signed." in said("2019", "--name", AN, "--manifest", "b" * 12, code=1)
         assert "Nothing was signed." in said("2019", "--name", AN, "--manifest", manifest(settings)[:11], code=1)
         assert "Signed so far: An Peeters." in said("2019", "--name", AN, *seen)
