@@ -52,8 +52,10 @@ class Year(click.ParamType):
     name = "year"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        (year,) = found if len(found := Years().convert(value, param, ctx)) == 1 else (0,)
-        return year or self.fail(f"{value!r} is not one year, such as {newest_year()}.", param, ctx)
+        years = Years().convert(value, param, ctx)
+        if len(years) > 1:
+            self.fail(f"{value!r} is not one year, such as {newest_year()}.", param, ctx)
+        return years[0]
 
 
 class Years(click.ParamType):

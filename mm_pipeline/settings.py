@@ -65,11 +65,10 @@ def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
 Whole = Annotated[int, BeforeValidator(int)]
 """As Python reads it: pydantic alone would take 6.0 too."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Tolerances = Annotated[Mapping[Annotated[str, StringConstraints(to_lower=True)], Share], BeforeValidator(_pairs)]
-HoldLimits = Annotated[
-    Mapping[Annotated[str, StringConstraints(to_lower=True)], Annotated[float, Field(ge=0, allow_inf_nan=False)]],
-    BeforeValidator(_pairs),
-]
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+CheckName = Annotated[str, StringConstraints(to_lower=True)]
+Tolerances = Annotated[Mapping[CheckName, Share], BeforeValidator(_pairs)]
+HoldLimits = Annotated[Mapping[CheckName, Limit], BeforeValidator(_pairs)]
 Size = Annotated[str, AfterValidator(_size)]
 Switch = Annotated[bool, BeforeValidator(lambda text: {"on": True, "off": False}.get(text.lower()))]
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")]
@@ -289,9 +288,14 @@ _READER = TypeAdapter(Settings)
 
 def described(settings: Settings) -> list[tuple[str, object, str]]:
     """Each setting: its variable, its value, and what it means."""
-    known = {name: of["description"] for name, of in _READER.json_schema()["properties"].items()}
-    said = {name: re.sub(r" \(:mod:`[^`]*`\)|``", "", text).replace("\n", " ") for name, text in known.items()}
-    return [(name := _variable(field), value, said[name]) for field, value in vars(settings).items()]
+    return [(name := _variable(field), value, _meanings()[name]) for field, value in vars(settings).items()]
+
+
+@cache
+def _meanings() -> dict[str, str]:
+    """What each variable means: the docstrings of :class:`Settings`, in plain text."""
+    said = {name: of["description"] for name, of in _READER.json_schema()["properties"].items()}
+    return {name: re.sub(r" \(:mod:`[^`]*`\)|``", "", text).replace("\n", " ") for name, text in said.items()}
 
 
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
-from unittest.mock import patch
 
 import dagster as dg
 
@@ -104,10 +103,12 @@ def runs_of(instance: dg.DagsterInstance, code_location: str, job: str) -> Itera
     In public that is known only of runs that the web server or the daemon launches.
     """
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(code_location), SINGLETON_REPOSITORY_NAME)
-    create = instance.create_run_for_job
-    of_this_job = partial(create, remote_job_origin=RemoteJobOrigin(repository, job))
-    with patch.object(instance, "create_run_for_job", of_this_job):
+    of_this_job = partial(instance.create_run_for_job, remote_job_origin=RemoteJobOrigin(repository, job))
+    instance.create_run_for_job = of_this_job  # type: ignore[method-assign]
+    try:
         yield
+    finally:
+        del instance.create_run_for_job  # that of its class again
 
 
 def run_dagster_dev(webserver: str) -> NoReturn:

@@ -3,7 +3,7 @@
 A check that doubts a year seriously holds it back. Such a year, and one that is not signed, lies in
 ``data/awaiting/<year>``, and the doubts in ``<year>.held.json`` beside it. Who signs or releases names the SHA-256 of its
 manifest, ``SHA256SUMS``, and so each byte of it, in ``data/sign-off/<year>.json``. What made a release public stays in
-``history``. Names of people are nowhere else: not in what is released.
+``history``. Names of people are not in what is released; the check ``signed_off`` tells who has signed so far.
 """
 
 import json
@@ -104,8 +104,8 @@ class Awaited:
             done = [f"signed by {len(self.names)} people"] if self.signers else []
             done += ["released by a person though checks doubt it"] if self.doubts else []
             return f"{self.year} is {' and '.join(done)}: published_year of {self.year} makes it public."
-        said = [self._of_signatures] if not self.is_signed else []
-        return " ".join([*said, *([self._of_doubts] if self.is_held else [])]) or self._of_file
+        said = [*([] if self.is_signed else [self._of_signatures]), *([self._of_doubts] if self.is_held else [])]
+        return " ".join(said) or self._of_file
 
     @property
     def _of_signatures(self) -> str:
@@ -120,7 +120,7 @@ class Awaited:
     @property
     def _of_doubts(self) -> str:
         needed = json.dumps({"manifest": self.manifest, "released_by": "First Last", "because": "reason"})
-        found = "" if not self.is_signed else f"{self._of_file} " if self.signature.manifest else ""
+        found = f"{self._of_file} " if self.is_signed and self.signature.manifest else ""
         doubts = "".join(f"\n- {doubt}" for doubt in self.doubts)
         return (
             f"{self.year} is held and not public: its checks doubt the release in data/awaiting/{self.year}.{doubts}\n"

@@ -16,7 +16,6 @@ from mm_pipeline.cli import main
 from mm_pipeline.definitions import HOLD_LIMITS, build_definitions
 from mm_pipeline.defs.checks import deliveries, patients, rates
 from mm_pipeline.defs.checks.framework import checks_in
-from mm_pipeline.defs.sensors import signed_releases
 from mm_pipeline.demo import synthesize
 from mm_pipeline.operations import sign_off
 from mm_pipeline.operations.runs import YEARLY_JOB
@@ -26,7 +25,7 @@ from mm_pipeline.reference.areas import areas
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import SCALE, Installation, announce, checks_of_year, deliver
 from mm_pipeline_tests.support.paths import REFERENCE
-from mm_pipeline_tests.support.releases import check, content
+from mm_pipeline_tests.support.releases import check, content, memory, published, tick
 
 YEAR = 2006
 AN, LUC, WHY = "An Peeters", "Luc Dubois", "Asked the sender: the year is right."
@@ -70,15 +69,6 @@ def installation(doubted: Installation, tmp_path: Path) -> Installation:
     return doubted.copied_to(tmp_path / "installation")
 
 
-def published(installation: Installation) -> dict[Path, bytes]:
-    return content(installation.settings.published_dir)
-
-
-def memory(installation: Installation) -> list[bytes]:
-    lake = Lake(installation.settings.lake_dir)
-    return [lake.path(table, YEAR).read_bytes() for table in (schemas.RELEASES, schemas.SHOWN_SENSITIVITY)]
-
-
 def command(installation: Installation, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     monkeypatch.setenv("MM_DATA_DIR", str(installation.settings.data_dir))
     monkeypatch.setenv("DAGSTER_HOME", str(installation.root / "dagster"))
@@ -91,7 +81,7 @@ def command(installation: Installation, monkeypatch: pytest.MonkeyPatch, *argume
 
 def test_nothing_of_it_is_public(built, doubted):
     assert published(doubted) == published(built)
-    assert memory(doubted) == memory(built), "what never went out is no release"
+    assert memory(doubted, YEAR) == memory(built, YEAR), "what never went out is no release"
     protected = [Lake(each.settings.lake_dir).path(schemas.PROTECTED_RATES, YEAR) for each in (built, doubted)]
     assert protected[0].read_bytes() != protected[1].read_bytes(), "it was protected"
 
@@ -134,17 +124,18 @@ def test_a_person_releases_it(built, installation, monkeypatch):
     )
     assert published(installation) == before, "by a run only"
 
-    definitions = build_definitions(settings=settings)
+    (request,) = tick(installation, settings)
     with installation.instance() as instance:
-        arguments = {"repository_def": definitions.get_repository_def(), "resources": {"settings": settings}}
-        with dg.build_sensor_context(instance=instance, **arguments) as context:
-            (request,) = signed_releases(context)
-        result = definitions.resolve_job_def(YEARLY_JOB).execute_in_process(
-            instance=instance, partition_key=request.partition_key, asset_selection=request.asset_selection
+        result = (
+            build_definitions(settings=settings)
+            .resolve_job_def(YEARLY_JOB)
+            .execute_in_process(
+                instance=instance, partition_key=request.partition_key, asset_selection=request.asset_selection
+            )
         )
     assert check(result, NOT_HELD).passed
     assert content(settings.published_dir / str(YEAR)) == waits
-    assert memory(installation) != memory(built)
+    assert memory(installation, YEAR) != memory(built, YEAR)
     assert list(settings.awaiting_dir.iterdir()) == []
     (kept,) = (settings.sign_off_dir / "history").iterdir()
     assert all(text in kept.read_text() for text in (AN, WHY, "The share of women is outside"))

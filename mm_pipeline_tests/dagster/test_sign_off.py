@@ -11,7 +11,6 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from mm_pipeline import schemas
 from mm_pipeline.definitions import build_definitions
-from mm_pipeline.defs.sensors import signed_releases
 from mm_pipeline.files.checksum import checksum_path
 from mm_pipeline.operations import sign_off
 from mm_pipeline.operations.runs import YEARLY_JOB
@@ -22,7 +21,7 @@ from mm_pipeline.settings import Settings
 from mm_pipeline.storage.lake import Lake
 from mm_pipeline_tests.support.installation import Installation, change_a_byte, checks_of_year, deliver, made_together
 from mm_pipeline_tests.support.pipeline import settings_for
-from mm_pipeline_tests.support.releases import check, content, rewrite
+from mm_pipeline_tests.support.releases import check, content, memory, published, rewrite, tick
 
 YEAR = 2006
 AN, LUC = "An Peeters", "Luc Dubois"
@@ -42,12 +41,6 @@ def materialise(installation: Installation, settings: Settings, *, fails: bool =
     return installation.materialise("published_year", year=YEAR, fails=fails, settings=settings)
 
 
-def memory(installation: Installation) -> dict[str, bytes]:
-    """What counts as released."""
-    lake = Lake(installation.settings.lake_dir)
-    return {table.name: lake.path(table, YEAR).read_bytes() for table in (schemas.RELEASES, schemas.SHOWN_SENSITIVITY)}
-
-
 def times_published(installation: Installation) -> int:
     """Not how often it was made and had to wait."""
     with installation.instance() as instance:
@@ -56,19 +49,6 @@ def times_published(installation: Installation) -> int:
         )
         made = [record.asset_materialization for record in records.records]
         return sum(AWAITS_TAG not in (each.tags or {}) for each in made if each)
-
-
-def tick(installation: Installation, settings: Settings) -> list[dg.RunRequest] | str:
-    """What the sensor asks for, or why it asks for nothing."""
-    definitions = build_definitions(settings=settings)
-    with (
-        installation.instance() as instance,
-        dg.build_sensor_context(
-            instance=instance, repository_def=definitions.get_repository_def(), resources={"settings": settings}
-        ) as context,
-    ):
-        found = signed_releases(context)
-    return found.skip_message if isinstance(found, dg.SkipReason) else found
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +67,6 @@ def installation(revised: Installation, tmp_path: Path) -> Installation:
     return revised.copied_to(tmp_path / "installation")
 
 
-def published(installation: Installation) -> dict[Path, bytes]:
-    return content(installation.settings.published_dir)
-
-
 def test_nothing_is_public_before_it_is_signed(built, installation):
     assert published(installation) == published(built), "the year, the series and the page are those of before"
     folder = installation.settings.data_dir / "awaiting" / str(YEAR)
@@ -98,7 +74,7 @@ def test_nothing_is_public_before_it_is_signed(built, installation):
         installation.settings.published_dir / str(YEAR) / "rates.csv"
     ).read_bytes()
     assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder.parent)} == {0o700}
-    assert memory(installation) == memory(built), "what never went out is no release"
+    assert memory(installation, YEAR) == memory(built, YEAR), "what never went out is no release"
     assert times_published(installation) == times_published(built)
 
 
@@ -165,7 +141,7 @@ def test_two_signatures_make_it_public(built, installation):
     assert check(result, "signed_off").description == f"The release of {YEAR} is signed by 2 people."
     assert content(settings.published_dir / str(YEAR)) == waits
     assert not (settings.awaiting_dir / str(YEAR)).exists()
-    assert memory(installation) != memory(built)
+    assert memory(installation, YEAR) != memory(built, YEAR)
     assert times_published(installation) == times_published(built) + 1
     assert tick(installation, settings) == "No year awaits anybody"
     (kept,) = (settings.sign_off_dir / "history").iterdir()
@@ -202,7 +178,7 @@ def test_the_setting_off_makes_it_public(built, installation):
     assert check(result, "signed_off").description.startswith("Not applicable: MM_SIGN_OFF is off")
     assert published(installation) != published(built)
     assert not (installation.settings.awaiting_dir / str(YEAR)).exists()
-    assert memory(installation) != memory(built)
+    assert memory(installation, YEAR) != memory(built, YEAR)
 
 
 def test_what_is_public_already_needs_no_signature(copy):

@@ -4,6 +4,7 @@ import os
 import zoneinfo
 from datetime import datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 BRUSSELS = "Europe/Brussels"
@@ -20,7 +21,7 @@ def keep_away(folder: Path) -> None:
         is_late = datetime.now(zoneinfo.ZoneInfo(BRUSSELS)).hour >= 22
         zone = folder / "zoneinfo" / BRUSSELS
         zone.parent.mkdir(parents=True)
-        zone.write_bytes(_data(_TWO_HOURS_BEHIND if is_late else BRUSSELS))
+        zone.write_bytes(_data(_TWO_HOURS_BEHIND if is_late else BRUSSELS).read_bytes())
         os.environ["PYTHONTZPATH"] = str(zone.parents[1])
     zoneinfo.reset_tzpath()
     zoneinfo.ZoneInfo.clear_cache(only_keys=[BRUSSELS])
@@ -28,9 +29,9 @@ def keep_away(folder: Path) -> None:
 
 def brussels() -> zoneinfo.ZoneInfo:
     """The time in Brussels, at every hour."""
-    with (resources.files("tzdata") / "zoneinfo" / BRUSSELS).open("rb") as file:
+    with _data(BRUSSELS).open("rb") as file:
         return zoneinfo.ZoneInfo.from_file(file, key=BRUSSELS)
 
 
-def _data(zone: str) -> bytes:
-    return (resources.files("tzdata") / "zoneinfo" / zone).read_bytes()
+def _data(zone: str) -> Traversable:
+    return resources.files("tzdata") / "zoneinfo" / zone

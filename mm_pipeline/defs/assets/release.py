@@ -71,16 +71,14 @@ from mm_pipeline.storage.lake import Provenance
 
 SIGNED_CHECK = "signed_off"
 _HOLDING = [
-    dg.AssetCheckKey(dg.AssetKey(table if isinstance(table, str) else table.name), check.name)
+    dg.AssetCheckKey(dg.AssetKey(asset), check.name)
     for check in checks_in(deliveries, patients, rates_checks)
     if check.hold_limit is not None
-    for table in check.tables
+    for asset in check.assets
 ]
-"""The checks that can hold a year. Each has looked before it is released: it waits for them, or for others of their step."""
+"""The checks that can hold a year. A run of the whole year releases it after they have looked, or others of their step."""
 KEPT_CHECK = "earlier_releases_kept"
 
-_NOBODY_SIGNS = "MM_SIGN_OFF is off, so nobody needs to sign."
-_NO_DOUBT = "No check doubts the year beyond its hold limit."
 _BUILD_AGAIN = "Build the year again (job year), and sign what awaits then."
 
 _ROOMS = ("ingest", "reference", "statistic", "disclosure", "release")
@@ -187,10 +185,14 @@ def _doubts(year: int, instance: dg.DagsterInstance) -> list[str]:
     ]
 
 
-def _held(settings: Settings, year: int, manifest: str, doubts: Sequence[str]) -> Outcome:
-    """Whether a person has released the content that checks doubt."""
+def _held(settings: Settings, year: int, manifest: str, doubts: Sequence[str], waiting: Awaited | None) -> Outcome:
+    """Whether a person has released the content that checks doubt. ``waiting``: what is not public yet."""
     if not doubts:
-        return passed(_NO_DOUBT)
+        return passed("No check doubts the year beyond its hold limit.")
+    if waiting and waiting.is_held:
+        return Outcome(HELD, waiting.sentence, {"manifest": manifest})
+    if waiting:
+        return passed("Checks doubt the year beyond their hold limits, and a person has released it all the same.")
     if released_before(settings, year, manifest):
         return passed(
             f"{len(doubts)} checks doubt the year beyond their hold limits, and a person has released it all the same: "
@@ -202,11 +204,14 @@ def _held(settings: Settings, year: int, manifest: str, doubts: Sequence[str]) -
     )
 
 
-def _signed_off(settings: Settings, year: int, folder: Path) -> Outcome:
-    """Whether two people have signed the release in ``folder``."""
+def _signed_off(settings: Settings, year: int, manifest: str, waiting: Awaited | None) -> Outcome:
+    """Whether two people have signed the release. ``waiting``: what is not public yet."""
     if not settings.sign_off:
-        return not_applicable(_NOBODY_SIGNS)
-    manifest = manifest_of(folder)
+        return not_applicable("MM_SIGN_OFF is off, so nobody needs to sign.")
+    if waiting and not waiting.is_signed:
+        return warning(waiting.sentence, manifest=manifest)
+    if waiting:
+        return passed(f"What waits of {year} is signed by {len(waiting.names)} people.", manifest=manifest)
     if signers := len(signed_before(settings, year, manifest).signed_by):
         return passed(f"The release of {year} is signed by {signers} people.", manifest=manifest)
     return warning(
@@ -262,13 +267,19 @@ def publish_year(
             ),
         )
 
+    def outcomes(manifest: str, waiting: Awaited | None) -> tuple[Outcome, Outcome]:
+        return (
+            _signed_off(settings, work.year, manifest, waiting),
+            _held(settings, work.year, manifest, doubts, waiting),
+        )
+
     waiting, waits_first = None, settings.sign_off or bool(doubts)
     if waits_first:
         with waiting_folder(settings, work.year, doubts) as folder:
             fill(folder)
         waiting = awaited(settings, work.year)
         if waiting and not waiting.is_complete:
-            return {}, waiting, _signatures_of(waiting), _doubts_of(waiting)
+            return {}, waiting, *outcomes(waiting.manifest, waiting)
     with replacing_folder(settings.published_dir / str(work.year)) as folder:
         if waits_first:
             shutil.copytree(settings.awaiting_dir / str(work.year), folder, dirs_exist_ok=True)
@@ -282,32 +293,9 @@ def publish_year(
         mark_released(work)
         if waiting:
             keep_signature(settings, waiting)
-        outcomes = (
-            _signed_off(settings, work.year, folder),
-            _held(settings, work.year, manifest_of(folder), doubts),
-        )
+        looked = outcomes(manifest_of(folder), None)
     stop_waiting(settings, work.year)
-    return metadata, None, *outcomes
-
-
-def _signatures_of(waiting: Awaited) -> Outcome:
-    """Outcome of ``signed_off`` of what waits."""
-    if not waiting.signers:
-        return not_applicable(_NOBODY_SIGNS)
-    if waiting.is_signed:
-        return passed(
-            f"What waits of {waiting.year} is signed by {len(waiting.names)} people.", manifest=waiting.manifest
-        )
-    return warning(waiting.sentence, manifest=waiting.manifest)
-
-
-def _doubts_of(waiting: Awaited) -> Outcome:
-    """Outcome of ``not_held`` of what waits."""
-    if waiting.is_held:
-        return Outcome(HELD, waiting.sentence, {"manifest": waiting.manifest})
-    if waiting.doubts:
-        return passed("Checks doubt the year beyond their hold limits, and a person has released it all the same.")
-    return passed(_NO_DOUBT)
+    return metadata, None, *looked
 
 
 def _fingerprints(provenance: Provenance, kind: str) -> dict[str, dict[str, str]]:

@@ -87,6 +87,11 @@ class Check:
     def name(self) -> str:
         return self.look.__name__
 
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The names of the assets that it is a check of: those of its tables."""
+        return tuple(table if isinstance(table, str) else table.name for table in self.tables)
+
     def __call__(self, work: YearContext, **arguments: Any) -> Outcome:
         if self.tolerance is not None:
             work = replace(work, tolerance=work.settings.tolerances.get(self.name, self.tolerance))
@@ -117,8 +122,7 @@ def steps_of(checks: Iterable[Check]) -> list[dg.AssetChecksDefinition]:
     """The Dagster definitions of checks of yearly assets."""
     steps: dict[tuple[str, str], dict[Check, dict[str, Any]]] = {}
     for check in checks:
-        for table in check.tables:
-            asset = table if isinstance(table, str) else table.name
+        for table, asset in zip(check.tables, check.assets, strict=True):
             step = steps.setdefault((asset, check.step.format(asset=asset, check=check.name)), {})
             step[check] = {"table": table} if len(check.tables) > 1 else {}
     return [_step(asset, name, found) for (asset, name), found in steps.items()]
